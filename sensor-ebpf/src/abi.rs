@@ -1,0 +1,19 @@
+//! The application binary interface between the BPF programs and user space.
+//!
+//! Rules: `#[repr(C)]`, integers and byte arrays only, explicit padding, sizes asserted at compile
+//! time. Native byte order (both sides run on one machine; recordings say which). Enumerations
+//! cross as integers and are validated by the reader.
+
+mod config;
+mod counters;
+mod record;
+
+pub use config::{Config, NO_FIELD, Offsets, Syscalls};
+pub use counters::{KERNEL_COUNTERS, KernelCounter};
+pub use record::{
+    EndRecord, Family, FlowIdent, ProcessRecord, RecordKind, SegmentRecord, UnixPathRecord,
+    end_flag, process_flag, segment_flag,
+};
+
+/// Counts up with every change of a record, of [`Config`] or of [`Offsets`]; recordings carry it.
+pub const ABI_VERSION: u32 = 1;

@@ -1,0 +1,181 @@
+//! What every capture source delivers, whatever it read it from: the live kernel, a recording, or
+//! a packet capture. All later stages see only these.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::model::Resource;
+
+/// Nanoseconds of the capturing machine's `CLOCK_MONOTONIC`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Monotonic(pub u64);
+
+/// One tracking of one socket; never reused within a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowId(pub u64);
+
+/// Process (thread group) id in the capturing machine's initial PID namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tgid(pub u32);
+
+/// One thing that was seen, in the order in which it was seen.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// Bytes of a direction of a flow.
+    Segment(Segment<'a>),
+    /// A direction or a flow ended.
+    End(End),
+    /// The path of a Unix socket's listening side. Comes before the flow's first segment.
+    UnixPath {
+        /// The flow.
+        flow: FlowId,
+        /// A file system path, or `@name` for the abstract namespace.
+        path: Arc<str>,
+    },
+    /// Who a process is. Comes before the first segment that names it, and again after an exec.
+    Process {
+        /// The process.
+        tgid: Tgid,
+        /// Its identity.
+        resource: Arc<Resource>,
+    },
+    /// A process ended: what is still open in it will not be answered.
+    ProcessExit {
+        /// The process.
+        tgid: Tgid,
+        /// When.
+        time: Monotonic,
+    },
+    /// The wall clock, read beside the monotonic one. The first comes before all segments.
+    Clock(ClockSync),
+}
+
+/// The two clocks at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockSync {
+    /// The monotonic clock.
+    pub monotonic: Monotonic,
+    /// Nanoseconds since the Unix epoch at that moment.
+    pub unix_ns: u64,
+}
+
+/// Seen from the process: what it receives, what it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Into the process.
+    Receive,
+    /// Out of the process.
+    Send,
+}
+
+impl Direction {
+    /// The other one.
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Receive => Self::Send,
+            Self::Send => Self::Receive,
+        }
+    }
+
+    /// 0 for receive and 1 for send, as in the records of the kernel.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Receive => 0,
+            Self::Send => 1,
+        }
+    }
+}
+
+/// Who a flow is between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoints {
+    /// TCP over IPv4 or IPv6.
+    Tcp {
+        /// This side's address.
+        local: (IpAddr, u16),
+        /// The other side's.
+        remote: (IpAddr, u16),
+    },
+    /// A Unix stream socket; its path, if there is one, comes as [`Event::UnixPath`].
+    Unix,
+}
+
+/// The identity of a flow, the same in each of its events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Its identifier.
+    pub id: FlowId,
+    /// Who it is between.
+    pub endpoints: Endpoints,
+    /// Inode number of the network namespace; `None` where it is not known.
+    pub netns: Option<u32>,
+    /// The kernel's socket cookie; `None` where it is not known.
+    pub cookie: Option<u64>,
+    /// The connection's first byte was seen.
+    pub from_start: bool,
+}
+
+/// `bytes` of one direction at `position`, then `skipped_after` bytes that the kernel side did not
+/// copy because they are body.
+///
+/// Positions count the direction's bytes since the flow was first seen. If the previous segment of
+/// the direction ended at E, then `position == E + skipped_before` unless something was lost; what
+/// is missing beyond `skipped_before` is a loss.
+#[derive(Clone, Debug)]
+pub struct Segment<'a> {
+    /// The flow.
+    pub flow: Flow,
+    /// Which way.
+    pub direction: Direction,
+    /// When the call completed; its start where `time_is_start`.
+    pub time: Monotonic,
+    /// `time` is the start of the call.
+    pub time_is_start: bool,
+    /// The process that called.
+    pub tgid: Tgid,
+    /// The thread that called.
+    pub tid: u32,
+    /// Position of the first of `bytes`.
+    pub position: u64,
+    /// Body bytes passed over before `position`, since the direction's previous segment.
+    pub skipped_before: u64,
+    /// What was copied. Empty for a segment that only marks how far a body has come.
+    pub bytes: &'a [u8],
+    /// Bytes after those that were passed over.
+    pub skipped_after: u64,
+    /// The bytes passed over after are not known to be body: they could not be read.
+    pub unreadable_after: bool,
+    /// TCP sequence number of the byte at `position`.
+    pub tcp_seq: Option<u32>,
+    /// Records of this direction lost in the ring since its previous segment.
+    pub lost_records: u32,
+    /// The head in `bytes` is cut: it went over the kernel side's limit.
+    pub head_too_large: bool,
+}
+
+/// The end of a direction or of the flow.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// The flow.
+    pub flow: Flow,
+    /// When.
+    pub time: Monotonic,
+    /// The process of the flow's last call.
+    pub tgid: Tgid,
+    /// The process has read the end of what it receives.
+    pub receive_eof: bool,
+    /// Nothing more will be sent.
+    pub send_eof: bool,
+    /// The connection is gone; nothing of this flow follows.
+    pub closed: bool,
+    /// The connection ended in an error (reset, time-out).
+    pub error: bool,
+    /// Where each direction stands (indexed by [`Direction::index`]).
+    pub position: [u64; 2],
+    /// Body bytes passed over since each direction's last segment.
+    pub skipped: [u64; 2],
+    /// When each direction's last bytes went by; `None` if none did.
+    pub last: [Option<Monotonic>; 2],
+    /// Records of each direction lost in the ring since its last segment.
+    pub lost_records: [u32; 2],
+}

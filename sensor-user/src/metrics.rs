@@ -1,0 +1,126 @@
+//! The sensor's own counters: one catalogue, so that every loss has a name and a reason wherever
+//! it is shown (the summary, the footer, `status`).
+//!
+//! The equations that hold for any run (`tests` assert them):
+//!
+//! - `exchanges.seen = exchanges.spans + exchanges.open + Σ exchanges.lost.*`
+//! - per exporter: `offered = sent + queued + Σ lost.*`
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Declares the catalogue once.
+macro_rules! counters {
+    ($($(#[doc = $help:literal])+ $variant:ident = $name:literal,)*) => {
+        /// One counter of the catalogue.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Counter { $($(#[doc = $help])+ $variant,)* }
+
+        /// Every counter with its dotted name and what it counts.
+        pub const CATALOGUE: &[(Counter, &str, &str)] =
+            &[$((Counter::$variant, $name, concat!($($help),+)),)*];
+    };
+}
+
+counters! {
+    /// Events taken from the capture source.
+    Events = "capture.events",
+    /// Records that could not be decoded.
+    EventsUndecodable = "capture.undecodable",
+    /// Processes whose identity could not be read before they ended.
+    ProcessesUnknown = "capture.processes_unknown",
+    /// Connections of which at least one segment was seen.
+    Connections = "connections.seen",
+    /// Connections forgotten to make room for others.
+    ConnectionsEvicted = "connections.evicted",
+    /// Connections that do not speak HTTP/1.
+    ConnectionsNotHttp = "connections.not_http",
+    /// Connections given over to another protocol (101 or CONNECT); opaque from there.
+    ConnectionsUpgraded = "connections.upgraded",
+    /// Bytes missing in a stream that were not skipped on purpose.
+    GapBytes = "streams.gap_bytes",
+    /// Gaps in streams.
+    Gaps = "streams.gaps",
+    /// Requests whose first bytes were recognised.
+    ExchangesSeen = "exchanges.seen",
+    /// Exchanges that became a span.
+    ExchangesSpans = "exchanges.spans",
+    /// Exchanges lost: bytes of a head are missing.
+    ExchangesLostGap = "exchanges.lost.gap",
+    /// Exchanges lost: the head is longer than the limit.
+    ExchangesLostHeadTooLarge = "exchanges.lost.head_too_large",
+    /// Exchanges lost: the head breaks the protocol.
+    ExchangesLostUndecodable = "exchanges.lost.undecodable",
+    /// Exchanges lost: more requests in flight on one connection than the limit.
+    ExchangesLostPipelineFull = "exchanges.lost.pipeline_full",
+    /// Exchanges lost: their connection was forgotten to make room.
+    ExchangesLostEvicted = "exchanges.lost.evicted",
+    /// Responses to requests from before the sensor saw the connection.
+    ResponsesOrphaned = "exchanges.orphan_responses",
+    /// traceparent headers that break the W3C grammar.
+    TraceparentMalformed = "context.traceparent_malformed",
+    /// tracestate headers that break the W3C grammar.
+    TracestateMalformed = "context.tracestate_malformed",
+    /// Spans that the incoming context marks as not sampled, left out.
+    SpansNotSampled = "spans.not_sampled",
+    /// Spans offered to OTLP.
+    OtlpOffered = "otlp.offered",
+    /// Spans accepted by the OTLP backend.
+    OtlpSent = "otlp.sent",
+    /// Spans lost: the queue was full.
+    OtlpLostQueueFull = "otlp.lost.queue_full",
+    /// Spans lost: the backend rejected them (partial success).
+    OtlpLostRejected = "otlp.lost.rejected",
+    /// Spans lost: not delivered within the retry limit, or refused for good.
+    OtlpLostFailed = "otlp.lost.failed",
+    /// Requests to the OTLP backend that were tried again.
+    OtlpRetries = "otlp.retries",
+    /// Lines offered to Loki.
+    LokiOffered = "loki.offered",
+    /// Lines accepted by Loki.
+    LokiSent = "loki.sent",
+    /// Lines lost: the queue was full.
+    LokiLostQueueFull = "loki.lost.queue_full",
+    /// Lines lost: refused for good.
+    LokiLostRejected = "loki.lost.rejected",
+    /// Lines lost: not delivered within the retry limit.
+    LokiLostFailed = "loki.lost.failed",
+    /// Requests to Loki that were tried again.
+    LokiRetries = "loki.retries",
+    /// Spans lost: standard output could not take them.
+    OutputLost = "output.lost",
+}
+
+/// The values of all counters. Shared by reference; each addition is one relaxed atomic.
+#[derive(Debug)]
+pub struct Metrics {
+    values: [AtomicU64; CATALOGUE.len()],
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { values: [const { AtomicU64::new(0) }; CATALOGUE.len()] }
+    }
+}
+
+impl Metrics {
+    /// Adds to a counter.
+    pub fn add(&self, counter: Counter, n: u64) {
+        self.values[counter as usize].fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Adds one to a counter.
+    pub fn inc(&self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    /// The value now.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.values[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// Every counter's name and value, in the catalogue's order.
+    pub fn snapshot(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        CATALOGUE.iter().map(|&(counter, name, _)| (name, self.get(counter)))
+    }
+}

@@ -1,0 +1,8 @@
+//! What the sensor produces: spans and the resources they belong to. Ours, never a wire structure;
+//! each exporter converts at its own boundary.
+
+mod id;
+mod span;
+
+pub use id::{SpanId, TraceFlags, TraceId};
+pub use span::{Attribute, Link, Resource, Span, SpanEvent, SpanKind, Status, Value};

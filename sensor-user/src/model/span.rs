@@ -1,0 +1,164 @@
+//! Spans by the OpenTelemetry data model
+//! (<https://opentelemetry.io/docs/specs/otel/trace/api/#span>).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::{SpanId, TraceFlags, TraceId};
+
+/// One side of one exchange, complete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// The trace it belongs to.
+    pub trace_id: TraceId,
+    /// Its own identifier.
+    pub span_id: SpanId,
+    /// The span that caused it, where one is known.
+    pub parent_span_id: Option<SpanId>,
+    /// `trace-flags` of the incoming context; sampled where there was none.
+    pub flags: TraceFlags,
+    /// `tracestate` of the incoming context, as it came, if it is valid.
+    pub trace_state: Option<Box<str>>,
+    /// By the HTTP conventions: `{method} {route}` or `{method}`.
+    pub name: Cow<'static, str>,
+    /// Which side of the exchange this is.
+    pub kind: SpanKind,
+    /// Nanoseconds since the Unix epoch.
+    pub start_unix_ns: u64,
+    /// Nanoseconds since the Unix epoch; never before the start.
+    pub end_unix_ns: u64,
+    /// By the HTTP conventions' rules.
+    pub status: Status,
+    /// Semantic-convention attributes, each key once.
+    pub attributes: Vec<Attribute>,
+    /// In order of time.
+    pub events: Vec<SpanEvent>,
+    /// Related spans that are not the parent.
+    pub links: Vec<Link>,
+    /// The process that this side ran in.
+    pub resource: Arc<Resource>,
+}
+
+/// Which side of an exchange a span tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanKind {
+    /// It received the request.
+    Server,
+    /// It sent the request.
+    Client,
+}
+
+/// Span status. `Ok` is the application's to say, so the sensor never does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// No error was seen.
+    Unset,
+    /// By the conventions, an error.
+    Error,
+}
+
+/// A key of the semantic conventions (or `sensor.*`) with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// For example `http.request.method`.
+    pub key: Cow<'static, str>,
+    /// Never empty text.
+    pub value: Value,
+}
+
+impl Attribute {
+    /// An attribute of a well-known key.
+    pub fn new(key: &'static str, value: impl Into<Value>) -> Self {
+        Self { key: Cow::Borrowed(key), value: value.into() }
+    }
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Text.
+    Str(Cow<'static, str>),
+    /// A whole number.
+    Int(i64),
+    /// A truth value.
+    Bool(bool),
+    /// A list of texts.
+    Strs(Vec<String>),
+}
+
+impl From<&'static str> for Value {
+    fn from(value: &'static str) -> Self {
+        Self::Str(Cow::Borrowed(value))
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Str(Cow::Owned(value))
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<Vec<String>> for Value {
+    fn from(value: Vec<String>) -> Self {
+        Self::Strs(value)
+    }
+}
+
+/// Something that happened during a span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpanEvent {
+    /// Nanoseconds since the Unix epoch.
+    pub time_unix_ns: u64,
+    /// For example `http.response.first_byte`.
+    pub name: &'static str,
+    /// What is known of it.
+    pub attributes: Vec<Attribute>,
+}
+
+/// A related span that is not the parent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// The other span's trace.
+    pub trace_id: TraceId,
+    /// The other span.
+    pub span_id: SpanId,
+    /// Why they are related.
+    pub attributes: Vec<Attribute>,
+}
+
+/// The entity that spans come from: one process on one host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resource {
+    /// `service.name`, `process.*`, `host.*`, `container.id`, and what the process's own
+    /// `OTEL_RESOURCE_ATTRIBUTES` add. Each key once.
+    pub attributes: Vec<Attribute>,
+}
+
+impl Resource {
+    /// The text of one attribute.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.attributes.iter().find(|attribute| attribute.key == key).and_then(|attribute| {
+            match &attribute.value {
+                Value::Str(text) => Some(text.as_ref()),
+                Value::Int(_) | Value::Bool(_) | Value::Strs(_) => None,
+            }
+        })
+    }
+
+    /// `service.name`, absent only for captures that tell nothing of processes (pcap).
+    pub fn service_name(&self) -> Option<&str> {
+        self.text("service.name")
+    }
+}
