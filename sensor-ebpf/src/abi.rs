@@ -8,7 +8,7 @@ mod config;
 mod counters;
 mod record;
 
-pub use config::{Config, NO_FIELD, Offsets, Syscalls};
+pub use config::{Config, NO_FIELD, Offsets, Syscalls, mode};
 pub use counters::{KERNEL_COUNTERS, KernelCounter};
 pub use record::{
     EndRecord, Family, FlowIdent, ProcessRecord, RecordKind, SegmentRecord, UnixPathRecord,

@@ -1,6 +1,7 @@
 //! Where events come from.
 
 pub mod event;
+pub mod live;
 
 use event::Event;
 

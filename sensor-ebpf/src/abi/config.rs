@@ -6,108 +6,133 @@ use crate::limits::{CGROUPS, PORTS};
 /// Offset of a field that this kernel does not have.
 pub const NO_FIELD: u32 = u32::MAX;
 
-/// Byte offsets of the kernel's structure fields, resolved in BTF. A field's name is the
-/// structure's name, then the path within it.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offsets {
+macro_rules! offsets {
+    ($($(#[$meta:meta])* $field:ident,)*) => {
+        /// Byte offsets of the kernel's structure fields, resolved in BTF, or [`NO_FIELD`]. A
+        /// field's name is the structure's name, then the path within it.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(feature = "user", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
+        pub struct Offsets { $($(#[$meta])* pub $field: u32,)* }
+
+        impl Offsets {
+            /// No field at all.
+            pub const NONE: Self = Self { $($field: NO_FIELD,)* };
+        }
+    };
+}
+
+offsets! {
     /// `sock.__sk_common.skc_family`, u16
-    pub sk_family: u32,
+    sk_family,
     /// `sock.__sk_common.skc_state`, u8
-    pub sk_state: u32,
+    sk_state,
     /// `sock.__sk_common.skc_num`, u16, host byte order
-    pub sk_num: u32,
+    sk_num,
     /// `sock.__sk_common.skc_dport`, u16, network byte order
-    pub sk_dport: u32,
+    sk_dport,
     /// `sock.__sk_common.skc_rcv_saddr`, be32
-    pub sk_rcv_saddr: u32,
+    sk_rcv_saddr,
     /// `sock.__sk_common.skc_daddr`, be32
-    pub sk_daddr: u32,
+    sk_daddr,
     /// `sock.__sk_common.skc_v6_rcv_saddr`, 16 bytes
-    pub sk_v6_rcv_saddr: u32,
+    sk_v6_rcv_saddr,
     /// `sock.__sk_common.skc_v6_daddr`, 16 bytes
-    pub sk_v6_daddr: u32,
+    sk_v6_daddr,
     /// `sock.__sk_common.skc_net.net`, pointer to `net`
-    pub sk_net: u32,
+    sk_net,
     /// `sock.__sk_common.skc_cookie.counter`, s64
-    pub sk_cookie: u32,
+    sk_cookie,
     /// `sock.sk_type`, u16
-    pub sk_type: u32,
+    sk_type,
     /// `sock.sk_protocol`, u16 (u8 in a bit field before 5.6)
-    pub sk_protocol: u32,
+    sk_protocol,
     /// `sock.sk_err`, int
-    pub sk_err: u32,
+    sk_err,
+    /// `sock.sk_kern_sock`, the byte that holds the bit
+    sk_kern_sock_byte,
+    /// `sock.sk_kern_sock`, the bit within that byte
+    sk_kern_sock_bit,
     /// `net.ns.inum`, u32
-    pub net_inum: u32,
+    net_inum,
     /// `tcp_sock.write_seq`, u32
-    pub tcp_write_seq: u32,
+    tcp_write_seq,
     /// `tcp_sock.copied_seq`, u32
-    pub tcp_copied_seq: u32,
+    tcp_copied_seq,
     /// `tcp_sock.rcv_nxt`, u32
-    pub tcp_rcv_nxt: u32,
+    tcp_rcv_nxt,
     /// `tcp_sock.snd_una`, u32
-    pub tcp_snd_una: u32,
+    tcp_snd_una,
     /// `tcp_sock.bytes_received`, u64
-    pub tcp_bytes_received: u32,
+    tcp_bytes_received,
     /// `tcp_sock.bytes_acked`, u64
-    pub tcp_bytes_acked: u32,
+    tcp_bytes_acked,
     /// `unix_sock.addr`, pointer to `unix_address`
-    pub unix_addr: u32,
+    unix_addr,
     /// `unix_sock.peer`, pointer to `sock`
-    pub unix_peer: u32,
+    unix_peer,
     /// `unix_address.len`, int: length of the `sockaddr_un` in use
-    pub unix_address_len: u32,
+    unix_address_len,
     /// `unix_address.name`, `sockaddr_un`
-    pub unix_address_name: u32,
+    unix_address_name,
     /// `task_struct.files`, pointer to `files_struct`
-    pub task_files: u32,
+    task_files,
     /// `task_struct.mm`, pointer to `mm_struct`
-    pub task_mm: u32,
+    task_mm,
     /// `task_struct.tgid`, int
-    pub task_tgid: u32,
+    task_tgid,
     /// `task_struct.pid`, int
-    pub task_pid: u32,
+    task_pid,
     /// `task_struct.real_parent`, pointer to `task_struct`
-    pub task_real_parent: u32,
+    task_real_parent,
     /// `task_struct.comm`, 16 bytes
-    pub task_comm: u32,
+    task_comm,
     /// `task_struct.signal`, pointer to `signal_struct`
-    pub task_signal: u32,
+    task_signal,
     /// `signal_struct.live.counter`, int: threads not yet exiting
-    pub signal_live: u32,
+    signal_live,
     /// `mm_struct.arg_start`, unsigned long
-    pub mm_arg_start: u32,
+    mm_arg_start,
     /// `mm_struct.arg_end`, unsigned long
-    pub mm_arg_end: u32,
+    mm_arg_end,
     /// `mm_struct.env_start`, unsigned long
-    pub mm_env_start: u32,
+    mm_env_start,
     /// `mm_struct.env_end`, unsigned long
-    pub mm_env_end: u32,
+    mm_env_end,
     /// `files_struct.fdt`, pointer to `fdtable`
-    pub files_fdt: u32,
+    files_fdt,
     /// `fdtable.max_fds`, unsigned int
-    pub fdtable_max_fds: u32,
+    fdtable_max_fds,
     /// `fdtable.fd`, pointer to an array of pointers to `file`
-    pub fdtable_fd: u32,
+    fdtable_fd,
     /// `file.f_inode`, pointer to `inode`
-    pub file_inode: u32,
+    file_inode,
     /// `file.private_data`, pointer (a `socket` where the inode is one)
-    pub file_private_data: u32,
+    file_private_data,
     /// `inode.i_mode`, umode_t
-    pub inode_mode: u32,
+    inode_mode,
     /// `inode.i_ino`, unsigned long
-    pub inode_ino: u32,
+    inode_ino,
     /// `socket.sk`, pointer to `sock`
-    pub socket_sk: u32,
+    socket_sk,
     /// `pt_regs`: the system call's number (`orig_ax`, `syscallno`)
-    pub regs_number: u32,
-    /// `pt_regs`: first to fourth argument (the first as it was at entry)
-    pub regs_arg: [u32; 4],
+    regs_number,
+    /// `pt_regs`: the call's first argument, as it was at entry
+    regs_arg0,
+    /// `pt_regs`: the call's second argument
+    regs_arg1,
+    /// `pt_regs`: the call's third argument
+    regs_arg2,
+    /// `pt_regs`: the call's fourth argument
+    regs_arg3,
+    /// `thread_info.status` in `task_struct` (x86), u32: bit 1 tells a 32-bit system call
+    task_compat_status,
 }
 
 /// Numbers of the system calls by which bytes go in and out of a socket on this architecture.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
 #[expect(missing_docs, reason = "each field is named after the call")]
 pub struct Syscalls {
     pub read: u32,
@@ -128,12 +153,12 @@ pub struct Syscalls {
 /// What to trace.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
 pub struct Config {
     /// The sensor's own process: never traced.
     pub self_tgid: u32,
-    /// 0: every process that has no verdict against it; 1: only those with a verdict for it, or in
-    /// one of `cgroups`.
-    pub selected_only: u32,
+    /// Which processes: one of [`mode`].
+    pub mode: u32,
     /// How many of `ports` are in use; 0 means any port.
     pub port_count: u32,
     /// How many of `cgroups` are in use.
@@ -144,8 +169,47 @@ pub struct Config {
     pub cgroups: [u64; CGROUPS],
     /// Depth below the root of each of `cgroups`.
     pub cgroup_levels: [u32; CGROUPS],
-    /// 1: processes' own verdict map is consulted at all.
-    pub use_verdicts: u32,
-    /// 1: fork, exec and exit are reported.
-    pub process_events: u32,
+}
+
+/// Values of [`Config::mode`].
+pub mod mode {
+    /// Every process.
+    pub const ALL: u32 = 0;
+    /// Processes with a verdict for them, and those in one of the cgroups.
+    pub const SELECTED: u32 = 1;
+    /// The same, and those on which user space has not decided yet: it will, and drops what is not
+    /// wanted.
+    pub const UNDECIDED: u32 = 2;
+}
+
+impl Config {
+    /// Every process and port.
+    pub const ALL: Self = Self {
+        self_tgid: 0,
+        mode: mode::ALL,
+        port_count: 0,
+        cgroup_count: 0,
+        ports: [0; PORTS],
+        cgroups: [0; CGROUPS],
+        cgroup_levels: [0; CGROUPS],
+    };
+}
+
+impl Syscalls {
+    /// No call at all; numbers that no kernel has.
+    pub const NONE: Self = Self {
+        read: u32::MAX,
+        readv: u32::MAX,
+        recvfrom: u32::MAX,
+        recvmsg: u32::MAX,
+        recvmmsg: u32::MAX,
+        write: u32::MAX,
+        writev: u32::MAX,
+        sendto: u32::MAX,
+        sendmsg: u32::MAX,
+        sendmmsg: u32::MAX,
+        sendfile: u32::MAX,
+        splice: u32::MAX,
+        io_uring_enter: u32::MAX,
+    };
 }

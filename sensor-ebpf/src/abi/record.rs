@@ -169,8 +169,8 @@ record! {
         /// [`FlowIdent::flow`].
         pub flow: u64,
         /// `sun_path`, not always terminated.
-        pub path: [u8; 112],
-    } = 128
+        pub path: [u8; 128],
+    } = 144
 }
 
 record! {

@@ -1,0 +1,15 @@
+//! The programs and what they share.
+
+mod call;
+mod emit;
+mod flow;
+mod kernel;
+mod maps;
+mod observe;
+mod own;
+mod process;
+mod select;
+mod socket;
+mod state;
+mod syscall;
+mod walk;

@@ -1,0 +1,188 @@
+//! The buffers of the current system call.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
+use sensor_ebpf::abi::KernelCounter;
+
+use super::{
+    maps::{VECTORS, count, setting},
+    state::Vector,
+};
+
+/// Which way a call moves bytes, as records have it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Direction {
+    Receive = 0,
+    Send = 1,
+}
+
+/// Where a call's bytes are, in the caller's memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Buffers {
+    /// The buffer; or an array of `iovec` when `parts` is not 0.
+    pub(crate) base: u64,
+    /// Elements of that array.
+    pub(crate) parts: u64,
+    /// False: the bytes are not in the caller's memory (sendfile, splice, io_uring).
+    pub(crate) known: bool,
+}
+
+impl Buffers {
+    pub(crate) const UNKNOWN: Self = Self {
+        base: 0,
+        parts: 0,
+        known: false,
+    };
+
+    #[inline(always)]
+    const fn one(base: u64) -> Self {
+        Self {
+            base,
+            parts: 0,
+            known: true,
+        }
+    }
+
+    #[inline(always)]
+    const fn many(base: u64, parts: u64) -> Self {
+        Self {
+            base,
+            parts,
+            known: parts != 0,
+        }
+    }
+}
+
+/// The current call's number and first arguments.
+#[derive(Clone, Copy)]
+pub(crate) struct Registers {
+    pub(crate) number: u32,
+    pub(crate) args: [u64; 4],
+}
+
+/// `struct user_msghdr` (include/linux/socket.h), as far as it is needed.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct MsgHdr {
+    name: u64,
+    name_len: u64,
+    iov: u64,
+    iov_len: u64,
+}
+
+/// Size of `struct mmsghdr`: a `user_msghdr` of 56 bytes, the length, and padding.
+const MMSGHDR: u64 = 64;
+
+/// Where its `msg_len` is.
+const MMSGHDR_LEN: u64 = 56;
+
+/// Finds the buffers for a socket event in the call that caused it.
+#[inline(always)]
+pub(crate) fn buffers(regs: &Registers, direction: Direction, sock: u64, result: u64) -> Buffers {
+    let number = regs.number;
+    let is = |send: u32, receive: u32| {
+        number
+            == if matches!(direction, Direction::Send) {
+                send
+            } else {
+                receive
+            }
+    };
+    if is(setting!(SYSCALLS.write), setting!(SYSCALLS.read))
+        || is(setting!(SYSCALLS.sendto), setting!(SYSCALLS.recvfrom))
+    {
+        Buffers::one(regs.args[1])
+    } else if is(setting!(SYSCALLS.writev), setting!(SYSCALLS.readv)) {
+        Buffers::many(regs.args[1], regs.args[2])
+    } else if is(setting!(SYSCALLS.sendmsg), setting!(SYSCALLS.recvmsg)) {
+        message(regs.args[1])
+    } else if is(setting!(SYSCALLS.sendmmsg), setting!(SYSCALLS.recvmmsg)) {
+        vector(regs.args[1], regs.args[2], sock, result)
+    } else if number == setting!(SYSCALLS.sendfile) || number == setting!(SYSCALLS.splice) {
+        Buffers::UNKNOWN
+    } else if number == setting!(SYSCALLS.io_uring_enter) {
+        count(KernelCounter::CallsIoUring, 1);
+        Buffers::UNKNOWN
+    } else {
+        count(KernelCounter::CallsUnknown, 1);
+        Buffers::UNKNOWN
+    }
+}
+
+/// The buffers of a `msghdr`.
+#[inline(always)]
+pub(crate) fn message(header: u64) -> Buffers {
+    // SAFETY: the helper checks the address.
+    match unsafe { bpf_probe_read_user(header as *const MsgHdr) } {
+        Ok(header) => Buffers::many(header.iov, header.iov_len),
+        Err(_) => Buffers::UNKNOWN,
+    }
+}
+
+/// The buffers of the message of a vector that this event is about.
+///
+/// The kernel handles the messages in order, one event each, and the event does not say which. The
+/// place is kept for each thread; it is taken as another call's, and begins anew, unless vector,
+/// socket and length agree and the entry before this one holds what the last event moved.
+#[inline(always)]
+fn vector(messages: u64, count: u64, sock: u64, result: u64) -> Buffers {
+    if count == 1 {
+        return message(messages);
+    }
+    let thread = bpf_get_current_pid_tgid();
+    let mut index = 0;
+    if let Some(vector) = VECTORS.get_ptr(thread) {
+        // SAFETY: a live map value, written by this thread only.
+        let vector = unsafe { *vector };
+        if vector.messages == messages && vector.sock == sock && u64::from(vector.count) == count {
+            index = u64::from(vector.next);
+        }
+    }
+    let entry = messages.wrapping_add(index.wrapping_mul(MMSGHDR));
+    let buffers = message(entry);
+    let next = index.wrapping_add(1);
+    if next >= count || !fills(&buffers, result) {
+        // The last one, or a short one, after which the kernel stops.
+        let _ = VECTORS.remove(thread);
+    } else {
+        let vector = Vector {
+            messages,
+            sock,
+            count: count as u32,
+            next: next as u32,
+        };
+        let _ = VECTORS.insert(thread, vector, 0);
+    }
+    buffers
+}
+
+/// Whether `result` bytes fill a message of a single part. (With several parts the sum is not worth
+/// a walk: the kernel stops after a short one, and the next call starts anew at its own vector.)
+#[inline(always)]
+fn fills(buffers: &Buffers, result: u64) -> bool {
+    if buffers.parts != 1 {
+        return true;
+    }
+    // SAFETY: the helper checks the address.
+    match unsafe { bpf_probe_read_user(buffers.base as *const [u64; 2]) } {
+        Ok([_, len]) => result >= len,
+        Err(_) => false,
+    }
+}
+
+/// A failed event ends the vector that its thread is in.
+#[inline(always)]
+pub(crate) fn failed(number: u32) {
+    if number == setting!(SYSCALLS.sendmmsg) || number == setting!(SYSCALLS.recvmmsg) {
+        let _ = VECTORS.remove(bpf_get_current_pid_tgid());
+    }
+}
+
+/// The bytes that entry `index` of a vector has moved, and its buffers, once the call is over.
+#[inline(always)]
+pub(crate) fn finished(messages: u64, index: u64) -> (u64, Buffers) {
+    let entry = messages.wrapping_add(index.wrapping_mul(MMSGHDR));
+    // SAFETY: the helper checks the address.
+    let len = unsafe { bpf_probe_read_user(entry.wrapping_add(MMSGHDR_LEN) as *const u32) };
+    (u64::from(len.unwrap_or(0)), message(entry))
+}

@@ -1,0 +1,214 @@
+//! Finding the tracked flow of a socket, or beginning to track it.
+
+use core::mem::{size_of, zeroed};
+
+use aya_ebpf::helpers::{
+    bpf_get_smp_processor_id, generated::bpf_probe_read_kernel as bpf_probe_read_kernel_raw,
+};
+use sensor_ebpf::abi::{Family, FlowIdent, KernelCounter, NO_FIELD, RecordKind, UnixPathRecord};
+
+use super::{
+    emit,
+    kernel::{Access, Walked, masked, probe},
+    maps::{FLOW_NUMBERS, FLOWS_BY_SOCK, count, setting},
+    select,
+    state::{Ends, Flow, Scratch, protocol},
+};
+
+const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const SOCK_STREAM: u16 = 1;
+const IPPROTO_TCP: u16 = 6;
+/// MPTCP sockets carry their own protocol number; their sequence numbers are not TCP's.
+const IPPROTO_UNIX: u16 = 0;
+
+/// The family of a stream socket that can carry HTTP.
+#[inline(always)]
+pub(crate) fn family<A: Access>(sock: u64) -> Option<Family> {
+    let family: u16 = A::sock(sock, setting!(OFFSETS.sk_family));
+    let protocol: u16 = A::sock(sock, setting!(OFFSETS.sk_protocol));
+    if family == AF_INET && protocol == IPPROTO_TCP {
+        Some(Family::Inet)
+    } else if family == AF_INET6 && protocol == IPPROTO_TCP {
+        Some(Family::Inet6)
+    } else if family == AF_UNIX && protocol == IPPROTO_UNIX {
+        let kind: u16 = A::sock(sock, setting!(OFFSETS.sk_type));
+        if kind == SOCK_STREAM {
+            Some(Family::Unix)
+        } else {
+            None
+        }
+    } else {
+        None
+    }
+}
+
+/// The tracked flow of a socket, if it is this socket's: an address may have been used again.
+#[inline(always)]
+pub(crate) fn find(sock: u64, cookie: u64, inode: u64) -> Option<*mut Flow> {
+    let flow = FLOWS_BY_SOCK.get_ptr_mut(sock)?;
+    // SAFETY: a live map value.
+    let ident = unsafe { &(*flow).ident };
+    let same_cookie = ident.cookie == cookie || ident.cookie == 0 || cookie == 0;
+    let same_inode = ident.inode == inode || ident.inode == 0 || inode == 0;
+    if same_cookie && same_inode {
+        Some(flow)
+    } else {
+        None
+    }
+}
+
+/// What [`begin`] has to know.
+pub(crate) struct New {
+    pub(crate) sock: u64,
+    pub(crate) family: Family,
+    pub(crate) cookie: u64,
+    pub(crate) inode: u64,
+    pub(crate) from_start: bool,
+}
+
+/// Begins to track a socket. A flow that is not wanted is remembered as one to leave alone.
+#[inline(always)]
+pub(crate) fn begin(new: &New, scratch: &mut Scratch) -> Option<*mut Flow> {
+    let sock = new.sock;
+    scratch.fresh.protocol = protocol::UNKNOWN;
+    clear(&mut scratch.fresh.ident);
+    identify(new, &mut scratch.fresh.ident);
+    count(KernelCounter::Flows, 1);
+    let unix = matches!(new.family, Family::Unix);
+    if kernel_owned(sock) || (!unix && !select::connection(&scratch.fresh.ident)) {
+        scratch.fresh.protocol = protocol::OTHER;
+    }
+    if FLOWS_BY_SOCK.insert(sock, &scratch.fresh, 0).is_err() {
+        count(KernelCounter::FlowTableFull, 1);
+        return None;
+    }
+    if unix && scratch.fresh.protocol == protocol::UNKNOWN {
+        unix_path(sock, scratch.fresh.ident.flow, &mut scratch.path);
+    }
+    FLOWS_BY_SOCK.get_ptr_mut(sock)
+}
+
+/// Sockets that the kernel made for itself (NFS, for example): the current call's buffers are not
+/// theirs.
+#[inline(always)]
+fn kernel_owned(sock: u64) -> bool {
+    let byte: u8 = probe(sock, setting!(OFFSETS.sk_kern_sock_byte));
+    let bit = setting!(OFFSETS.sk_kern_sock_bit);
+    bit < 8 && byte >> bit & 1 != 0
+}
+
+#[inline(always)]
+fn identify(new: &New, ident: &mut FlowIdent) {
+    let sock = new.sock;
+    ident.flow = number();
+    ident.cookie = new.cookie;
+    ident.inode = new.inode;
+    ident.family = new.family as u8;
+    ident.from_start = u8::from(new.from_start);
+    let net: u64 = probe(sock, setting!(OFFSETS.sk_net));
+    ident.netns = probe(net, setting!(OFFSETS.net_inum));
+    addresses(sock, new.family, ident);
+}
+
+#[inline(always)]
+fn addresses(sock: u64, family: Family, ident: &mut FlowIdent) {
+    match family {
+        Family::Inet => {
+            read_into(sock, setting!(OFFSETS.sk_rcv_saddr), &mut ident.local, 4);
+            read_into(sock, setting!(OFFSETS.sk_daddr), &mut ident.remote, 4);
+        }
+        Family::Inet6 => {
+            read_into(
+                sock,
+                setting!(OFFSETS.sk_v6_rcv_saddr),
+                &mut ident.local,
+                16,
+            );
+            read_into(sock, setting!(OFFSETS.sk_v6_daddr), &mut ident.remote, 16);
+        }
+        Family::Unix => return,
+    }
+    ident.local_port = probe(sock, setting!(OFFSETS.sk_num));
+    ident.remote_port = u16::from_be(probe(sock, setting!(OFFSETS.sk_dport)));
+}
+
+/// Zeroes an identity by words: the compiler would call a function that does it byte by byte.
+#[inline(always)]
+fn clear(ident: &mut FlowIdent) {
+    let words = core::ptr::from_mut(ident).cast::<u64>();
+    let mut i = 0;
+    while i < size_of::<FlowIdent>() / 8 {
+        // SAFETY: within the structure, which is aligned for u64 and has no padding.
+        unsafe { core::ptr::write_volatile(words.add(i), 0) };
+        i += 1;
+    }
+}
+
+#[inline(always)]
+fn read_into(base: u64, offset: u32, to: &mut [u8; 16], len: u32) {
+    let from = base.wrapping_add(u64::from(offset));
+    // SAFETY: `len` is at most the array's length; the helper checks the address.
+    unsafe { bpf_probe_read_kernel_raw(to.as_mut_ptr().cast(), len, from as *const _) };
+}
+
+/// The ends of a TCP socket as its peer on this node will name them.
+#[inline(always)]
+pub(crate) fn peer_ends(sock: u64) -> Option<Ends> {
+    let family = family::<Walked>(sock)?;
+    // SAFETY: plain integers.
+    let mut ident: FlowIdent = unsafe { zeroed() };
+    let net: u64 = probe(sock, setting!(OFFSETS.sk_net));
+    ident.netns = probe(net, setting!(OFFSETS.net_inum));
+    addresses(sock, family, &mut ident);
+    let (local, local_port) = (ident.local, ident.local_port);
+    (ident.local, ident.local_port) = (ident.remote, ident.remote_port);
+    (ident.remote, ident.remote_port) = (local, local_port);
+    Some(Ends::of(&ident))
+}
+
+/// A number that no other flow has: this CPU's count, and the CPU.
+#[inline(always)]
+fn number() -> u64 {
+    let Some(slot) = FLOW_NUMBERS.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: the slot is this CPU's.
+    let next = unsafe { (*slot).wrapping_add(1) };
+    // SAFETY: likewise.
+    unsafe { *slot = next };
+    // SAFETY: no memory is passed.
+    next << 12 | u64::from(unsafe { bpf_get_smp_processor_id() } & 0xfff)
+}
+
+/// Reports the path that a Unix socket is bound to, or else its peer: that of the listening side.
+#[inline(always)]
+fn unix_path(sock: u64, flow: u64, record: &mut UnixPathRecord) {
+    let mut address: u64 = probe(sock, setting!(OFFSETS.unix_addr));
+    if address == 0 {
+        let peer: u64 = probe(sock, setting!(OFFSETS.unix_peer));
+        address = probe(peer, setting!(OFFSETS.unix_addr));
+    }
+    if address == 0 || setting!(OFFSETS.unix_address_name) == NO_FIELD {
+        return;
+    }
+    // The length covers the family, two bytes.
+    let len: u32 = probe(address, setting!(OFFSETS.unix_address_len));
+    let len = len.wrapping_sub(2);
+    if len == 0 || len > 108 {
+        return;
+    }
+    let path = address.wrapping_add(u64::from(setting!(OFFSETS.unix_address_name)) + 2);
+    // SAFETY: `len` is less than the record's path; the helper checks the address.
+    let failed = unsafe {
+        bpf_probe_read_kernel_raw(record.path.as_mut_ptr().cast(), masked::<127>(u64::from(len)) as u32, path as *const _)
+    };
+    if failed != 0 {
+        return;
+    }
+    record.kind = RecordKind::UnixPath as u32;
+    record.len = len;
+    record.flow = flow;
+    emit::unix_path(record);
+}

@@ -1,0 +1,78 @@
+//! Reading the kernel's structures.
+
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+use sensor_ebpf::abi::NO_FIELD;
+
+/// Reads a field of a structure that the verifier has no type for; zero when it cannot be read.
+#[inline(always)]
+pub(crate) fn probe<T: Copy + Default>(base: u64, offset: u32) -> T {
+    if base == 0 || offset == NO_FIELD {
+        return T::default();
+    }
+    let address = base.wrapping_add(u64::from(offset)) as *const T;
+    // SAFETY: the helper checks the address, and fails instead of faulting.
+    unsafe { bpf_probe_read_kernel(address) }.unwrap_or_default()
+}
+
+/// Reads a field through a pointer that the verifier knows the type of: a plain load, which is an
+/// order of magnitude cheaper than a helper call. The offset has to be one of the frozen settings.
+///
+/// # Safety
+/// `base` is such a pointer; the verifier rejects the program otherwise.
+#[inline(always)]
+pub(crate) unsafe fn direct<T: Copy>(base: u64, offset: u32) -> T {
+    let address = (base as usize).wrapping_add(offset as usize) as *const T;
+    // SAFETY: the verifier has checked the access against the structure's type.
+    unsafe { core::ptr::read_volatile(address) }
+}
+
+/// `value & MASK`, done where the verifier sees it: the compiler leaves out a mask that it knows to
+/// change nothing, and the verifier may not know the same.
+#[inline(always)]
+pub(crate) fn masked<const MASK: u64>(value: u64) -> u64 {
+    let mut value = value;
+    // SAFETY: one arithmetic instruction on a register.
+    unsafe { core::arch::asm!("{0} &= {1}", inout(reg) value, const MASK, options(pure, nomem, nostack)) };
+    value
+}
+
+/// How an engine reads the few fields that each call needs.
+pub(crate) trait Access {
+    /// A field of the socket.
+    fn sock<T: Copy + Default>(sock: u64, offset: u32) -> T;
+    /// The `tcp_sock` of a TCP socket, or 0.
+    fn tcp(sock: u64) -> u64;
+}
+
+/// The socket comes typed from a tracepoint.
+pub(crate) struct Typed;
+
+/// The socket was found by walking from the file table.
+pub(crate) struct Walked;
+
+impl Access for Typed {
+    #[inline(always)]
+    fn sock<T: Copy + Default>(sock: u64, offset: u32) -> T {
+        // SAFETY: only constructed around a tracepoint's argument.
+        unsafe { direct(sock, offset) }
+    }
+
+    #[inline(always)]
+    fn tcp(sock: u64) -> u64 {
+        // SAFETY: the helper checks the type itself, and returns null for another protocol's.
+        unsafe { aya_ebpf::helpers::generated::bpf_skc_to_tcp_sock(sock as *mut _) as u64 }
+    }
+}
+
+impl Access for Walked {
+    #[inline(always)]
+    fn sock<T: Copy + Default>(sock: u64, offset: u32) -> T {
+        probe(sock, offset)
+    }
+
+    #[inline(always)]
+    fn tcp(sock: u64) -> u64 {
+        // A tcp_sock begins with its sock.
+        sock
+    }
+}

@@ -1,0 +1,85 @@
+//! The maps, the frozen configuration, and the counters.
+
+use aya_ebpf::{
+    btf_maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+    macros::btf_map,
+};
+use sensor_ebpf::{
+    abi::{Config, EndRecord, KERNEL_COUNTERS, KernelCounter, Offsets, Syscalls},
+    limits::{FLOWS, PROCESSES},
+};
+
+use super::state::{Ends, ExecScratch, Flow, Scratch, Vector};
+
+/// Everything that user space hears. User space sets its size.
+#[btf_map]
+pub(crate) static RING: RingBuf<u8, { 16 * 1024 * 1024 }> = RingBuf::new();
+
+/// Tracked sockets, by the address of their `sock`. The address may be used again: each entry
+/// carries what tells one socket from the next.
+#[btf_map]
+pub(crate) static FLOWS_BY_SOCK: LruHashMap<u64, Flow, { FLOWS as usize }> = LruHashMap::new();
+
+/// Verdicts of user space on processes, by process id: 1 traced, 0 not.
+#[btf_map]
+pub(crate) static VERDICTS: HashMap<u32, u8, { PROCESSES as usize }> = HashMap::new();
+
+/// The sensor's own sockets that are connecting, by the address of their `sock`.
+#[btf_map]
+pub(crate) static OWN_SOCKS: LruHashMap<u64, u8, 256> = LruHashMap::new();
+
+/// Connections of the sensor itself, by their peer's local end: never traced there either.
+#[btf_map]
+pub(crate) static OWN_PEERS: LruHashMap<Ends, u8, 1024> = LruHashMap::new();
+
+/// Where a thread stands in the vector of a `sendmmsg` or `recvmmsg`, by thread id.
+#[btf_map]
+pub(crate) static VECTORS: LruHashMap<u64, Vector, 1024> = LruHashMap::new();
+
+/// One slot for each [`KernelCounter`].
+#[btf_map]
+pub(crate) static COUNTERS: PerCpuArray<u64, { KERNEL_COUNTERS.len() }> = PerCpuArray::new();
+
+/// Working memory for each direction: a softirq that receives may interrupt a send.
+#[btf_map]
+pub(crate) static SCRATCH: PerCpuArray<Scratch, 2> = PerCpuArray::new();
+
+/// Working memory for end records: those of a call, and those of a state change in a softirq.
+#[btf_map]
+pub(crate) static END_SCRATCH: PerCpuArray<EndRecord, 2> = PerCpuArray::new();
+
+/// Working memory for exec records.
+#[btf_map]
+pub(crate) static EXEC_SCRATCH: PerCpuArray<ExecScratch, 1> = PerCpuArray::new();
+
+/// How far flow numbers have come on each CPU.
+#[btf_map]
+pub(crate) static FLOW_NUMBERS: PerCpuArray<u64, 1> = PerCpuArray::new();
+
+#[unsafe(no_mangle)]
+pub(crate) static OFFSETS: Offsets = Offsets::NONE;
+
+#[unsafe(no_mangle)]
+pub(crate) static SYSCALLS: Syscalls = Syscalls::NONE;
+
+#[unsafe(no_mangle)]
+pub(crate) static CONFIG: Config = Config::ALL;
+
+/// A field of [`OFFSETS`], [`SYSCALLS`] or [`CONFIG`]. Volatile, because user space has set it since
+/// the compiler saw it; the verifier sees a constant.
+macro_rules! setting {
+    ($static:ident . $($field:tt)+) => {{
+        // SAFETY: a field of a static is valid to read and aligned.
+        unsafe { core::ptr::read_volatile(&raw const crate::probes::maps::$static.$($field)+) }
+    }};
+}
+pub(crate) use setting;
+
+/// Adds to a counter of this CPU.
+#[inline(always)]
+pub(crate) fn count(counter: KernelCounter, n: u64) {
+    if let Some(slot) = COUNTERS.get_ptr_mut(counter as u32) {
+        // SAFETY: the slot is this CPU's, and lives as long as the map.
+        unsafe { *slot = (*slot).wrapping_add(n) };
+    }
+}

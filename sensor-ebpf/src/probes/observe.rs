@@ -1,0 +1,324 @@
+//! What both engines end in: bytes went by on a socket.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
+use sensor_ebpf::{
+    abi::{Family, KernelCounter, NO_FIELD, RecordKind, end_flag, segment_flag},
+    frame::{Framer, Mode, Reason, flag},
+};
+
+use super::{
+    call::{Buffers, Direction},
+    emit,
+    flow::{self, New},
+    kernel::{Access, masked, probe},
+    maps::{FLOWS_BY_SOCK, SCRATCH, count, setting},
+    state::{self, Flow, protocol},
+    walk,
+};
+
+/// A flow that is older than the sensor is given up after so many beginnings that were none.
+const MISSES_MAX: u8 = 16;
+
+const TCP_CLOSE_WAIT: u8 = 8;
+const TCP_LAST_ACK: u8 = 9;
+const TCP_CLOSING: u8 = 11;
+
+/// What the engine knows of an event.
+pub(crate) struct Event {
+    pub(crate) sock: u64,
+    /// Bytes that went by; more than 0.
+    pub(crate) len: u64,
+    pub(crate) direction: Direction,
+    pub(crate) family: Family,
+    pub(crate) cookie: u64,
+    pub(crate) inode: u64,
+}
+
+/// Takes note of `event`. `buffers` is asked for only when the bytes may matter.
+#[inline(always)]
+pub(crate) fn observe<A: Access>(
+    event: &Event,
+    ensure_cookie: impl FnOnce() -> u64,
+    buffers: impl FnOnce() -> Buffers,
+) {
+    let index = masked::<1>(event.direction as u64) as usize;
+    let tcp = if matches!(event.family, Family::Unix) {
+        0
+    } else {
+        A::tcp(event.sock)
+    };
+    let end_seq: u32 = if tcp == 0 {
+        0
+    } else if matches!(event.direction, Direction::Send) {
+        A::sock(tcp, setting!(OFFSETS.tcp_write_seq))
+    } else {
+        A::sock(tcp, setting!(OFFSETS.tcp_copied_seq))
+    };
+    let mut found = flow::find(event.sock, event.cookie, event.inode);
+    if let Some(flow) = found {
+        // SAFETY: a live map value.
+        if unsafe { (*flow).protocol } == protocol::OTHER {
+            return;
+        }
+    }
+    let Some(scratch) = SCRATCH.get_ptr_mut(index as u32) else {
+        return;
+    };
+    // SAFETY: this CPU's, and this direction's: nothing else uses it while the program runs.
+    let scratch = unsafe { &mut *scratch };
+    let mut first_seq = end_seq.wrapping_sub(event.len as u32);
+    if found.is_none() {
+        let (from_start, fin) = beginning(event, tcp, end_seq);
+        if fin {
+            first_seq = first_seq.wrapping_sub(1);
+        }
+        let new = New {
+            sock: event.sock,
+            family: event.family,
+            cookie: if event.cookie == 0 {
+                ensure_cookie()
+            } else {
+                event.cookie
+            },
+            inode: event.inode,
+            from_start,
+        };
+        found = flow::begin(&new, scratch);
+    }
+    let Some(flow) = found else { return };
+    // SAFETY: a live map value; a race with the other direction costs a position, which is noticed.
+    let live = unsafe { &mut *flow };
+    if live.protocol == protocol::OTHER {
+        return;
+    }
+    // SAFETY: no memory is passed.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let pid = bpf_get_current_pid_tgid();
+    live.tgid = (pid >> 32) as u32;
+    let flipped = live.last_direction != index as u8 + 1;
+    live.last_direction = index as u8 + 1;
+    let dir = state::dir(&mut live.dirs, index);
+
+    scratch.record.flags = 0;
+    if tcp != 0 {
+        scratch.record.flags = segment_flag::HAS_SEQ;
+        if dir.last_ns != 0 && first_seq != dir.next_seq {
+            let jump = first_seq.wrapping_sub(dir.next_seq);
+            if jump == 1 {
+                // A FIN or an urgent byte, which the process does not read, takes a number too.
+                first_seq = dir.next_seq;
+            } else if jump < 1 << 30 {
+                unseen(&mut dir.framer, u64::from(jump));
+                dir.position = dir.position.wrapping_add(u64::from(jump));
+                scratch.record.flags |= segment_flag::UNSEEN_BEFORE;
+            } else {
+                // Two threads sent at once, and their events came in the other order.
+                count(KernelCounter::Resync, 1);
+                dir.framer.mode = Mode::Lost as u8;
+                return;
+            }
+        }
+        dir.next_seq = end_seq;
+    }
+    dir.last_ns = now;
+
+    scratch.record.kind = RecordKind::Segment as u32;
+    scratch.record.time_ns = now;
+    scratch.record.ident = live.ident;
+    scratch.record.tgid = (pid >> 32) as u32;
+    scratch.record.tid = pid as u32;
+    scratch.seq = first_seq;
+    scratch.record.direction = index as u8;
+    scratch.record.reserved = [0; 3];
+
+    let mode_before = dir.framer.mode;
+    let look = looks(&mut dir.framer, event.len, flipped);
+    let buffers = if look == Look::None {
+        Buffers::UNKNOWN
+    } else {
+        buffers()
+    };
+    scratch.pending = 0;
+    scratch.mark = 0;
+    scratch.todo = event.len;
+    scratch.parts = if buffers.parts == 0 { 0 } else { buffers.base };
+    scratch.part_count = buffers.parts;
+    scratch.part_next = 0;
+    scratch.base = buffers.base;
+    scratch.left = if buffers.parts == 0 { event.len } else { 0 };
+    if look == Look::Peek && walk::peek_response(scratch) {
+        dir.framer.mode = Mode::Start as u8;
+    }
+    if buffers.known {
+        walk::walk(flow, index, scratch);
+    }
+    walk::rest(flow, index, scratch);
+    // SAFETY: a live map value, borrowed anew after the walk.
+    settle(unsafe { &mut *flow }, index, mode_before);
+}
+
+/// Whether a call's bytes have to be looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// All of them are body.
+    None,
+    /// They should be body, unless they begin a response.
+    Peek,
+    /// Yes.
+    All,
+}
+
+#[inline(always)]
+fn looks(framer: &mut Framer, len: u64, flipped: bool) -> Look {
+    let mode = framer.mode;
+    if !Mode::passes(mode) {
+        return Look::All;
+    }
+    if mode == Mode::Lost as u8 {
+        if !flipped {
+            return Look::None;
+        }
+        // What follows the other direction's bytes may well begin a message.
+        framer.mode = Mode::Start as u8;
+        return Look::All;
+    }
+    let counted = mode == Mode::Body as u8 || mode == Mode::Data as u8;
+    if counted && framer.number < len {
+        return Look::All;
+    }
+    // A length may be that of a body that never came, because a HEAD from before the sensor asked.
+    if flipped && framer.flags & flag::RESPONSE != 0 {
+        Look::Peek
+    } else {
+        Look::None
+    }
+}
+
+/// Whether this event is the connection's first, and whether a FIN was read with it.
+#[inline(always)]
+fn beginning(event: &Event, tcp: u64, end_seq: u32) -> (bool, bool) {
+    if tcp == 0 || setting!(OFFSETS.tcp_bytes_acked) == NO_FIELD {
+        return (false, false);
+    }
+    let copied: u32 = probe(tcp, setting!(OFFSETS.tcp_copied_seq));
+    let received_seq: u32 = probe(tcp, setting!(OFFSETS.tcp_rcv_nxt));
+    let received: u64 = probe(tcp, setting!(OFFSETS.tcp_bytes_received));
+    let written: u32 = probe(tcp, setting!(OFFSETS.tcp_write_seq));
+    let unacked: u32 = probe(tcp, setting!(OFFSETS.tcp_snd_una));
+    let acked: u64 = probe(tcp, setting!(OFFSETS.tcp_bytes_acked));
+    let read = received.wrapping_sub(u64::from(received_seq.wrapping_sub(copied)));
+    let sent = acked.wrapping_add(u64::from(written.wrapping_sub(unacked)));
+    // Both counts may be one too high: a SYN and a FIN have a sequence number.
+    let from_start = read.wrapping_add(sent).wrapping_sub(event.len) <= 2;
+    let state: u8 = probe(event.sock, setting!(OFFSETS.sk_state));
+    let closing = state == TCP_CLOSE_WAIT || state == TCP_CLOSING || state == TCP_LAST_ACK;
+    let fin = matches!(event.direction, Direction::Receive) && closing && received_seq == end_seq;
+    (from_start, fin)
+}
+
+/// `n` bytes went by that no hook saw. Within a body that does no harm.
+#[inline(always)]
+fn unseen(framer: &mut Framer, n: u64) {
+    count(KernelCounter::BytesUnseen, n);
+    let mode = framer.mode;
+    if mode == Mode::UntilClose as u8 {
+        return;
+    }
+    let counted = mode == Mode::Body as u8 || mode == Mode::Data as u8;
+    if counted && framer.number >= n {
+        framer.pass(n);
+    } else {
+        framer.mode = Mode::Lost as u8;
+    }
+}
+
+/// After a call: what has become of the flow.
+#[inline(always)]
+fn settle(flow: &mut Flow, index: usize, mode_before: u8) {
+    let framer = &mut state::dir(&mut flow.dirs, index).framer;
+    let mode = framer.mode;
+    if framer.confirmed != 0 {
+        flow.protocol = protocol::HTTP1;
+    }
+    if mode == Mode::Opaque as u8 {
+        flow.protocol = protocol::OTHER;
+    } else if mode == Mode::Other as u8 {
+        if flow.protocol == protocol::HTTP1 {
+            framer.mode = Mode::Lost as u8;
+        } else if flow.ident.from_start != 0 || flow.misses >= MISSES_MAX {
+            flow.protocol = protocol::OTHER;
+            count(
+                if framer.reason == Reason::Tls as u8 {
+                    KernelCounter::FlowsTls
+                } else if framer.reason == Reason::Http2 as u8 {
+                    KernelCounter::FlowsHttp2
+                } else {
+                    KernelCounter::FlowsNotHttp
+                },
+                1,
+            );
+        } else {
+            // Older than the sensor: this may be the middle of a body.
+            flow.misses = flow.misses.wrapping_add(1);
+            framer.mode = Mode::Lost as u8;
+        }
+    } else if mode == Mode::Lost as u8 && mode_before != mode {
+        count(KernelCounter::Resync, 1);
+    }
+}
+
+/// A process has read the end of what it receives.
+#[inline(always)]
+pub(crate) fn receive_eof(sock: u64, cookie: u64, inode: u64, unix: bool) {
+    // SAFETY: no memory is passed.
+    let now = unsafe { bpf_ktime_get_ns() };
+    if let Some(flow) = flow::find(sock, cookie, inode) {
+        // SAFETY: a live map value.
+        let flow = unsafe { &mut *flow };
+        if flow.reported != 0 {
+            emit::end(flow, end_flag::RECEIVE_EOF, now, 0);
+        }
+    }
+    if unix {
+        // No tracepoint tells of a Unix socket's closing; its peer has just noticed.
+        let peer: u64 = probe(sock, setting!(OFFSETS.unix_peer));
+        if let Some(flow) = FLOWS_BY_SOCK.get_ptr_mut(peer) {
+            // SAFETY: a live map value.
+            let flow = unsafe { &mut *flow };
+            if flow.reported != 0 && flow.ident.family == Family::Unix as u8 {
+                emit::end(flow, end_flag::SEND_EOF, now, 0);
+            }
+        }
+    }
+}
+
+/// A TCP socket has changed its state.
+#[inline(always)]
+pub(crate) fn state_changed(sock: u64, new_state: i32, error: u32) {
+    const TCP_FIN_WAIT1: i32 = 4;
+    const TCP_CLOSE: i32 = 7;
+    const TCP_LAST_ACK: i32 = 9;
+    let flags = if new_state == TCP_CLOSE {
+        end_flag::CLOSED
+    } else if new_state == TCP_FIN_WAIT1 || new_state == TCP_LAST_ACK {
+        end_flag::SEND_EOF
+    } else {
+        return;
+    };
+    let Some(flow) = FLOWS_BY_SOCK.get_ptr_mut(sock) else {
+        return;
+    };
+    // SAFETY: a live map value.
+    let flow = unsafe { &mut *flow };
+    if flow.ident.family == Family::Unix as u8 {
+        return;
+    }
+    if flow.reported != 0 {
+        let error = if error != 0 { end_flag::ERROR } else { 0 };
+        // SAFETY: no memory is passed.
+        emit::end(flow, flags | error, unsafe { bpf_ktime_get_ns() }, 1);
+    }
+    if flags == end_flag::CLOSED {
+        let _ = FLOWS_BY_SOCK.remove(sock);
+    }
+}

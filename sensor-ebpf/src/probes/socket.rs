@@ -1,0 +1,99 @@
+//! Engine *socket*: tracepoints at the end of every send and receive (Linux 6.3+).
+
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_pid_tgid,
+        generated::{bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_task_pt_regs},
+    },
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use sensor_ebpf::abi::Family;
+
+use super::{
+    call::{self, Direction, Registers},
+    flow,
+    kernel::{Access, Typed, direct},
+    maps::setting,
+    observe::{self, Event},
+    select,
+};
+
+const MSG_OOB: i32 = 1;
+const MSG_PEEK: i32 = 2;
+const MSG_ERRQUEUE: i32 = 0x2000;
+
+// match-proto: void trace_sock_send_length(struct sock *sk, int ret, int flags)
+/// Bytes went out.
+#[btf_tracepoint(function = "sock_send_length")]
+pub(crate) fn sock_send_length(ctx: BtfTracePointContext) -> i32 {
+    moved(&ctx, Direction::Send);
+    0
+}
+
+// match-proto: void trace_sock_recv_length(struct sock *sk, int ret, int flags)
+/// Bytes came in.
+#[btf_tracepoint(function = "sock_recv_length")]
+pub(crate) fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
+    moved(&ctx, Direction::Receive);
+    0
+}
+
+#[inline(always)]
+fn moved(ctx: &BtfTracePointContext, direction: Direction) {
+    let sock: u64 = ctx.arg(0);
+    let result: i32 = ctx.arg(1);
+    let flags: i32 = ctx.arg(2);
+    let receive = matches!(direction, Direction::Receive);
+    if receive && flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
+        return;
+    }
+    if !select::process((bpf_get_current_pid_tgid() >> 32) as u32) {
+        return;
+    }
+    let Some(family) = flow::family::<Typed>(sock) else {
+        return;
+    };
+    let cookie: u64 = Typed::sock(sock, setting!(OFFSETS.sk_cookie));
+    if result <= 0 {
+        if result == 0 && receive {
+            observe::receive_eof(sock, cookie, 0, matches!(family, Family::Unix));
+        } else {
+            call::failed(registers().number);
+        }
+        return;
+    }
+    let len = result as u64;
+    let event = Event {
+        sock,
+        len,
+        direction,
+        family,
+        cookie,
+        inode: 0,
+    };
+    observe::observe::<Typed>(
+        &event,
+        // SAFETY: the helper takes a typed socket.
+        || unsafe { bpf_get_socket_cookie(sock as *mut _) },
+        || call::buffers(&registers(), direction, sock, len),
+    );
+}
+
+/// The registers with which the current task entered the kernel.
+#[inline(always)]
+fn registers() -> Registers {
+    // SAFETY: the helpers return typed pointers, which are only read through.
+    unsafe {
+        let regs = bpf_task_pt_regs(bpf_get_current_task_btf()) as u64;
+        Registers {
+            number: direct::<u64>(regs, setting!(OFFSETS.regs_number)) as u32,
+            args: [
+                direct(regs, setting!(OFFSETS.regs_arg0)),
+                direct(regs, setting!(OFFSETS.regs_arg1)),
+                direct(regs, setting!(OFFSETS.regs_arg2)),
+                direct(regs, setting!(OFFSETS.regs_arg3)),
+            ],
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What lives in the maps between calls.
+
+use super::kernel::masked;
+use sensor_ebpf::{
+    abi::{FlowIdent, ProcessRecord, SegmentRecord, UnixPathRecord},
+    frame::{Framer, Pairing},
+    limits::{ARGS_MAX, ENV_MAX, WINDOW},
+};
+
+/// What is known of the protocol of a flow.
+pub(crate) mod protocol {
+    /// Nothing yet.
+    pub(crate) const UNKNOWN: u8 = 0;
+    /// A start line of HTTP/1 was seen.
+    pub(crate) const HTTP1: u8 = 1;
+    /// Not ours; the flow is left alone.
+    pub(crate) const OTHER: u8 = 2;
+}
+
+/// A tracked socket.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Flow {
+    pub(crate) ident: FlowIdent,
+    pub(crate) dirs: [Dir; 2],
+    pub(crate) pairing: Pairing,
+    /// Process of the last call.
+    pub(crate) tgid: u32,
+    /// One of [`protocol`].
+    pub(crate) protocol: u8,
+    /// 1 once user space has heard of it.
+    pub(crate) reported: u8,
+    /// Direction of the last call, plus one.
+    pub(crate) last_direction: u8,
+    /// How often this flow, older than the sensor, did not begin a message where it could have.
+    pub(crate) misses: u8,
+}
+
+/// One direction of it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Dir {
+    pub(crate) framer: Framer,
+    /// Bytes since the flow was first seen.
+    pub(crate) position: u64,
+    /// Body bytes passed over since the last record.
+    pub(crate) skipped: u64,
+    /// When the last bytes went by.
+    pub(crate) last_ns: u64,
+    /// TCP sequence number of the byte at `position`.
+    pub(crate) next_seq: u32,
+    /// Records the ring could not take since the last one it took.
+    pub(crate) lost_records: u32,
+}
+
+/// A connection's two ends, local first. The namespace counts for loopback addresses only: others
+/// are the same connection seen from two namespaces.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) local: [u8; 16],
+    pub(crate) remote: [u8; 16],
+    pub(crate) local_port: u16,
+    pub(crate) remote_port: u16,
+    pub(crate) netns: u32,
+}
+
+/// Where a thread stands in a vector of messages.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Vector {
+    pub(crate) messages: u64,
+    pub(crate) sock: u64,
+    pub(crate) count: u32,
+    pub(crate) next: u32,
+}
+
+/// The record being made, and the walk that makes it. The window follows the record, because both
+/// go to the ring in one piece.
+#[repr(C)]
+pub(crate) struct Scratch {
+    pub(crate) record: SegmentRecord,
+    /// Twice as long as is used: the verifier knows sizes by their mask.
+    pub(crate) window: [u8; 2 * WINDOW + 16],
+    pub(crate) path: UnixPathRecord,
+    /// A flow that begins: all zero but for its identity and protocol.
+    pub(crate) fresh: Flow,
+    /// A record is made and not sent yet.
+    pub(crate) pending: u64,
+    /// A body ended in this call, outside of any record.
+    pub(crate) mark: u64,
+    /// The array of parts, or 0 when `base` is the only one.
+    pub(crate) parts: u64,
+    pub(crate) part_count: u64,
+    pub(crate) part_next: u64,
+    /// The current part: what is left of it.
+    pub(crate) base: u64,
+    pub(crate) left: u64,
+    /// The call's bytes that are not walked yet.
+    pub(crate) todo: u64,
+    /// TCP sequence number of the next byte.
+    pub(crate) seq: u32,
+    /// How far the window is framed, and how much of it is in use.
+    pub(crate) at: u32,
+    pub(crate) len: u32,
+    pub(crate) reserved: u32,
+}
+
+#[repr(C)]
+pub(crate) struct ExecScratch {
+    pub(crate) record: ProcessRecord,
+    /// Longer than what is used: the verifier knows sizes by their masks.
+    pub(crate) payload: [u8; 2 * ARGS_MAX + 2 * ENV_MAX],
+}
+
+impl Ends {
+    #[inline(always)]
+    pub(crate) fn of(ident: &FlowIdent) -> Self {
+        // 127.0.0.0/8, and ::1 or a mapped 127.0.0.0/8.
+        let loopback = ident.local[0] == 127
+            || (ident.local[0] == 0 && (ident.local[15] == 1 || ident.local[12] == 127));
+        Self {
+            local: ident.local,
+            remote: ident.remote,
+            local_port: ident.local_port,
+            remote_port: ident.remote_port,
+            netns: if loopback { ident.netns } else { 0 },
+        }
+    }
+}
+
+/// One direction's state.
+#[inline(always)]
+pub(crate) fn dir(dirs: &mut [Dir; 2], index: usize) -> &mut Dir {
+    // SAFETY: the mask leaves 0 and 1, in front of the verifier too.
+    unsafe { &mut *dirs.as_mut_ptr().add(masked::<1>(index as u64) as usize) }
+}

@@ -1,0 +1,169 @@
+//! Loading and attaching the BPF programs.
+
+use std::fs;
+
+use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, VerifierLogLevel, programs::BtfTracePoint};
+use sensor_ebpf::abi::{Config, Offsets};
+use zerocopy::IntoBytes;
+
+use super::{
+    OpenError,
+    btf::Btf,
+    offsets::{self, Need},
+};
+
+/// The BPF object, built from `sensor-ebpf` by `cargo xtask build-ebpf`.
+static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sensor-ebpf/prebuilt/sensor-probes.o"));
+
+/// Where the kernel describes its types.
+pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+/// How system calls on sockets are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// At the end of every socket send and receive. Linux 6.3 and newer; no other call pays.
+    Socket,
+    /// At the end of every system call. Older kernels.
+    Syscall,
+}
+
+impl Engine {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Syscall => "syscall",
+        }
+    }
+
+    fn programs(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Socket => &[
+                ("sock_send_length", "sock_send_length"),
+                ("sock_recv_length", "sock_recv_length"),
+            ],
+            Self::Syscall => &[("sys_exit", "sys_exit")],
+        }
+    }
+}
+
+/// Attached with either engine: the end of connections, and the life of processes.
+const COMMON: &[(&str, &str)] = &[
+    ("inet_sock_set_state", "inet_sock_set_state"),
+    ("sched_process_fork", "sched_process_fork"),
+    ("sched_process_exec", "sched_process_exec"),
+    ("sched_process_exit", "sched_process_exit"),
+];
+
+/// Bounds that user space chooses.
+pub struct Sizes {
+    /// Of the ring, in bytes: a power of two, and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// Flows tracked at once.
+    pub flows: u32,
+}
+
+/// The kernel's types, and where the fields are.
+pub struct Kernel {
+    offsets: Offsets,
+    missing: Vec<(Need, &'static str)>,
+    has_socket_tracepoints: bool,
+}
+
+impl Kernel {
+    /// Reads the running kernel's type information.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be understood.
+    pub fn read() -> Result<Self, OpenError> {
+        let data = fs::read(VMLINUX).map_err(|error| OpenError::NoBtf(error.to_string()))?;
+        let btf = Btf::parse(&data).map_err(|error| OpenError::NoBtf(error.to_string()))?;
+        let (mut offsets, missing) = offsets::resolve(&btf);
+        offsets::adjust_for_architecture(&mut offsets);
+        Ok(Self { offsets, missing, has_socket_tracepoints: btf.has_typedef("btf_trace_sock_send_length") })
+    }
+
+    /// Whether the engine can run here, or the reason why not.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn supports(&self, engine: Engine) -> Result<(), String> {
+        if engine == Engine::Socket && !self.has_socket_tracepoints {
+            return Err("the tracepoints sock_send_length and sock_recv_length came with Linux 6.3".into());
+        }
+        let lacking: Vec<_> = self
+            .missing
+            .iter()
+            .filter(|(need, _)| match need {
+                Need::Both => true,
+                Need::Syscall => engine == Engine::Syscall,
+                Need::Neither => false,
+            })
+            .map(|&(_, name)| name)
+            .collect();
+        if lacking.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("this kernel's structures lack {}", lacking.join(", ")))
+        }
+    }
+
+    /// Fields that are not there, and that nothing depends on.
+    pub fn absent(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.missing.iter().filter(|(need, _)| *need == Need::Neither).map(|&(_, name)| name)
+    }
+}
+
+/// Loads the programs of `engine`, and attaches nothing yet.
+///
+/// # Errors
+/// With the verifier's words, when the kernel refuses one.
+pub fn load(
+    kernel: &Kernel,
+    engine: Engine,
+    config: &Config,
+    sizes: &Sizes,
+    verbose: bool,
+) -> Result<Ebpf, OpenError> {
+    let btf = AyaBtf::from_sys_fs().map_err(|error| OpenError::NoBtf(error.to_string()))?;
+    let syscalls = offsets::syscalls();
+    let log_level: u8 = if verbose { 4 } else { 0 };
+    let mut ebpf = EbpfLoader::new()
+        .btf(Some(&btf))
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .override_global("OFFSETS", kernel.offsets.as_bytes(), true)
+        .override_global("SYSCALLS", syscalls.as_bytes(), true)
+        .override_global("CONFIG", config.as_bytes(), true)
+        .override_global("AYA_LOG_LEVEL", &log_level, false)
+        .map_max_entries("RING", sizes.ring_bytes)
+        .map_max_entries("FLOWS_BY_SOCK", sizes.flows)
+        .load(OBJECT)
+        .map_err(OpenError::load)?;
+    for (name, tracepoint) in engine.programs().iter().chain(COMMON) {
+        let program: &mut BtfTracePoint = ebpf
+            .program_mut(name)
+            .ok_or_else(|| OpenError::Object(format!("it has no program {name}")))?
+            .try_into()
+            .map_err(|error| OpenError::Object(format!("{name}: {error}")))?;
+        program.load(tracepoint, &btf).map_err(|error| OpenError::program(name, error))?;
+    }
+    Ok(ebpf)
+}
+
+/// Attaches the loaded programs. From here on events come.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn attach(ebpf: &mut Ebpf, engine: Engine) -> Result<(), OpenError> {
+    // The end of connections first: no flow may be tracked whose end cannot be seen.
+    for (name, _) in COMMON.iter().chain(engine.programs()) {
+        let program: &mut BtfTracePoint = ebpf
+            .program_mut(name)
+            .ok_or_else(|| OpenError::Object(format!("it has no program {name}")))?
+            .try_into()
+            .map_err(|error| OpenError::Object(format!("{name}: {error}")))?;
+        program.attach().map_err(|error| OpenError::program(name, error))?;
+    }
+    Ok(())
+}
