@@ -29,6 +29,20 @@ counters! {
     EventsUndecodable = "capture.undecodable",
     /// Processes whose identity could not be read before they ended.
     ProcessesUnknown = "capture.processes_unknown",
+    /// Processes whose OTEL_RESOURCE_ATTRIBUTES break the grammar: ignored as a whole.
+    ProcessAttributesMalformed = "capture.process_attributes_malformed",
+    /// Packets read from a packet capture.
+    Packets = "capture.packets",
+    /// Packets that are not TCP over IP: left out.
+    PacketsNotTcp = "capture.packets_not_tcp",
+    /// Packets lost: fragments of an IP packet, which are not put together.
+    PacketsFragmented = "capture.packets_fragmented",
+    /// Packets lost: of an unknown link type, with headers cut or broken, or in a block that cannot be read.
+    PacketsUndecodable = "capture.packets_undecodable",
+    /// Packets lost: with data for a connection that had ended.
+    PacketsAfterClose = "capture.packets_after_close",
+    /// Connections of a packet capture forgotten to make room for others.
+    PacketFlowsForgotten = "capture.packet_flows_forgotten",
     /// Connections of which at least one segment was seen.
     Connections = "connections.seen",
     /// Connections forgotten to make room for others.
@@ -99,7 +113,9 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { values: [const { AtomicU64::new(0) }; CATALOGUE.len()] }
+        Self {
+            values: [const { AtomicU64::new(0) }; CATALOGUE.len()],
+        }
     }
 }
 
@@ -121,6 +137,8 @@ impl Metrics {
 
     /// Every counter's name and value, in the catalogue's order.
     pub fn snapshot(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        CATALOGUE.iter().map(|&(counter, name, _)| (name, self.get(counter)))
+        CATALOGUE
+            .iter()
+            .map(|&(counter, name, _)| (name, self.get(counter)))
     }
 }
