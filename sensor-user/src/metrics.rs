@@ -29,6 +29,20 @@ counters! {
     EventsUndecodable = "capture.undecodable",
     /// Processes whose identity could not be read before they ended.
     ProcessesUnknown = "capture.processes_unknown",
+    /// Processes whose OTEL_RESOURCE_ATTRIBUTES break the grammar: ignored as a whole.
+    ProcessAttributesMalformed = "capture.process_attributes_malformed",
+    /// Packets read from a packet capture.
+    Packets = "capture.packets",
+    /// Packets that are not TCP over IP: left out.
+    PacketsNotTcp = "capture.packets_not_tcp",
+    /// Packets lost: fragments of an IP packet, which are not put together.
+    PacketsFragmented = "capture.packets_fragmented",
+    /// Packets lost: of an unknown link type, with headers cut or broken, or in a block that cannot be read.
+    PacketsUndecodable = "capture.packets_undecodable",
+    /// Packets lost: with data for a connection that had ended.
+    PacketsAfterClose = "capture.packets_after_close",
+    /// Connections of a packet capture forgotten to make room for others.
+    PacketFlowsForgotten = "capture.packet_flows_forgotten",
     /// Connections of which at least one segment was seen.
     Connections = "connections.seen",
     /// Connections forgotten to make room for others.

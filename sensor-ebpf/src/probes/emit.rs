@@ -51,7 +51,8 @@ pub(crate) fn segment(scratch: &mut Scratch, dir: &mut Dir) -> bool {
     let taken = unsafe {
         put(
             (&raw const scratch.record).cast(),
-            size_of::<SegmentRecord>() + masked::<{ 2 * WINDOW as u64 - 1 }>(copied as u64) as usize,
+            size_of::<SegmentRecord>()
+                + masked::<{ 2 * WINDOW as u64 - 1 }>(copied as u64) as usize,
         )
     };
     if taken {

@@ -202,7 +202,11 @@ fn unix_path(sock: u64, flow: u64, record: &mut UnixPathRecord) {
     let path = address.wrapping_add(u64::from(setting!(OFFSETS.unix_address_name)) + 2);
     // SAFETY: `len` is less than the record's path; the helper checks the address.
     let failed = unsafe {
-        bpf_probe_read_kernel_raw(record.path.as_mut_ptr().cast(), masked::<127>(u64::from(len)) as u32, path as *const _)
+        bpf_probe_read_kernel_raw(
+            record.path.as_mut_ptr().cast(),
+            masked::<127>(u64::from(len)) as u32,
+            path as *const _,
+        )
     };
     if failed != 0 {
         return;

@@ -32,7 +32,9 @@ pub(crate) unsafe fn direct<T: Copy>(base: u64, offset: u32) -> T {
 pub(crate) fn masked<const MASK: u64>(value: u64) -> u64 {
     let mut value = value;
     // SAFETY: one arithmetic instruction on a register.
-    unsafe { core::arch::asm!("{0} &= {1}", inout(reg) value, const MASK, options(pure, nomem, nostack)) };
+    unsafe {
+        core::arch::asm!("{0} &= {1}", inout(reg) value, const MASK, options(pure, nomem, nostack))
+    };
     value
 }
 

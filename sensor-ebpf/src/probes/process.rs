@@ -96,7 +96,12 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: as above.
     unsafe {
         let to = scratch.payload.as_mut_ptr().add(args as usize);
-        if bpf_probe_read_user(to.cast(), masked::<{ 2 * ENV_MAX as u64 - 1 }>(env) as u32, start as *const _) != 0 {
+        if bpf_probe_read_user(
+            to.cast(),
+            masked::<{ 2 * ENV_MAX as u64 - 1 }>(env) as u32,
+            start as *const _,
+        ) != 0
+        {
             env = 0;
         }
     }
@@ -107,7 +112,12 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     // SAFETY: the payload follows the record.
-    unsafe { emit::put((&raw const scratch.record).cast(), masked::<{ 4 * ENV_MAX as u64 - 1 }>(len) as usize) };
+    unsafe {
+        emit::put(
+            (&raw const scratch.record).cast(),
+            masked::<{ 4 * ENV_MAX as u64 - 1 }>(len) as usize,
+        )
+    };
     0
 }
 

@@ -70,8 +70,13 @@ pub(crate) fn walk(flow: *mut Flow, index: usize, scratch: &mut Scratch) {
 unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> u64 {
     // SAFETY: `walk` above passes its own context, which outlives the loop; scratch and flow are
     // live map values.
-    let (scratch, flow, index) =
-        unsafe { (&mut *(*walk).scratch, &mut *(*walk).flow, masked::<1>((*walk).index as u64) as usize) };
+    let (scratch, flow, index) = unsafe {
+        (
+            &mut *(*walk).scratch,
+            &mut *(*walk).flow,
+            masked::<1>((*walk).index as u64) as usize,
+        )
+    };
     if scratch.todo == 0 {
         return 1;
     }
@@ -129,7 +134,8 @@ unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> u64 {
 /// follows values on the stack, and would follow each position.
 unsafe extern "C" fn scan_step(_: u64, walk: *mut Walk) -> u64 {
     // SAFETY: as in `step`.
-    let (scratch, flow, index) = unsafe { (&mut *(*walk).scratch, &mut *(*walk).flow, (*walk).index) };
+    let (scratch, flow, index) =
+        unsafe { (&mut *(*walk).scratch, &mut *(*walk).flow, (*walk).index) };
     let framer = &mut state::dir(&mut flow.dirs, index).framer;
     let window = MapWindow(scratch.window.as_ptr());
     let next = frame::step(framer, &mut flow.pairing, &window, scratch.at, scratch.len);

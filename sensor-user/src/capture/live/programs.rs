@@ -13,8 +13,10 @@ use super::{
 };
 
 /// The BPF object, built from `sensor-ebpf` by `cargo xtask build-ebpf`.
-static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sensor-ebpf/prebuilt/sensor-probes.o"));
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../sensor-ebpf/prebuilt/sensor-probes.o"
+));
 
 /// Where the kernel describes its types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -81,7 +83,11 @@ impl Kernel {
         let btf = Btf::parse(&data).map_err(|error| OpenError::NoBtf(error.to_string()))?;
         let (mut offsets, missing) = offsets::resolve(&btf);
         offsets::adjust_for_architecture(&mut offsets);
-        Ok(Self { offsets, missing, has_socket_tracepoints: btf.has_typedef("btf_trace_sock_send_length") })
+        Ok(Self {
+            offsets,
+            missing,
+            has_socket_tracepoints: btf.has_typedef("btf_trace_sock_send_length"),
+        })
     }
 
     /// Whether the engine can run here, or the reason why not.
@@ -90,7 +96,9 @@ impl Kernel {
     /// The reason.
     pub fn supports(&self, engine: Engine) -> Result<(), String> {
         if engine == Engine::Socket && !self.has_socket_tracepoints {
-            return Err("the tracepoints sock_send_length and sock_recv_length came with Linux 6.3".into());
+            return Err(
+                "the tracepoints sock_send_length and sock_recv_length came with Linux 6.3".into(),
+            );
         }
         let lacking: Vec<_> = self
             .missing
@@ -105,13 +113,19 @@ impl Kernel {
         if lacking.is_empty() {
             Ok(())
         } else {
-            Err(format!("this kernel's structures lack {}", lacking.join(", ")))
+            Err(format!(
+                "this kernel's structures lack {}",
+                lacking.join(", ")
+            ))
         }
     }
 
     /// Fields that are not there, and that nothing depends on.
     pub fn absent(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.missing.iter().filter(|(need, _)| *need == Need::Neither).map(|&(_, name)| name)
+        self.missing
+            .iter()
+            .filter(|(need, _)| *need == Need::Neither)
+            .map(|&(_, name)| name)
     }
 }
 
@@ -146,7 +160,9 @@ pub fn load(
             .ok_or_else(|| OpenError::Object(format!("it has no program {name}")))?
             .try_into()
             .map_err(|error| OpenError::Object(format!("{name}: {error}")))?;
-        program.load(tracepoint, &btf).map_err(|error| OpenError::program(name, error))?;
+        program
+            .load(tracepoint, &btf)
+            .map_err(|error| OpenError::program(name, error))?;
     }
     Ok(ebpf)
 }
@@ -163,7 +179,9 @@ pub fn attach(ebpf: &mut Ebpf, engine: Engine) -> Result<(), OpenError> {
             .ok_or_else(|| OpenError::Object(format!("it has no program {name}")))?
             .try_into()
             .map_err(|error| OpenError::Object(format!("{name}: {error}")))?;
-        program.attach().map_err(|error| OpenError::program(name, error))?;
+        program
+            .attach()
+            .map_err(|error| OpenError::program(name, error))?;
     }
     Ok(())
 }

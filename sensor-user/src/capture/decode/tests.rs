@@ -1,0 +1,391 @@
+use proptest::prelude::*;
+use zerocopy::IntoBytes;
+
+use super::*;
+
+fn ident() -> FlowIdent {
+    let mut local = [0; 16];
+    local[..4].copy_from_slice(&[192, 0, 2, 1]);
+    let mut remote = [0; 16];
+    remote[..4].copy_from_slice(&[198, 51, 100, 7]);
+    FlowIdent {
+        flow: 9,
+        cookie: 77,
+        local,
+        remote,
+        local_port: 8080,
+        remote_port: 51_000,
+        netns: 4_026_531_840,
+        inode: 5,
+        family: 1,
+        from_start: 1,
+        reserved: [0; 6],
+    }
+}
+
+fn segment_record() -> SegmentRecord {
+    SegmentRecord {
+        kind: 1,
+        flags: segment_flag::HAS_SEQ,
+        time_ns: 1_000,
+        ident: ident(),
+        tgid: 42,
+        tid: 43,
+        position: 100,
+        skipped_before: 10,
+        skipped_after: 20,
+        copied: 5,
+        tcp_seq: 4_000_000_000,
+        lost_records: 2,
+        direction: 1,
+        reserved: [0; 3],
+    }
+}
+
+fn end_record() -> EndRecord {
+    EndRecord {
+        kind: 2,
+        flags: end_flag::RECEIVE_EOF | end_flag::CLOSED,
+        time_ns: 2_000,
+        ident: ident(),
+        tgid: 42,
+        reserved: 0,
+        position: [7, 8],
+        skipped: [1, 2],
+        last_ns: [0, 1_500],
+        lost_records: [3, 4],
+    }
+}
+
+fn process_record() -> ProcessRecord {
+    let mut comm = [0; 16];
+    comm[..4].copy_from_slice(b"curl");
+    ProcessRecord {
+        kind: 4,
+        flags: process_flag::EXEC | process_flag::ENV_CUT,
+        time_ns: 3_000,
+        tgid: 42,
+        parent: 7,
+        cgroup: 11,
+        comm,
+        args_len: 7,
+        env_len: 4,
+    }
+}
+
+fn bytes(record: &(impl IntoBytes + Immutable), after: &[u8]) -> Vec<u8> {
+    [record.as_bytes(), after].concat()
+}
+
+fn segment_of(record: &[u8]) -> Segment<'_> {
+    match decode(record) {
+        Ok(Decoded::Event(Event::Segment(segment))) => segment,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn error(record: &[u8]) -> DecodeError {
+    decode(record).map(|_| ()).unwrap_err()
+}
+
+#[test]
+fn a_segment() {
+    // The ring hands over more than the record says it uses.
+    let record = bytes(&segment_record(), b"hello, and what was there before");
+    let segment = segment_of(&record);
+    assert_eq!(segment.bytes, b"hello");
+    assert_eq!(
+        segment.bytes.as_ptr(),
+        record[136..].as_ptr(),
+        "borrowed, not copied"
+    );
+    assert_eq!(
+        segment.flow,
+        Flow {
+            id: FlowId(9),
+            endpoints: Endpoints::Tcp {
+                local: ("192.0.2.1".parse().unwrap(), 8080),
+                remote: ("198.51.100.7".parse().unwrap(), 51_000),
+            },
+            netns: Some(4_026_531_840),
+            cookie: Some(77),
+            from_start: true,
+        }
+    );
+    assert_eq!(segment.direction, Direction::Send);
+    assert_eq!(segment.time, Monotonic(1_000));
+    assert_eq!((segment.tgid, segment.tid), (Tgid(42), 43));
+    assert_eq!(
+        (
+            segment.position,
+            segment.skipped_before,
+            segment.skipped_after
+        ),
+        (100, 10, 20)
+    );
+    assert_eq!(
+        (segment.tcp_seq, segment.lost_records),
+        (Some(4_000_000_000), 2)
+    );
+    assert!(!segment.time_is_start && !segment.unreadable_after && !segment.head_too_large);
+}
+
+#[test]
+fn flags_of_a_segment() {
+    let with = |flags| {
+        bytes(
+            &SegmentRecord {
+                flags,
+                ..segment_record()
+            },
+            b"hello",
+        )
+    };
+    let record = with(segment_flag::TIME_IS_START | segment_flag::UNSEEN_BEFORE);
+    let segment = segment_of(&record);
+    assert!(segment.time_is_start && segment.tcp_seq.is_none());
+    let record = with(segment_flag::UNREADABLE_AFTER | segment_flag::HEAD_TOO_LARGE);
+    let segment = segment_of(&record);
+    assert!(segment.unreadable_after && segment.head_too_large);
+    assert_eq!(
+        error(&with(32)),
+        DecodeError::Value {
+            field: "segment flags",
+            value: 32
+        }
+    );
+}
+
+#[test]
+fn addresses_are_canonical_and_zero_is_unknown() {
+    let flow_with = |change: fn(&mut FlowIdent)| {
+        let mut ident = ident();
+        change(&mut ident);
+        let record = bytes(
+            &SegmentRecord {
+                ident,
+                ..segment_record()
+            },
+            b"hello",
+        );
+        segment_of(&record).flow
+    };
+    let mapped = flow_with(|ident| {
+        ident.family = 2;
+        // ::ffff:192.0.2.1 and 2001:db8::1
+        ident.local = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1];
+        ident.remote = [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    });
+    assert_eq!(
+        mapped.endpoints,
+        Endpoints::Tcp {
+            local: ("192.0.2.1".parse().unwrap(), 8080),
+            remote: ("2001:db8::1".parse().unwrap(), 51_000),
+        }
+    );
+    let unix = flow_with(|ident| {
+        ident.family = 3;
+        ident.cookie = 0;
+        ident.netns = 0;
+        ident.from_start = 0;
+        ident.reserved = [0xff; 6];
+    });
+    assert_eq!(unix.endpoints, Endpoints::Unix);
+    assert_eq!(
+        (unix.cookie, unix.netns, unix.from_start),
+        (None, None, false)
+    );
+}
+
+#[test]
+fn an_end() {
+    let record = bytes(&end_record(), b"");
+    let Ok(Decoded::Event(Event::End(end))) = decode(&record) else {
+        panic!("an end")
+    };
+    assert_eq!((end.time, end.tgid), (Monotonic(2_000), Tgid(42)));
+    assert!(end.receive_eof && !end.send_eof && end.closed && !end.error);
+    assert_eq!((end.position, end.skipped), ([7, 8], [1, 2]));
+    assert_eq!(end.last, [None, Some(Monotonic(1_500))]);
+    assert_eq!(end.lost_records, [3, 4]);
+}
+
+#[test]
+fn a_unix_path() {
+    let path_of = |name: &[u8], len: u32| {
+        let mut path = [b'x'; 112];
+        path[..name.len()].copy_from_slice(name);
+        let record = bytes(
+            &UnixPathRecord {
+                kind: 3,
+                len,
+                flow: 9,
+                path,
+            },
+            b"",
+        );
+        match decode(&record) {
+            Ok(Decoded::Event(Event::UnixPath {
+                flow: FlowId(9),
+                path,
+            })) => Ok(path.to_string()),
+            Err(error) => Err(error),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(path_of(b"/run/a.sock\0", 12).as_deref(), Ok("/run/a.sock"));
+    assert_eq!(path_of(b"/run/a.sock", 11).as_deref(), Ok("/run/a.sock"));
+    assert_eq!(path_of(b"\0name", 5).as_deref(), Ok("@name"));
+    assert_eq!(path_of(b"\0a\0b", 4).as_deref(), Ok("@a@b"));
+    assert_eq!(path_of(b"/a\xff", 3).as_deref(), Ok("/a\u{fffd}"));
+    for len in [0, 113, u32::MAX] {
+        let value = u64::from(len);
+        assert_eq!(
+            path_of(b"/a", len),
+            Err(DecodeError::Value {
+                field: "unix path length",
+                value
+            })
+        );
+    }
+}
+
+#[test]
+fn a_process() {
+    let record = bytes(&process_record(), b"curl\0-v\0A=b");
+    let short = decode(&record).map(|_| ());
+    assert_eq!(short, Ok(()), "args and environment fit");
+    let record = bytes(&process_record(), b"curl\0x\0A=b\0");
+    let Ok(Decoded::Process(process)) = decode(&record) else {
+        panic!("a process")
+    };
+    assert_eq!(
+        process,
+        ProcessRecordView {
+            change: ProcessChange::Exec,
+            time: Monotonic(3_000),
+            tgid: Tgid(42),
+            parent: Tgid(7),
+            cgroup: 11,
+            comm: b"curl",
+            args: b"curl\0x\0",
+            args_cut: false,
+            env: b"A=b\0",
+            env_cut: true,
+        }
+    );
+    for flags in [
+        0,
+        process_flag::FORK | process_flag::EXIT,
+        process_flag::ENV_CUT,
+        1 << 20,
+    ] {
+        let record = bytes(
+            &ProcessRecord {
+                flags,
+                ..process_record()
+            },
+            b"curl\0x\0A=b\0",
+        );
+        let value = u64::from(flags);
+        assert_eq!(
+            error(&record),
+            DecodeError::Value {
+                field: "process flags",
+                value
+            }
+        );
+    }
+}
+
+#[test]
+fn what_is_not_defined_is_an_error() {
+    let with = |change: fn(&mut SegmentRecord)| {
+        let mut record = segment_record();
+        change(&mut record);
+        error(&bytes(&record, b"hello"))
+    };
+    let value = |field, value| DecodeError::Value { field, value };
+    assert_eq!(with(|record| record.kind = 5), value("kind", 5));
+    assert_eq!(with(|record| record.direction = 2), value("direction", 2));
+    assert_eq!(
+        with(|record| record.ident.family = 0),
+        value("address family", 0)
+    );
+    assert_eq!(
+        with(|record| record.ident.family = 4),
+        value("address family", 4)
+    );
+    assert_eq!(with(|record| record.ident.flow = 0), value("flow", 0));
+    assert_eq!(
+        with(|record| record.ident.from_start = 2),
+        value("from_start", 2)
+    );
+    assert_eq!(
+        with(|record| record.copied = 6),
+        DecodeError::Short {
+            have: 141,
+            need: 142
+        }
+    );
+    let position = u64::MAX - 24;
+    assert_eq!(
+        with(|record| record.position = u64::MAX - 24),
+        DecodeError::Position { position }
+    );
+}
+
+#[test]
+fn every_prefix_is_too_short() {
+    let all = [
+        bytes(&segment_record(), b"hello"),
+        bytes(&end_record(), b""),
+        bytes(
+            &UnixPathRecord {
+                kind: 3,
+                len: 1,
+                flow: 1,
+                path: [b'/'; 112],
+            },
+            b"",
+        ),
+        bytes(&process_record(), b"curl\0x\0A=b\0"),
+    ];
+    for record in &all {
+        assert!(decode(record).is_ok());
+        for len in 0..record.len() {
+            assert!(
+                matches!(error(&record[..len]), DecodeError::Short { have, .. } if have == len)
+            );
+        }
+    }
+}
+
+#[test]
+fn the_time_is_found_without_decoding() {
+    assert_eq!(
+        time(&bytes(&segment_record(), b"hello")),
+        Some(Monotonic(1_000))
+    );
+    assert_eq!(time(&bytes(&end_record(), b"")), Some(Monotonic(2_000)));
+    assert_eq!(time(&bytes(&process_record(), b"")), Some(Monotonic(3_000)));
+    assert_eq!(
+        time(&[3, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]),
+        None
+    );
+    assert_eq!(time(&[1, 0, 0, 0]), None);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_record_or_an_error(
+        kind in 0..6_u32,
+        rest in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let record = [&kind.to_ne_bytes(), rest.as_slice()].concat();
+        if let Ok(Decoded::Event(Event::Segment(segment))) = decode(&record) {
+            prop_assert!(segment.bytes.len() <= rest.len());
+        }
+        let _ = time(&record);
+    }
+}

@@ -1,0 +1,171 @@
+//! One raw item as bytes.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::codec::{Malformed, Put as _, Take};
+use super::{ITEM_MAX, RecordingError};
+use crate::capture::Raw;
+use crate::capture::event::{ClockSync, Monotonic, Tgid};
+use crate::model::{Attribute, Resource, Value};
+
+/// Tag and length before each payload.
+pub(super) const PREFIX: usize = 5;
+
+const RECORD: u8 = 1;
+const PROCESS: u8 = 2;
+const CLOCK: u8 = 3;
+const COUNTERS: u8 = 4;
+
+const STR: u8 = 1;
+const INT: u8 = 2;
+const BOOL: u8 = 3;
+const STRS: u8 = 4;
+
+/// Appends `raw` to `block`; leaves it as it was when the item is too long.
+pub(super) fn put(block: &mut Vec<u8>, raw: Raw<'_>) -> Result<(), RecordingError> {
+    let start = block.len();
+    let tag = match raw {
+        Raw::Record(_) => RECORD,
+        Raw::Process { .. } => PROCESS,
+        Raw::Clock(_) => CLOCK,
+        Raw::Counters(_) => COUNTERS,
+    };
+    block.push(tag);
+    block.put_u32(0);
+    let payload = block.len();
+    match raw {
+        Raw::Record(record) => block.extend_from_slice(record),
+        Raw::Process { tgid, resource } => {
+            block.put_u32(tgid.0);
+            put_resource(block, resource);
+        }
+        Raw::Clock(ClockSync { monotonic, unix_ns }) => {
+            block.put_u64(monotonic.0);
+            block.put_u64(unix_ns);
+        }
+        Raw::Counters(counters) => {
+            block.put_len(counters.len());
+            for (name, value) in counters {
+                block.put_text(name);
+                block.put_u64(*value);
+            }
+        }
+    }
+    let len = block.len() - payload;
+    match u32::try_from(len) {
+        Ok(short) if len <= ITEM_MAX => {
+            block[payload - 4..payload].copy_from_slice(&short.to_le_bytes());
+            Ok(())
+        }
+        _ => {
+            block.truncate(start);
+            Err(RecordingError::TooLong { len })
+        }
+    }
+}
+
+fn put_resource(block: &mut Vec<u8>, resource: &Resource) {
+    let Resource { attributes } = resource;
+    block.put_len(attributes.len());
+    for Attribute { key, value } in attributes {
+        block.put_text(key);
+        match value {
+            Value::Str(text) => {
+                block.push(STR);
+                block.put_text(text);
+            }
+            Value::Int(number) => {
+                block.push(INT);
+                block.put_u64(number.cast_unsigned());
+            }
+            Value::Bool(truth) => {
+                block.push(BOOL);
+                block.push(u8::from(*truth));
+            }
+            Value::Strs(texts) => {
+                block.push(STRS);
+                block.put_len(texts.len());
+                texts.iter().for_each(|text| block.put_text(text));
+            }
+        }
+    }
+}
+
+/// An item taken from a block, owning what its [`Raw`] borrows.
+pub(super) enum Item<'a> {
+    Record(&'a [u8]),
+    Process(Tgid, Arc<Resource>),
+    Clock(ClockSync),
+    Counters(Vec<(String, u64)>),
+}
+
+impl Item<'_> {
+    pub(super) fn raw(&self) -> Raw<'_> {
+        match self {
+            Self::Record(record) => Raw::Record(record),
+            Self::Process(tgid, resource) => Raw::Process {
+                tgid: *tgid,
+                resource,
+            },
+            Self::Clock(clock) => Raw::Clock(*clock),
+            Self::Counters(counters) => Raw::Counters(counters),
+        }
+    }
+}
+
+/// Takes the item at the front of `block`.
+pub(super) fn take<'a>(block: &mut Take<'a>) -> Result<Item<'a>, Malformed> {
+    let tag = block.u8()?;
+    let len = block.len()?;
+    if len > ITEM_MAX {
+        return Err(Malformed);
+    }
+    let mut payload = Take(block.bytes(len)?);
+    let item = match tag {
+        RECORD => return Ok(Item::Record(payload.0)),
+        PROCESS => Item::Process(Tgid(payload.u32()?), Arc::new(take_resource(&mut payload)?)),
+        CLOCK => Item::Clock(ClockSync {
+            monotonic: Monotonic(payload.u64()?),
+            unix_ns: payload.u64()?,
+        }),
+        COUNTERS => {
+            let len = payload.len()?;
+            let counters = (0..len).map(|_| Ok((payload.text()?.to_owned(), payload.u64()?)));
+            Item::Counters(counters.collect::<Result<_, _>>()?)
+        }
+        _ => return Err(Malformed),
+    };
+    payload.finish()?;
+    Ok(item)
+}
+
+// The counts below are not trusted with an allocation: collecting ends at the first element that
+// the payload is too short for.
+
+fn take_resource(payload: &mut Take<'_>) -> Result<Resource, Malformed> {
+    let len = payload.len()?;
+    let attributes = (0..len).map(|_| {
+        Ok(Attribute {
+            key: Cow::Owned(payload.text()?.to_owned()),
+            value: match payload.u8()? {
+                STR => Value::Str(Cow::Owned(payload.text()?.to_owned())),
+                INT => Value::Int(payload.u64()?.cast_signed()),
+                BOOL => Value::Bool(match payload.u8()? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(Malformed),
+                }),
+                STRS => {
+                    let len = payload.len()?;
+                    let texts = (0..len).map(|_| payload.text().map(str::to_owned));
+                    Value::Strs(texts.collect::<Result<_, _>>()?)
+                }
+                _ => return Err(Malformed),
+            },
+        })
+    });
+    Ok(Resource {
+        attributes: attributes.collect::<Result<_, _>>()?,
+    })
+}

@@ -1,0 +1,140 @@
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::*;
+use crate::capture::decode::ProcessChange;
+use crate::capture::event::Monotonic;
+
+fn identifier(root: &str) -> (Identifier, Arc<Metrics>) {
+    let metrics = Arc::new(Metrics::default());
+    let host = Host {
+        name: Some("node-1".into()),
+        id: None,
+    };
+    (
+        Identifier::new(PathBuf::from(root), host, Arc::clone(&metrics)),
+        metrics,
+    )
+}
+
+/// A child of this test, ended with it.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn sleeping(env: &[(&str, &str)]) -> Running {
+    let mut command = Command::new("sleep");
+    command
+        .arg("60")
+        .env_clear()
+        .envs(env.iter().copied())
+        .stdin(Stdio::null());
+    let running = Running(command.spawn().unwrap());
+    // Until the exec is done, it is still this test.
+    let exe = format!("/proc/{}/exe", running.0.id());
+    while fs::read_link(&exe).unwrap() == std::env::current_exe().unwrap() {
+        std::thread::yield_now();
+    }
+    running
+}
+
+fn exec(tgid: u32) -> ProcessRecordView<'static> {
+    ProcessRecordView {
+        change: ProcessChange::Exec,
+        time: Monotonic(1),
+        tgid: Tgid(tgid),
+        parent: Tgid(7),
+        cgroup: 1,
+        comm: b"python3",
+        args: b"python3\0worker.py\0",
+        args_cut: false,
+        env: b"OTEL_RESOURCE_ATTRIBUTES=service.version=2\0",
+        env_cut: false,
+    }
+}
+
+#[test]
+fn a_real_process() {
+    let running = sleeping(&[("OTEL_RESOURCE_ATTRIBUTES", "service.namespace=demo,broken")]);
+    let (identifier, metrics) = identifier("/proc");
+    let resource = identifier.identify(Tgid(running.0.id())).unwrap();
+    let exe = resource.text("process.executable.path").unwrap();
+    let name = Path::new(exe).file_name().unwrap().to_str().unwrap();
+    assert_eq!(resource.text("process.executable.name"), Some(name));
+    assert_eq!(resource.service_name(), Some(name));
+    let number = |key: &str| {
+        resource
+            .attributes
+            .iter()
+            .find(|a| a.key == key)
+            .unwrap()
+            .value
+            .clone()
+    };
+    assert_eq!(number("process.pid"), i64::from(running.0.id()).into());
+    assert_eq!(
+        number("process.parent_pid"),
+        i64::from(std::process::id()).into()
+    );
+    assert_eq!(resource.text("service.namespace"), None);
+    assert_eq!(metrics.get(Counter::ProcessAttributesMalformed), 1);
+
+    let named = sleeping(&[("OTEL_SERVICE_NAME", "nap")]);
+    let resource = identifier.identify(Tgid(named.0.id())).unwrap();
+    assert_eq!(resource.service_name(), Some("nap"));
+}
+
+#[test]
+fn a_process_that_has_ended_is_an_error_that_names_it() {
+    let (identifier, _) = identifier("/proc");
+    // Beyond the largest PID_MAX_LIMIT, 2^22.
+    let error = identifier.identify(Tgid(1 << 23)).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot read /proc/8388608/comm: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_exec_record_names_a_process_that_has_ended() {
+    let (identifier, _) = identifier("/proc");
+    let resource = identifier.identify_exec(&exec(1 << 23));
+    assert_eq!(resource.service_name(), Some("worker"));
+    assert_eq!(resource.text("service.version"), Some("2"));
+    assert_eq!(resource.text("process.executable.path"), None);
+}
+
+#[test]
+fn an_exec_record_is_completed_only_by_the_same_program() {
+    let running = sleeping(&[("LONG", "x"), ("OTEL_SERVICE_NAME", "nap")]);
+    let (identifier, _) = identifier("/proc");
+    let other = identifier.identify_exec(&exec(running.0.id()));
+    assert_eq!(other.text("process.executable.path"), None);
+
+    let cut = ProcessRecordView {
+        comm: b"sleep",
+        args: b"sleep\0",
+        args_cut: true,
+        env: b"LON",
+        env_cut: true,
+        ..exec(running.0.id())
+    };
+    let same = identifier.identify_exec(&cut);
+    assert_eq!(same.service_name(), Some("nap"));
+    assert!(same.text("process.executable.path").is_some());
+}
+
+#[test]
+fn the_parent_is_found_behind_any_name() {
+    assert_eq!(parent(b"42 (a b) c) S 7 42 42 0 -1"), Some(7));
+    assert_eq!(parent(b"42 (x) S"), None);
+    assert_eq!(parent(b""), None);
+    assert_eq!(parent(b"42 (x) S -1"), None);
+}

@@ -1,0 +1,223 @@
+//! Which processes are traced: those that are named, and their descendants.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::identify;
+use super::service::basename;
+use crate::capture::event::Tgid;
+
+/// Longest `comm` (`TASK_COMM_LEN` less its end).
+const COMM_MAX: usize = 15;
+
+/// The processes that are asked for. An empty selection selects every process.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    pids: HashSet<Tgid>,
+    comm: GlobSet,
+    /// Of globs with a slash: the whole path.
+    exe_path: GlobSet,
+    /// Of globs without: the file name.
+    exe_name: GlobSet,
+}
+
+/// What a selection looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessFacts<'a> {
+    /// The process.
+    pub tgid: Tgid,
+    /// Its name by the kernel, at most 15 bytes.
+    pub comm: &'a str,
+    /// Its executable's path, where it is known.
+    pub exe: Option<&'a str>,
+}
+
+/// Why a selection cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectionError {
+    /// A glob breaks the grammar.
+    #[error("--{option} {glob}: {source}")]
+    Glob {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        glob: String,
+        /// What is wrong.
+        source: globset::Error,
+    },
+    /// A name that no process can have.
+    #[error(
+        "--comm {glob}: the kernel keeps {COMM_MAX} bytes of a name, so this can match nothing; \
+         use --comm '{cut}*' or --exe"
+    )]
+    CommTooLong {
+        /// The name.
+        glob: String,
+        /// What the kernel keeps of it.
+        cut: String,
+    },
+}
+
+impl Selection {
+    /// A selection of processes by id, by `comm`, or by executable. Globs have `*`, `?`, `[…]` and
+    /// `{…}`; a glob for executables without a slash is for the file name, else for the whole path,
+    /// where `**` crosses directories and `*` does not.
+    ///
+    /// # Errors
+    /// All that is wrong, not just the first.
+    pub fn new(
+        pids: impl IntoIterator<Item = u32>,
+        comm: &[String],
+        exe: &[String],
+    ) -> Result<Self, Vec<SelectionError>> {
+        let mut errors = Vec::new();
+        for glob in comm {
+            let literal = !glob.contains(['*', '?', '[', '{', '\\']);
+            if literal && glob.len() > COMM_MAX {
+                let cut = glob
+                    .char_indices()
+                    .take_while(|(at, c)| at + c.len_utf8() <= COMM_MAX);
+                let cut = cut.map(|(_, c)| c).collect();
+                errors.push(SelectionError::CommTooLong {
+                    glob: glob.clone(),
+                    cut,
+                });
+            }
+        }
+        let (path, name): (Vec<_>, Vec<_>) = exe.iter().partition(|glob| glob.contains('/'));
+        let comm = glob_set("comm", &comm.iter().collect::<Vec<_>>(), false, &mut errors);
+        let exe_path = glob_set("exe", &path, true, &mut errors);
+        let exe_name = glob_set("exe", &name, false, &mut errors);
+        if errors.is_empty() {
+            let pids = pids.into_iter().map(Tgid).collect();
+            Ok(Self {
+                pids,
+                comm,
+                exe_path,
+                exe_name,
+            })
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// Nothing is asked for: every process is selected.
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            pids,
+            comm,
+            exe_path,
+            exe_name,
+        } = self;
+        pids.is_empty() && comm.is_empty() && exe_path.is_empty() && exe_name.is_empty()
+    }
+
+    /// The ids that are asked for.
+    pub fn pids(&self) -> impl Iterator<Item = Tgid> + '_ {
+        self.pids.iter().copied()
+    }
+
+    /// Whether this process is selected by itself; its descendants are with it.
+    pub fn matches(&self, facts: &ProcessFacts<'_>) -> bool {
+        let &ProcessFacts { tgid, comm, exe } = facts;
+        self.is_empty()
+            || self.pids.contains(&tgid)
+            || self.comm.is_match(comm)
+            || exe.is_some_and(|exe| {
+                let exe = exe.strip_suffix(" (deleted)").unwrap_or(exe);
+                self.exe_path.is_match(exe) || self.exe_name.is_match(basename(exe))
+            })
+    }
+}
+
+/// The processes there are, in the order of their ids, and whether each is selected, by itself or by
+/// an ancestor that is still there.
+///
+/// # Errors
+/// When `proc_root` (`/proc`) cannot be listed. A process that ends meanwhile is left out.
+pub fn initial_selection(proc_root: &Path, selection: &Selection) -> io::Result<Vec<(Tgid, bool)>> {
+    let mut parents = HashMap::new();
+    let mut verdicts = HashMap::new();
+    for entry in fs::read_dir(proc_root)? {
+        let Ok(entry) = entry else { continue };
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let directory = entry.path();
+        let Ok(stat) = fs::read(directory.join("stat")) else {
+            continue;
+        };
+        let Ok(comm) = fs::read(directory.join("comm")) else {
+            continue;
+        };
+        let exe = fs::read_link(directory.join("exe")).ok();
+        let facts = ProcessFacts {
+            tgid: Tgid(pid),
+            comm: &String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap_or(&comm)),
+            exe: exe.as_deref().and_then(Path::to_str),
+        };
+        verdicts.insert(pid, selection.matches(&facts));
+        parents.insert(pid, identify::parent(&stat));
+    }
+
+    let selected = |pid: u32| {
+        // Processes may have come and gone while they were listed: the walk is bounded.
+        let ancestors = std::iter::successors(Some(pid), |pid| parents.get(pid).copied().flatten());
+        ancestors
+            .take(parents.len())
+            .any(|pid| verdicts.get(&pid).copied().unwrap_or(false))
+    };
+    let mut all: Vec<_> = parents
+        .keys()
+        .map(|&pid| (Tgid(pid), selected(pid)))
+        .collect();
+    all.sort_unstable_by_key(|(tgid, _)| tgid.0);
+    Ok(all)
+}
+
+fn glob_set(
+    option: &'static str,
+    globs: &[&String],
+    path: bool,
+    errors: &mut Vec<SelectionError>,
+) -> GlobSet {
+    let mut set = GlobSetBuilder::new();
+    for &glob in globs {
+        match GlobBuilder::new(glob).literal_separator(path).build() {
+            Ok(glob) => {
+                set.add(glob);
+            }
+            Err(source) => {
+                errors.push(SelectionError::Glob {
+                    option,
+                    glob: glob.clone(),
+                    source,
+                });
+            }
+        }
+    }
+    set.build().unwrap_or_else(|source| {
+        let glob = globs
+            .iter()
+            .map(|glob| glob.as_str())
+            .collect::<Vec<_>>()
+            .join(" ");
+        errors.push(SelectionError::Glob {
+            option,
+            glob,
+            source,
+        });
+        GlobSet::empty()
+    })
+}
+
+#[cfg(test)]
+mod tests;
