@@ -29,7 +29,7 @@ mod service;
 pub use host::Host;
 pub use identify::Identifier;
 pub use resource::{Facts, Identity, resource};
-pub use selection::{ProcessFacts, Selection, SelectionError, initial_selection};
+pub use selection::{ProcessFacts, Selection, SelectionError, facts, initial_selection};
 
 /// The most that is taken of a process's environment, in bytes.
 pub const ENVIRONMENT_MAX: u64 = 1024 * 1024;

@@ -2,30 +2,362 @@
 
 pub mod btf;
 pub mod offsets;
+pub mod probe;
 pub mod programs;
+
+mod clock;
+mod privileges;
+mod scope;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aya::Ebpf;
+use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya_log::EbpfLogger;
+use sensor_ebpf::abi::{EndRecord, KERNEL_COUNTERS, RecordKind, SegmentRecord};
+use zerocopy::FromBytes;
+
+use super::decode::{Decoded, ProcessChange, decode};
+use super::event::Tgid;
+use super::{CaptureError, Progress, Raw, RawSource};
+use crate::metrics::{Counter, Metrics};
+use crate::model::Resource;
+use crate::process::{Host, Identifier, Selection};
+
+pub use programs::Engine;
+use programs::{Kernel, Sizes};
+use scope::Scope;
+
+/// Records that one poll takes at most, so that its caller gets to do something else.
+const BATCH: usize = 4096;
+
+/// How often the clocks are compared and the kernel's counters read.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// What to listen to.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Processes; empty means all.
+    pub selection: Selection,
+    /// Ports at either end, at most [`sensor_ebpf::limits::PORTS`]; empty means any.
+    pub ports: Vec<u16>,
+    /// Directories of cgroups (version 2), at most [`sensor_ebpf::limits::CGROUPS`].
+    pub cgroups: Vec<PathBuf>,
+    /// How system calls are seen.
+    pub engine: EngineChoice,
+    /// Size of the ring between kernel and user space: a power of two, whole pages.
+    pub ring_bytes: usize,
+    /// Sockets that the kernel side tracks at once; `None` means [`sensor_ebpf::limits::FLOWS`].
+    pub flows: Option<u32>,
+    /// The kernel side's debug messages, through `tracing`.
+    pub verbose: bool,
+}
+
+/// Which engine is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The best that this kernel has.
+    #[default]
+    Auto,
+    /// This one, or none.
+    Only(Engine),
+}
 
 /// Why the kernel cannot be listened to. The text names what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// No type information.
     #[error(
-        "the kernel's type information (/sys/kernel/btf/vmlinux) cannot be used: {0}; a kernel built with CONFIG_DEBUG_INFO_BTF is needed"
+        "the kernel's type information (/sys/kernel/btf/vmlinux) cannot be used: {0}; a kernel \
+         built with CONFIG_DEBUG_INFO_BTF=y is needed"
     )]
     NoBtf(String),
-    /// The object is broken.
-    #[error(
-        "the BPF object in this binary is broken: {0}; rebuild it with `cargo xtask build-ebpf`"
-    )]
-    Object(String),
-    /// x
+    /// The kernel does not let us.
     #[error("{0}")]
-    Program(String),
+    Privileges(String),
+    /// The engine asked for does not run here.
+    #[error(
+        "engine {engine} cannot run here: {reason}; try `--engine auto`, and see `sensor doctor`"
+    )]
+    Engine {
+        /// The engine.
+        engine: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// A program or map was refused.
+    #[error("the kernel refused {what}: {reason}; `sensor doctor` says what this machine allows")]
+    Refused {
+        /// The program or map.
+        what: String,
+        /// The kernel's words.
+        reason: String,
+    },
+    /// The BPF object is not what it should be.
+    #[error("the BPF object in this binary is broken: {0}; rebuild it: `cargo xtask build-ebpf`")]
+    Object(String),
+    /// What is to be traced cannot be found.
+    #[error("{0}")]
+    Scope(String),
 }
-impl OpenError {
-    fn load(e: aya::EbpfError) -> Self {
-        Self::Program(format!("{e:?}"))
+
+/// The running kernel.
+pub struct Live {
+    engine: Engine,
+    ring: RingBuf<MapData>,
+    counters: PerCpuArray<MapData, u64>,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
+    scope: Scope,
+    identifier: Identifier,
+    /// Who has been announced.
+    known: HashMap<Tgid, Arc<Resource>>,
+    metrics: Arc<Metrics>,
+    next_housekeeping: Instant,
+    stopping: bool,
+    /// The programs stay attached as long as this lives.
+    ebpf: Option<Ebpf>,
+}
+
+impl Live {
+    /// Loads and attaches the programs. From then on the ring fills: poll it.
+    ///
+    /// # Errors
+    /// When this kernel, or this process's privileges, do not allow it.
+    pub fn open(options: &Options, metrics: &Arc<Metrics>) -> Result<Self, OpenError> {
+        privileges::check()?;
+        privileges::raise_memlock();
+        let kernel = Kernel::read()?;
+        let engine = choose(&kernel, options.engine)?;
+        let (mut scope, config) = Scope::new(options)?;
+        let ring_bytes = u32::try_from(options.ring_bytes).map_err(|_| {
+            OpenError::Scope(format!("--ring-size {}: at most 2 GiB", options.ring_bytes))
+        })?;
+        let sizes = Sizes {
+            ring_bytes,
+            flows: options.flows.unwrap_or(sensor_ebpf::limits::FLOWS),
+        };
+        let mut ebpf = programs::load(&kernel, engine, &config, &sizes, options.verbose)?;
+        scope.connect(&mut ebpf)?;
+        let ring = take_map(&mut ebpf, "RING")?;
+        let counters = take_map(&mut ebpf, "COUNTERS")?;
+        let logger = if options.verbose {
+            EbpfLogger::init(&mut ebpf)
+                .map_err(|error| tracing::warn!("no kernel messages: {error}"))
+                .ok()
+        } else {
+            None
+        };
+        programs::attach(&mut ebpf, engine)?;
+        Ok(Self {
+            engine,
+            ring,
+            counters,
+            logger,
+            scope,
+            identifier: Identifier::new(
+                "/proc".into(),
+                Host::read("/".as_ref()),
+                Arc::clone(metrics),
+            ),
+            known: HashMap::new(),
+            metrics: Arc::clone(metrics),
+            next_housekeeping: Instant::now(),
+            stopping: false,
+            ebpf: Some(ebpf),
+        })
     }
-    fn program(n: &str, e: aya::programs::ProgramError) -> Self {
-        Self::Program(format!("{n}: {e}\n{e:?}"))
+
+    /// The engine in use.
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
+
+    /// Detaches the programs: no more events come, and those in the ring can still be polled;
+    /// after them the source is finished.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+        self.ebpf = None;
+    }
+
+    /// The kernel side's counters, summed over the CPUs.
+    fn read_counters(&self) -> Vec<(String, u64)> {
+        KERNEL_COUNTERS
+            .iter()
+            .map(|&(counter, name)| {
+                let value = self
+                    .counters
+                    .get(&(counter as u32), 0)
+                    .map_or(0, |all| all.iter().sum());
+                (format!("kernel.{name}"), value)
+            })
+            .collect()
+    }
+
+    fn housekeeping(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> Result<(), CaptureError> {
+        self.next_housekeeping = Instant::now() + HOUSEKEEPING;
+        sink(Raw::Clock(clock::now()?));
+        sink(Raw::Counters(&self.read_counters()));
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+        Ok(())
+    }
+}
+
+impl RawSource for Live {
+    fn poll_raw(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> Result<Progress, CaptureError> {
+        if Instant::now() >= self.next_housekeeping {
+            self.housekeeping(sink)?;
+        }
+        let mut delivered = 0;
+        while delivered < BATCH {
+            let Some(record) = self.ring.next() else {
+                break;
+            };
+            delivered += 1;
+            let mut announcer = Announcer {
+                known: &mut self.known,
+                identifier: &self.identifier,
+                scope: &mut self.scope,
+                metrics: &self.metrics,
+            };
+            if announcer.announce(&record, sink) {
+                sink(Raw::Record(&record));
+            }
+        }
+        if delivered > 0 {
+            Ok(Progress::Delivered(delivered))
+        } else if self.stopping {
+            sink(Raw::Counters(&self.read_counters()));
+            Ok(Progress::Finished)
+        } else {
+            Ok(Progress::Idle)
+        }
+    }
+}
+
+/// Sees to it that a process is announced before the first record that names it.
+struct Announcer<'a> {
+    known: &'a mut HashMap<Tgid, Arc<Resource>>,
+    identifier: &'a Identifier,
+    scope: &'a mut Scope,
+    metrics: &'a Metrics,
+}
+
+impl Announcer<'_> {
+    /// Returns whether the record is wanted.
+    fn announce(&mut self, record: &[u8], sink: &mut dyn FnMut(Raw<'_>)) -> bool {
+        match caller(record) {
+            Caller::Process(tgid) => {
+                if self.known.contains_key(&tgid) {
+                    return true;
+                }
+                if !self.scope.wants(tgid) {
+                    return false;
+                }
+                let resource = self.identifier.identify(tgid).unwrap_or_else(|_| {
+                    self.metrics.inc(Counter::ProcessesUnknown);
+                    self.identifier.unknown(tgid)
+                });
+                self.introduce(tgid, resource, sink);
+                true
+            }
+            Caller::Lifecycle => self.lifecycle(record, sink),
+            Caller::None => true,
+        }
+    }
+
+    fn lifecycle(&mut self, record: &[u8], sink: &mut dyn FnMut(Raw<'_>)) -> bool {
+        // What cannot be decoded is counted further down.
+        let Ok(Decoded::Process(process)) = decode(record) else {
+            return true;
+        };
+        match process.change {
+            ProcessChange::Exec => {
+                if !self.scope.decide(&process) {
+                    self.known.remove(&process.tgid);
+                    return false;
+                }
+                let resource = self.identifier.identify_exec(&process);
+                self.introduce(process.tgid, resource, sink);
+                // The record itself carries the whole environment, which is nobody's business.
+                false
+            }
+            ProcessChange::Exit => {
+                self.scope.forget(process.tgid);
+                self.known.remove(&process.tgid).is_some()
+            }
+            ProcessChange::Fork => false,
+        }
+    }
+
+    fn introduce(&mut self, tgid: Tgid, resource: Resource, sink: &mut dyn FnMut(Raw<'_>)) {
+        let resource = Arc::new(resource);
+        sink(Raw::Process {
+            tgid,
+            resource: &resource,
+        });
+        self.known.insert(tgid, resource);
+    }
+}
+
+/// Whom a record names.
+enum Caller {
+    Process(Tgid),
+    /// It is about a process's life.
+    Lifecycle,
+    None,
+}
+
+fn caller(record: &[u8]) -> Caller {
+    let kind = record
+        .first_chunk()
+        .map_or(0, |word| u32::from_ne_bytes(*word));
+    let tgid = if kind == RecordKind::Segment as u32 {
+        SegmentRecord::read_from_prefix(record)
+            .ok()
+            .map(|(record, _)| record.tgid)
+    } else if kind == RecordKind::End as u32 {
+        EndRecord::read_from_prefix(record)
+            .ok()
+            .map(|(record, _)| record.tgid)
+    } else if kind == RecordKind::Process as u32 {
+        return Caller::Lifecycle;
+    } else {
+        None
+    };
+    tgid.map_or(Caller::None, |tgid| Caller::Process(Tgid(tgid)))
+}
+
+fn choose(kernel: &Kernel, choice: EngineChoice) -> Result<Engine, OpenError> {
+    match choice {
+        EngineChoice::Only(engine) => {
+            kernel
+                .supports(engine)
+                .map(|()| engine)
+                .map_err(|reason| OpenError::Engine {
+                    engine: engine.name(),
+                    reason,
+                })
+        }
+        EngineChoice::Auto => {
+            let Err(_) = kernel.supports(Engine::Socket) else {
+                return Ok(Engine::Socket);
+            };
+            choose(kernel, EngineChoice::Only(Engine::Syscall))
+        }
+    }
+}
+
+fn take_map<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
+    ebpf: &mut Ebpf,
+    name: &str,
+) -> Result<T, OpenError> {
+    let map = ebpf
+        .take_map(name)
+        .ok_or_else(|| OpenError::Object(format!("it has no map {name}")))?;
+    T::try_from(map).map_err(|error| OpenError::Object(format!("{name}: {error}")))
 }

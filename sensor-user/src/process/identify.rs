@@ -115,6 +115,21 @@ impl Identifier {
         })
     }
 
+    /// Who a process is of which nothing is left: its id and the host, and no name.
+    pub fn unknown(&self, tgid: Tgid) -> Resource {
+        self.identity(&Facts {
+            pid: tgid.0,
+            parent: None,
+            comm: b"",
+            exe: None,
+            args: b"",
+            args_cut: false,
+            env: b"",
+            env_cut: false,
+            cgroup: "",
+        })
+    }
+
     fn identity(&self, facts: &Facts<'_>) -> Resource {
         let Identity {
             resource,

@@ -116,6 +116,11 @@ impl Selection {
         pids.is_empty() && comm.is_empty() && exe_path.is_empty() && exe_name.is_empty()
     }
 
+    /// Whether programs that start later may be selected by their name.
+    pub fn by_name(&self) -> bool {
+        !(self.comm.is_empty() && self.exe_path.is_empty() && self.exe_name.is_empty())
+    }
+
     /// The ids that are asked for.
     pub fn pids(&self) -> impl Iterator<Item = Tgid> + '_ {
         self.pids.iter().copied()
@@ -151,20 +156,13 @@ pub fn initial_selection(proc_root: &Path, selection: &Selection) -> io::Result<
         else {
             continue;
         };
-        let directory = entry.path();
-        let Ok(stat) = fs::read(directory.join("stat")) else {
+        let Ok(stat) = fs::read(entry.path().join("stat")) else {
             continue;
         };
-        let Ok(comm) = fs::read(directory.join("comm")) else {
+        let Some(verdict) = facts(proc_root, Tgid(pid), |facts| selection.matches(facts)) else {
             continue;
         };
-        let exe = fs::read_link(directory.join("exe")).ok();
-        let facts = ProcessFacts {
-            tgid: Tgid(pid),
-            comm: &String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap_or(&comm)),
-            exe: exe.as_deref().and_then(Path::to_str),
-        };
-        verdicts.insert(pid, selection.matches(&facts));
+        verdicts.insert(pid, verdict);
         parents.insert(pid, identify::parent(&stat));
     }
 
@@ -181,6 +179,22 @@ pub fn initial_selection(proc_root: &Path, selection: &Selection) -> io::Result<
         .collect();
     all.sort_unstable_by_key(|(tgid, _)| tgid.0);
     Ok(all)
+}
+
+/// Hands what a selection looks at of a process to `look`; `None` if there is no such process.
+pub fn facts<T>(
+    proc_root: &Path,
+    tgid: Tgid,
+    look: impl FnOnce(&ProcessFacts<'_>) -> T,
+) -> Option<T> {
+    let directory = proc_root.join(tgid.0.to_string());
+    let comm = fs::read(directory.join("comm")).ok()?;
+    let exe = fs::read_link(directory.join("exe")).ok();
+    Some(look(&ProcessFacts {
+        tgid,
+        comm: &String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap_or(&comm)),
+        exe: exe.as_deref().and_then(Path::to_str),
+    }))
 }
 
 fn glob_set(

@@ -153,7 +153,7 @@ pub fn load(
         .map_max_entries("RING", sizes.ring_bytes)
         .map_max_entries("FLOWS_BY_SOCK", sizes.flows)
         .load(OBJECT)
-        .map_err(OpenError::load)?;
+        .map_err(|error| refused("the BPF maps", &error))?;
     for (name, tracepoint) in engine.programs().iter().chain(COMMON) {
         let program: &mut BtfTracePoint = ebpf
             .program_mut(name)
@@ -162,7 +162,7 @@ pub fn load(
             .map_err(|error| OpenError::Object(format!("{name}: {error}")))?;
         program
             .load(tracepoint, &btf)
-            .map_err(|error| OpenError::program(name, error))?;
+            .map_err(|error| refused(&format!("program {name}"), &error))?;
     }
     Ok(ebpf)
 }
@@ -181,7 +181,24 @@ pub fn attach(ebpf: &mut Ebpf, engine: Engine) -> Result<(), OpenError> {
             .map_err(|error| OpenError::Object(format!("{name}: {error}")))?;
         program
             .attach()
-            .map_err(|error| OpenError::program(name, error))?;
+            .map_err(|error| refused(&format!("program {name}"), &error))?;
     }
     Ok(())
+}
+
+/// The error with all its causes; a verifier's log speaks for itself at the end.
+fn refused(what: &str, error: &dyn std::error::Error) -> OpenError {
+    let mut reason = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !reason.contains(&text) {
+            reason = format!("{reason}: {text}");
+        }
+        cause = error.source();
+    }
+    OpenError::Refused {
+        what: what.to_owned(),
+        reason,
+    }
 }

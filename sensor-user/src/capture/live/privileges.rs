@@ -1,0 +1,56 @@
+//! What this process may do.
+
+use std::fs;
+
+use super::OpenError;
+
+/// Capabilities that matter, with their numbers (include/uapi/linux/capability.h).
+pub(super) const SYS_ADMIN: u32 = 21;
+pub(super) const SYS_PTRACE: u32 = 19;
+pub(super) const PERFMON: u32 = 38;
+pub(super) const BPF: u32 = 39;
+
+/// The effective capabilities, as a bit set.
+pub(super) fn effective() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+/// Whether programs may be loaded and kernel memory read.
+pub(super) fn may_load(capabilities: u64) -> bool {
+    let has = |capability: u32| capabilities >> capability & 1 != 0;
+    has(SYS_ADMIN) || (has(BPF) && has(PERFMON))
+}
+
+/// # Errors
+/// When the kernel would refuse the programs for want of privileges.
+pub(super) fn check() -> Result<(), OpenError> {
+    match effective() {
+        Some(capabilities) if !may_load(capabilities) => Err(OpenError::Privileges(
+            "this process may not load BPF programs: run it as root (`sudo sensor …`), or give it \
+             CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE (CAP_SYS_ADMIN before Linux 5.8)"
+                .into(),
+        )),
+        // Where it cannot be told, the kernel will.
+        _ => Ok(()),
+    }
+}
+
+/// Before Linux 5.11 maps count as locked memory, of which the default limit is 64 KiB. A refusal
+/// is not an error: newer kernels do not care.
+pub(super) fn raise_memlock() {
+    let limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: `limit` is a valid structure.
+    if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) } != 0 {
+        tracing::debug!(
+            "the limit on locked memory stays: {}",
+            std::io::Error::last_os_error()
+        );
+    }
+}
