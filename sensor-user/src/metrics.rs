@@ -57,7 +57,7 @@ counters! {
     Gaps = "streams.gaps",
     /// Requests whose first bytes were recognised.
     ExchangesSeen = "exchanges.seen",
-    /// Exchanges that became a span.
+    /// Exchanges that became a span, delivered or (`spans.not_sampled` of them) left out by choice.
     ExchangesSpans = "exchanges.spans",
     /// Exchanges lost: bytes of a head are missing.
     ExchangesLostGap = "exchanges.lost.gap",
@@ -65,11 +65,14 @@ counters! {
     ExchangesLostHeadTooLarge = "exchanges.lost.head_too_large",
     /// Exchanges lost: the head breaks the protocol.
     ExchangesLostUndecodable = "exchanges.lost.undecodable",
+    /// Exchanges lost: the connection ended within the request's head.
+    ExchangesLostHeadIncomplete = "exchanges.lost.head_incomplete",
     /// Exchanges lost: more requests in flight on one connection than the limit.
     ExchangesLostPipelineFull = "exchanges.lost.pipeline_full",
     /// Exchanges lost: their connection was forgotten to make room.
     ExchangesLostEvicted = "exchanges.lost.evicted",
-    /// Responses to requests from before the sensor saw the connection.
+    /// Responses whose request is not known: it came before the sensor saw the connection, or it is
+    /// among those lost.
     ResponsesOrphaned = "exchanges.orphan_responses",
     /// traceparent headers that break the W3C grammar.
     TraceparentMalformed = "context.traceparent_malformed",

@@ -1,1 +1,3 @@
-//! To be filled.
+//! Protocol decoders without I/O: bytes of one direction in, messages out.
+
+pub mod http1;

@@ -1,0 +1,589 @@
+//! The exchanges of one connection: which response belongs to which request.
+//!
+//! HTTP/1 answers requests in their order, so the pairing is certain as long as both directions
+//! were seen without a gap from the first byte on, and then it does not matter which of the two is
+//! seen first. It is not certain any more once a gap (or a head that cannot be read) may have held
+//! a request or a response:
+//!
+//! ```text
+//!   seen from its start                older than the sensor
+//!          |                                    |
+//!          v      an exchange was complete      v
+//!  +--> Certain <------------------------- Inferred
+//!  |       |  \                                 | a gap, or two requests at once
+//!  |       |   \ too many requests in flight    |
+//!  |       |    v                               |
+//!  |  a gap|   Draining -- all answered --+     |
+//!  |       v                              v     v
+//!  +--- Unknown <-------------------------+-----+
+//!     a whole exchange went by alone, and the connection never pipelined
+//! ```
+//!
+//! In `Unknown` every request is counted as lost and every response as one without a request: the
+//! bias is to lose. It is left only when a request, then its response, then the next request were
+//! seen in strict turn. A client that keeps several requests in flight can look like that as well
+//! (if what was lost held one of them, each response is taken for the answer to the request after
+//! its own). So a connection that had two requests in flight while the pairing was certain stays in
+//! `Unknown`; one that seemed to while it was not (the response between them may be among what was
+//! lost) has to go [`TURNS_IF_SUSPECT`] such turns without an exception.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::clock::Clock;
+use super::exchange::{
+    CONNECTION_CLOSED, CONNECTION_RESET, Exchange, INCOMPLETE_RESPONSE, Response, Setting,
+};
+use super::identity::Contexts;
+use super::table::Table;
+use crate::capture::event::{Direction, Flow, Monotonic, Tgid};
+use crate::metrics::{Counter, Metrics};
+use crate::model::{Attribute, Resource, Span, SpanKind};
+use crate::wire::http1::{Asked, At, Failure, Head, Kind, MessageEnd, Sink, StartLine};
+
+/// Most responses that wait for their request to be seen. More than one takes a client whose
+/// reader overtakes its writer more than once; a server that sends on its own is given up.
+const EARLY_MAX: usize = 4;
+
+/// Strict turns after which pairing starts anew where requests seemed to be in flight together:
+/// more than a client sends ahead that only fills its pipeline now and then.
+const TURNS_IF_SUSPECT: u8 = 4;
+
+/// What is shared by all connections.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Clock,
+    pub(super) contexts: Contexts,
+    pub(super) processes: Table<Tgid, Arc<Resource>>,
+    /// Exchanges seen that are neither spans nor lost yet.
+    pub(super) open: usize,
+    /// Most requests in flight on one connection.
+    pub(super) pipeline: usize,
+}
+
+impl Core {
+    fn seen(&mut self) {
+        self.open += 1;
+        self.metrics.inc(Counter::ExchangesSeen);
+    }
+
+    /// An exchange whose head is not known is lost.
+    fn lose_head(&mut self, reason: Counter) {
+        self.open = self.open.saturating_sub(1);
+        self.metrics.inc(reason);
+    }
+
+    fn lose(&mut self, exchange: &Exchange, reason: Counter) {
+        self.lose_head(reason);
+        self.contexts.closed(exchange.tgid, &exchange.identity);
+    }
+
+    fn complete(
+        &mut self,
+        exchange: Exchange,
+        ended: Monotonic,
+        cut: &'static str,
+        out: &mut dyn FnMut(Span),
+    ) {
+        self.open = self.open.saturating_sub(1);
+        self.metrics.inc(Counter::ExchangesSpans);
+        self.contexts.closed(exchange.tgid, &exchange.identity);
+        if exchange.identity.flags.sampled() {
+            out(exchange.into_span(ended, cut));
+        } else {
+            self.metrics.inc(Counter::SpansNotSampled);
+        }
+    }
+
+    /// Who a process is; where that was never said, its id is all that is known.
+    fn resource(&mut self, tgid: Tgid) -> Arc<Resource> {
+        match self.processes.get_mut(tgid) {
+            Some(resource) => Arc::clone(resource),
+            None if tgid.0 == 0 => Arc::default(),
+            None => Arc::new(Resource {
+                attributes: vec![Attribute::new("process.pid", i64::from(tgid.0))],
+            }),
+        }
+    }
+}
+
+/// See the diagram above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pairing {
+    Certain,
+    /// Whether an exchange was complete.
+    Inferred(bool),
+    Draining,
+    Unknown(Counter, Turn),
+}
+
+/// How far a whole exchange has gone by while the pairing is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Idle,
+    Asked(Asked),
+    Answering,
+    Answered,
+}
+
+/// Whose the response is that is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answering {
+    Nothing,
+    /// Of the first exchange that is not answered completely.
+    Open,
+    /// Of a request to come.
+    Early,
+    /// Of nobody, but its end matters for [`Turn`].
+    Turn,
+}
+
+/// What the other direction's decoder has to be told after a piece.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Notice {
+    pub(super) expect: Option<Kind>,
+    pub(super) resume: bool,
+    pub(super) opaque: bool,
+    /// This one's decoder, too.
+    pub(super) both_opaque: bool,
+}
+
+/// The exchanges of a connection.
+#[derive(Debug)]
+pub(super) struct Exchanges {
+    pub(super) flow: Flow,
+    pub(super) unix_path: Option<Arc<str>>,
+    /// The process of the last call.
+    pub(super) tgid: Tgid,
+    pub(super) notice: Notice,
+    /// Where requests go.
+    requests: Option<Direction>,
+    pairing: Pairing,
+    /// Two requests were in flight, for certain.
+    pipelined: bool,
+    /// Strict turns seen while the pairing is unknown, and how many it takes.
+    turns: u8,
+    turns_needed: u8,
+    open: VecDeque<Box<Exchange>>,
+    /// A request has begun whose head is incomplete.
+    heading: bool,
+    /// The last of `open` has a request that goes on.
+    requesting: bool,
+    answering: Answering,
+    early: Vec<Response>,
+}
+
+impl Exchanges {
+    pub(super) fn new(flow: Flow, tgid: Tgid, unix_path: Option<Arc<str>>) -> Self {
+        Self {
+            pairing: if flow.from_start {
+                Pairing::Certain
+            } else {
+                Pairing::Inferred(false)
+            },
+            flow,
+            unix_path,
+            tgid,
+            notice: Notice::default(),
+            requests: None,
+            pipelined: false,
+            turns: 0,
+            turns_needed: 1,
+            open: VecDeque::new(),
+            heading: false,
+            requesting: false,
+            answering: Answering::Nothing,
+            early: Vec::new(),
+        }
+    }
+
+    /// What a direction carries, once it is known.
+    pub(super) fn kind(&self, direction: Direction) -> Option<Kind> {
+        self.requests.map(|requests| match direction == requests {
+            true => Kind::Request,
+            false => Kind::Response,
+        })
+    }
+
+    /// Nothing of this connection can be paired any more: all in flight is lost.
+    pub(super) fn lose_all(&mut self, core: &mut Core, reason: Counter) {
+        for exchange in self.open.drain(..) {
+            core.lose(&exchange, reason);
+        }
+        self.open = VecDeque::new();
+        self.requesting = false;
+        self.answering = Answering::Nothing;
+        core.metrics
+            .add(Counter::ResponsesOrphaned, self.early.len() as u64);
+        self.early = Vec::new();
+    }
+
+    /// A request whose head will never be complete.
+    pub(super) fn lose_head(&mut self, core: &mut Core, reason: Counter) {
+        if std::mem::take(&mut self.heading) {
+            core.lose_head(reason);
+        }
+    }
+
+    fn desync(&mut self, core: &mut Core, reason: Counter) {
+        self.lose_all(core, reason);
+        self.turns = 0;
+        self.pairing = Pairing::Unknown(reason, Turn::Idle);
+    }
+
+    /// No request will end any more: those that were answered meanwhile are complete.
+    pub(super) fn requests_ended(&mut self, core: &mut Core, out: &mut dyn FnMut(Span)) {
+        self.lose_head(core, Counter::ExchangesLostHeadIncomplete);
+        if std::mem::take(&mut self.requesting)
+            && let Some(last) = self.open.back_mut()
+        {
+            last.request_ended(None, None);
+        }
+        self.emit_complete(core, out);
+    }
+
+    /// No response will come any more: all in flight ended at `time`.
+    pub(super) fn responses_ended(
+        &mut self,
+        time: Monotonic,
+        error: bool,
+        core: &mut Core,
+        out: &mut dyn FnMut(Span),
+    ) {
+        self.requesting = false;
+        self.answering = Answering::Nothing;
+        while let Some(exchange) = self.open.pop_front() {
+            let cut = match exchange.response {
+                Some(_) => INCOMPLETE_RESPONSE,
+                None if error => CONNECTION_RESET,
+                None => CONNECTION_CLOSED,
+            };
+            core.complete(*exchange, time, cut, out);
+        }
+    }
+
+    fn emit_complete(&mut self, core: &mut Core, out: &mut dyn FnMut(Span)) {
+        while let Some(first) = self.open.front() {
+            if !(first.is_answered() && first.request_done) {
+                break;
+            }
+            if let Some(exchange) = self.open.pop_front() {
+                core.complete(*exchange, Monotonic(0), INCOMPLETE_RESPONSE, out);
+                self.after_removal();
+            }
+        }
+    }
+
+    fn after_removal(&mut self) {
+        if !self.open.is_empty() {
+            return;
+        }
+        // An idle connection holds no memory for exchanges beyond the smallest.
+        if self.open.capacity() > 8 {
+            self.open = VecDeque::new();
+        }
+        match self.pairing {
+            Pairing::Inferred(_) => self.pairing = Pairing::Inferred(true),
+            Pairing::Draining => {
+                self.pairing = Pairing::Unknown(Counter::ExchangesLostPipelineFull, Turn::Idle);
+            }
+            Pairing::Certain | Pairing::Unknown(..) => {}
+        }
+    }
+
+    /// A request begins while the pairing is unknown.
+    fn turned(&mut self, reason: Counter, turn: Turn) -> Pairing {
+        match turn {
+            Turn::Idle => {}
+            Turn::Asked(_) | Turn::Answering => {
+                self.turns = 0;
+                self.turns_needed = TURNS_IF_SUSPECT;
+            }
+            Turn::Answered => {
+                self.turns = self.turns.saturating_add(1);
+                if self.turns >= self.turns_needed && !self.pipelined {
+                    return Pairing::Certain;
+                }
+            }
+        }
+        Pairing::Unknown(reason, Turn::Idle)
+    }
+
+    /// The first exchange that is not answered completely, and where it is.
+    fn unanswered(&mut self) -> Option<(usize, &mut Exchange)> {
+        let (at, exchange) = self
+            .open
+            .iter_mut()
+            .enumerate()
+            .find(|(_, exchange)| !exchange.is_answered())?;
+        Some((at, &mut **exchange))
+    }
+}
+
+/// One piece of one direction, on its way through the decoder into the exchanges.
+pub(super) struct Feed<'a> {
+    pub(super) exchanges: &'a mut Exchanges,
+    pub(super) core: &'a mut Core,
+    pub(super) direction: Direction,
+    pub(super) out: &'a mut dyn FnMut(Span),
+}
+
+impl Feed<'_> {
+    fn request_head(&mut self, head: &Head<'_>, first: At) {
+        let Self {
+            exchanges, core, ..
+        } = self;
+        if !std::mem::take(&mut exchanges.heading) {
+            return;
+        }
+        match exchanges.pairing {
+            Pairing::Unknown(reason, turn) => {
+                if turn == Turn::Idle {
+                    let asked = asked(head);
+                    exchanges.pairing = Pairing::Unknown(reason, Turn::Asked(asked));
+                }
+                return core.lose_head(reason);
+            }
+            Pairing::Draining => return core.lose_head(Counter::ExchangesLostPipelineFull),
+            _ if exchanges.open.len() >= core.pipeline => {
+                exchanges.pairing = Pairing::Draining;
+                return core.lose_head(Counter::ExchangesLostPipelineFull);
+            }
+            Pairing::Certain | Pairing::Inferred(_) => {}
+        }
+        let setting = Setting {
+            kind: match self.direction {
+                Direction::Receive => SpanKind::Server,
+                Direction::Send => SpanKind::Client,
+            },
+            flow: &exchanges.flow,
+            unix_path: exchanges.unix_path.as_deref(),
+            tgid: exchanges.tgid,
+            resource: core.resource(exchanges.tgid),
+            inferred: exchanges.pairing != Pairing::Certain,
+        };
+        let Core {
+            clock,
+            contexts,
+            metrics,
+            ..
+        } = &mut **core;
+        let mut exchange = Exchange::new(head, first, setting, clock, contexts, metrics);
+        exchanges.requesting = true;
+        if exchanges.early.is_empty() {
+            exchanges.open.push_back(Box::new(exchange));
+            return;
+        }
+        // The answer was seen first: see the module's comment. It was read as the answer to a
+        // method that has none of the special rules.
+        let early = exchanges.early.remove(0);
+        if exchanges.early.is_empty() && exchanges.answering == Answering::Early {
+            exchanges.answering = Answering::Open;
+        }
+        let well = exchange.asked == Asked::Other;
+        exchange.response = Some(early);
+        exchanges.open.push_back(Box::new(exchange));
+        if !well {
+            exchanges.desync(core, Counter::ExchangesLostGap);
+        }
+    }
+
+    fn response_head(&mut self, status: u16, first: At) -> Asked {
+        let Self {
+            exchanges, core, ..
+        } = self;
+        exchanges.notice.resume = true;
+        let response = Response {
+            status,
+            first: first.time,
+            end: None,
+            body: None,
+        };
+        match exchanges.pairing {
+            Pairing::Unknown(reason, turn) => {
+                core.metrics.inc(Counter::ResponsesOrphaned);
+                let (turn, answering, asked) = match turn {
+                    Turn::Asked(asked) => (Turn::Answering, Answering::Turn, asked),
+                    _ => (Turn::Idle, Answering::Nothing, Asked::Unknown),
+                };
+                if turn == Turn::Idle {
+                    exchanges.turns = 0;
+                }
+                exchanges.pairing = Pairing::Unknown(reason, turn);
+                exchanges.answering = answering;
+                return asked;
+            }
+            Pairing::Certain | Pairing::Inferred(_) | Pairing::Draining => {}
+        }
+        if let Some((_, exchange)) = exchanges.unanswered() {
+            exchange.response = Some(response);
+            let asked = exchange.asked;
+            exchanges.answering = Answering::Open;
+            return asked;
+        }
+        if exchanges.pairing == Pairing::Certain && exchanges.early.len() < EARLY_MAX {
+            exchanges.early.push(response);
+            exchanges.answering = Answering::Early;
+            return Asked::Other;
+        }
+        core.metrics.inc(Counter::ResponsesOrphaned);
+        if exchanges.pairing == Pairing::Certain {
+            exchanges.desync(core, Counter::ExchangesLostUndecodable);
+        }
+        exchanges.answering = Answering::Nothing;
+        Asked::Unknown
+    }
+
+    fn response_end(&mut self, end: MessageEnd) {
+        let Self {
+            exchanges,
+            core,
+            out,
+            ..
+        } = self;
+        match std::mem::replace(&mut exchanges.answering, Answering::Nothing) {
+            Answering::Nothing => {}
+            Answering::Turn => {
+                if let Pairing::Unknown(reason, Turn::Answering) = exchanges.pairing {
+                    exchanges.pairing = Pairing::Unknown(reason, Turn::Answered);
+                }
+            }
+            // When it ended is in a gap. That is no matter for the order, but for the duration.
+            Answering::Early if end.time.is_none() => {
+                exchanges.desync(core, Counter::ExchangesLostGap);
+            }
+            Answering::Early => {
+                if let Some(early) = exchanges.early.last_mut() {
+                    (early.end, early.body) = (end.time, end.body);
+                }
+            }
+            Answering::Open => {
+                let Some((at, exchange)) = exchanges.unanswered() else {
+                    return;
+                };
+                if let Some(response) = exchange.response.as_mut().filter(|_| end.time.is_some()) {
+                    (response.end, response.body) = (end.time, end.body);
+                } else if let Some(lost) = exchanges.open.remove(at) {
+                    core.lose(&lost, Counter::ExchangesLostGap);
+                    // The request that goes on is the last one.
+                    exchanges.requesting &= at < exchanges.open.len();
+                    exchanges.after_removal();
+                }
+                exchanges.emit_complete(core, out);
+            }
+        }
+    }
+}
+
+impl Sink for Feed<'_> {
+    fn start(&mut self, kind: Kind, _first: At) {
+        let Self {
+            exchanges, core, ..
+        } = self;
+        let requests = match kind {
+            Kind::Request => self.direction,
+            Kind::Response => self.direction.opposite(),
+        };
+        if exchanges.requests.is_none() {
+            exchanges.requests = Some(requests);
+            exchanges.notice.expect = Some(kind.opposite());
+        }
+        match (kind, exchanges.pairing) {
+            (Kind::Request, pairing) => {
+                core.seen();
+                exchanges.heading = true;
+                let alone = exchanges.open.is_empty() && exchanges.answering == Answering::Nothing;
+                match pairing {
+                    Pairing::Certain => exchanges.pipelined |= !exchanges.open.is_empty(),
+                    Pairing::Inferred(true) if alone => exchanges.pairing = Pairing::Certain,
+                    Pairing::Inferred(false) if alone => {}
+                    Pairing::Inferred(_) => {
+                        exchanges.turns_needed = TURNS_IF_SUSPECT;
+                        exchanges.desync(core, Counter::ExchangesLostGap);
+                    }
+                    Pairing::Draining => {}
+                    Pairing::Unknown(reason, turn) => {
+                        exchanges.pairing = exchanges.turned(reason, turn);
+                    }
+                }
+            }
+            (Kind::Response, Pairing::Unknown(reason, Turn::Answered)) => {
+                exchanges.turns = 0;
+                exchanges.pairing = Pairing::Unknown(reason, Turn::Idle);
+            }
+            (Kind::Response, _) => {}
+        }
+    }
+
+    fn head(&mut self, head: &Head<'_>, first: At, _last: At) -> Asked {
+        match head.line {
+            StartLine::Request { .. } => {
+                self.request_head(head, first);
+                Asked::Other
+            }
+            StartLine::Response {
+                status: 100 | 102..=199,
+                ..
+            } => Asked::Other,
+            StartLine::Response { status, .. } => self.response_head(status, first),
+        }
+    }
+
+    fn end(&mut self, end: MessageEnd) {
+        match end.kind {
+            Kind::Response => self.response_end(end),
+            Kind::Request => {
+                let Self {
+                    exchanges,
+                    core,
+                    out,
+                    ..
+                } = self;
+                if std::mem::take(&mut exchanges.requesting)
+                    && let Some(last) = exchanges.open.back_mut()
+                {
+                    last.request_ended(end.time, end.body);
+                    exchanges.emit_complete(core, out);
+                }
+            }
+        }
+    }
+
+    fn failed(&mut self, kind: Option<Kind>, failure: Failure) {
+        let reason = match failure {
+            Failure::Gap => Counter::ExchangesLostGap,
+            Failure::HeadTooLarge => Counter::ExchangesLostHeadTooLarge,
+            Failure::Malformed => Counter::ExchangesLostUndecodable,
+        };
+        if kind == Some(Kind::Request) {
+            self.exchanges.lose_head(self.core, reason);
+        }
+        self.exchanges.desync(self.core, reason);
+    }
+
+    fn not_http(&mut self) {
+        self.core.metrics.inc(Counter::ConnectionsNotHttp);
+        self.exchanges.notice.both_opaque = true;
+    }
+
+    fn upgraded(&mut self) {
+        self.core.metrics.inc(Counter::ConnectionsUpgraded);
+        self.exchanges.notice.opaque = true;
+        self.exchanges.requests_ended(self.core, self.out);
+        self.exchanges
+            .lose_all(self.core, Counter::ExchangesLostUndecodable);
+    }
+}
+
+fn asked(head: &Head<'_>) -> Asked {
+    match head.line {
+        StartLine::Request {
+            method: b"HEAD", ..
+        } => Asked::Head,
+        StartLine::Request {
+            method: b"CONNECT", ..
+        } => Asked::Connect,
+        _ => Asked::Other,
+    }
+}

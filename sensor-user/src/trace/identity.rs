@@ -1,0 +1,241 @@
+//! Which trace a span belongs to, its own identifier, and its parent where that is certain.
+//!
+//! | exchange | context in the request | trace | span | parent |
+//! |---|---|---|---|---|
+//! | server | (T, A) | T | derived | A |
+//! | client | (T, A), minted for it | T | A | the one open server exchange of the process in T |
+//! | client | (T, A), only forwarded | T | derived | the one open server exchange that (T, A) came in by |
+//! | either | none | derived | derived | none |
+//!
+//! "The one": where there are several, or none, the parent is not known and is left out. A context
+//! was only forwarded where the same (T, A) came in by an exchange that is still open in the
+//! process, or where it was taken for an earlier client span already (a retry, or a fixed header of
+//! a load generator): two spans must not share an identifier.
+//!
+//! # Derived identifiers
+//!
+//! Both ends of a TCP connection have to come to the same trace id without talking, also behind a
+//! destination NAT. What both know: the client's address and port, the TCP sequence number of the
+//! request's first byte, and the bytes of the request's head. Of these the trace id is a hash,
+//! SipHash-2-4 with 128 bits: a published function that stays what it is over versions of the
+//! sensor and of its compiler. There is nobody to keep a secret from, so its keys are fixed.
+//!
+//! Not in it, because the ends may see it differently: the server's address (NAT), clocks,
+//! the time the connection was opened (unknown for those older than the sensor), the request's
+//! number on its connection (likewise). What sets apart two requests from the same port over time
+//! is the sequence number (initial ones are unpredictable, RFC 6528) and the head, which most
+//! often holds something of its own: that is why it is in the hash, 32 bits alone would repeat
+//! within a day on a busy client. Loopback addresses are the same on every host, so for those the
+//! host's identity is mixed in, which both ends share there.
+//!
+//! A Unix socket has no sequence numbers: identifiers derive from the flow, its cookie, the
+//! position and the time, and the two ends do not agree.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hasher;
+use std::net::IpAddr;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use crate::capture::event::{Flow, Tgid};
+use crate::context::w3c::Traceparent;
+use crate::model::{Resource, SpanId, SpanKind, TraceFlags, TraceId};
+use crate::wire::http1::At;
+
+/// Who a span is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) trace_id: TraceId,
+    pub(super) span_id: SpanId,
+    pub(super) parent: Option<SpanId>,
+    pub(super) flags: TraceFlags,
+}
+
+/// What identifiers of an exchange derive from: the same on both of its ends, if it goes by TCP.
+pub(super) struct Seed([u8; 16]);
+
+impl Seed {
+    /// For the request that begins at `first` and has the head `raw`; `client` is its sender,
+    /// if it goes by TCP.
+    pub(super) fn new(
+        flow: &Flow,
+        client: Option<(IpAddr, u16)>,
+        first: At,
+        raw: &[u8],
+        resource: &Resource,
+    ) -> Self {
+        let mut hash = SipHasher24::new_with_keys(0x7365_6e73_6f72, 1);
+        let host = || {
+            resource
+                .text("host.id")
+                .or_else(|| resource.text("host.name"))
+        };
+        let on_this_host = match (client, first.tcp_seq) {
+            (Some((address, port)), Some(seq)) => {
+                let address = address.to_canonical();
+                let octets = match address {
+                    IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+                    IpAddr::V6(v6) => v6.octets(),
+                };
+                hash.write(&octets);
+                hash.write(&port.to_be_bytes());
+                hash.write(&seq.to_be_bytes());
+                address.is_loopback()
+            }
+            _ => {
+                let cookie = flow.cookie.unwrap_or_default();
+                for part in [flow.id.0, cookie, first.position, first.time.0] {
+                    hash.write(&part.to_be_bytes());
+                }
+                true
+            }
+        };
+        hash.write(&(raw.len() as u64).to_be_bytes());
+        hash.write(raw);
+        if let Some(host) = host().filter(|_| on_this_host) {
+            hash.write(host.as_bytes());
+        }
+        let hash = hash.finish128();
+        Self(((u128::from(hash.h1) << 64) | u128::from(hash.h2)).to_be_bytes())
+    }
+
+    fn trace_id(&self) -> TraceId {
+        // Zero is no identifier; that a hash is zero will not be seen.
+        TraceId::new(self.0).unwrap_or_else(|| nonzero_trace())
+    }
+
+    fn span_id(&self, trace_id: TraceId, kind: SpanKind) -> SpanId {
+        let mut hash = SipHasher24::new_with_keys(0x7365_6e73_6f72, 2);
+        hash.write(&self.0);
+        hash.write(&trace_id.bytes());
+        hash.write(&[match kind {
+            SpanKind::Server => 0,
+            SpanKind::Client => 1,
+        }]);
+        SpanId::new(hash.finish128().h1.to_be_bytes()).unwrap_or_else(|| nonzero_span())
+    }
+}
+
+/// What requests brought in and what they took out, as far as it is needed to tell causes.
+#[derive(Debug)]
+pub(super) struct Contexts {
+    /// Open server exchanges by process and trace: the parent that came in, and their own id.
+    /// Trace ids are the peers' choice: these maps take the standard library's keyed hash.
+    open: HashMap<(Tgid, TraceId), Vec<(SpanId, SpanId)>>,
+    /// Identifiers taken for client spans, the younger and the older half.
+    taken: [HashSet<(TraceId, SpanId)>; 2],
+    taken_cap: usize,
+}
+
+impl Contexts {
+    /// Remembers at least the last `taken_cap` identifiers that client spans took.
+    pub(super) fn new(taken_cap: usize) -> Self {
+        Self {
+            open: HashMap::new(),
+            taken: Default::default(),
+            taken_cap: taken_cap.max(1),
+        }
+    }
+
+    /// The identity of a server span.
+    pub(super) fn server(incoming: Option<Traceparent>, seed: &Seed) -> Identity {
+        identity(incoming, seed, SpanKind::Server)
+    }
+
+    /// The identity of a client span of `tgid`, which sent `outgoing`.
+    pub(super) fn client(
+        &mut self,
+        outgoing: Option<Traceparent>,
+        seed: &Seed,
+        tgid: Tgid,
+    ) -> Identity {
+        let mut identity = identity(outgoing, seed, SpanKind::Client);
+        identity.parent = None;
+        let Some(Traceparent {
+            trace_id,
+            parent_id,
+            ..
+        }) = outgoing
+        else {
+            return identity;
+        };
+        let open = self
+            .open
+            .get(&(tgid, trace_id))
+            .map_or(&[][..], Vec::as_slice);
+        let mut same = open.iter().filter(|(came_in, _)| *came_in == parent_id);
+        if let Some(&(_, server)) = same.next() {
+            identity.parent = same.next().is_none().then_some(server);
+        } else if self.take(trace_id, parent_id) {
+            identity.span_id = parent_id;
+            let open = self
+                .open
+                .get(&(tgid, trace_id))
+                .map_or(&[][..], Vec::as_slice);
+            if let &[(_, server)] = open {
+                identity.parent = Some(server);
+            }
+        }
+        identity
+    }
+
+    /// A server exchange with a context is open from here.
+    pub(super) fn opened(&mut self, tgid: Tgid, server: &Identity) {
+        if let Some(came_in) = server.parent {
+            self.open
+                .entry((tgid, server.trace_id))
+                .or_default()
+                .push((came_in, server.span_id));
+        }
+    }
+
+    /// It is not any more.
+    pub(super) fn closed(&mut self, tgid: Tgid, server: &Identity) {
+        if let Some(open) = self.open.get_mut(&(tgid, server.trace_id)) {
+            if let Some(at) = open.iter().position(|(_, span)| *span == server.span_id) {
+                open.swap_remove(at);
+            }
+            if open.is_empty() {
+                self.open.remove(&(tgid, server.trace_id));
+            }
+        }
+    }
+
+    /// False where it was taken before.
+    fn take(&mut self, trace_id: TraceId, span_id: SpanId) -> bool {
+        let key = (trace_id, span_id);
+        if self.taken.iter().any(|half| half.contains(&key)) {
+            return false;
+        }
+        if self.taken[0].len() >= self.taken_cap {
+            self.taken.swap(0, 1);
+            self.taken[0].clear();
+        }
+        self.taken[0].insert(key)
+    }
+
+    #[cfg(test)]
+    pub(super) fn open_len(&self) -> usize {
+        self.open.values().map(Vec::len).sum()
+    }
+}
+
+fn identity(context: Option<Traceparent>, seed: &Seed, kind: SpanKind) -> Identity {
+    let trace_id = context.map_or_else(|| seed.trace_id(), |context| context.trace_id);
+    Identity {
+        trace_id,
+        span_id: seed.span_id(trace_id, kind),
+        parent: context.map(|context| context.parent_id),
+        flags: context.map_or(TraceFlags(1), |context| context.flags),
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the bytes are not all zero")]
+fn nonzero_trace() -> TraceId {
+    TraceId::new([1; 16]).expect("not all zero")
+}
+
+#[expect(clippy::expect_used, reason = "the bytes are not all zero")]
+fn nonzero_span() -> SpanId {
+    SpanId::new([1; 8]).expect("not all zero")
+}

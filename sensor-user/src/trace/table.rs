@@ -1,0 +1,115 @@
+//! A map with a cap: when it is full, what was not used for longest (nearly: the clock algorithm,
+//! one bit per entry) makes room.
+
+use std::hash::Hash;
+
+use rustc_hash::FxHashMap;
+
+/// Keys are chosen by the kernel or the sensor, never by a peer: the fast hash is safe for them.
+#[derive(Debug)]
+pub(super) struct Table<K, V> {
+    index: FxHashMap<K, u32>,
+    slots: Vec<Slot<K, V>>,
+    free: Vec<u32>,
+    hand: usize,
+    cap: usize,
+}
+
+#[derive(Debug)]
+struct Slot<K, V> {
+    entry: Option<(K, V)>,
+    used: bool,
+}
+
+impl<K: Copy + Eq + Hash, V> Table<K, V> {
+    /// Room for `cap` entries, at least one; allocated as they come.
+    pub(super) fn new(cap: usize) -> Self {
+        Self {
+            index: FxHashMap::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            hand: 0,
+            cap: cap.clamp(1, u32::MAX as usize),
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        let slot = self.slots.get_mut(*self.index.get(&key)? as usize)?;
+        slot.used = true;
+        slot.entry.as_mut().map(|(_, value)| value)
+    }
+
+    /// Inserts or replaces; gives the entry that had to make room.
+    pub(super) fn insert(&mut self, key: K, value: V) -> Option<(K, V)> {
+        if let Some(there) = self.get_mut(key) {
+            *there = value;
+            return None;
+        }
+        let evicted = if self.index.len() >= self.cap {
+            self.evict()
+        } else {
+            None
+        };
+        let slot = Slot {
+            entry: Some((key, value)),
+            used: true,
+        };
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.slots[at as usize] = slot;
+                at
+            }
+            None => {
+                self.slots.push(slot);
+                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        self.index.insert(key, at);
+        evicted
+    }
+
+    pub(super) fn remove(&mut self, key: K) -> Option<V> {
+        let at = self.index.remove(&key)?;
+        self.free.push(at);
+        self.slots[at as usize].entry.take().map(|(_, value)| value)
+    }
+
+    /// The hand goes round: an entry used since it last came by is spared once.
+    fn evict(&mut self) -> Option<(K, V)> {
+        for _ in 0..=2 * self.slots.len() {
+            self.hand = (self.hand + 1) % self.slots.len();
+            let slot = &mut self.slots[self.hand];
+            match &slot.entry {
+                Some((key, _)) if !slot.used => {
+                    let key = *key;
+                    return self.remove(key).map(|value| (key, value));
+                }
+                _ => slot.used = false,
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unused_one_makes_room() {
+        let mut table = Table::new(3);
+        for key in 0..3 {
+            assert_eq!(table.insert(key, key * 10), None);
+        }
+        // The hand takes every mark away once, then finds the first unused.
+        let (first, _) = table.insert(3, 30).unwrap();
+        assert!(table.get_mut(first).is_none());
+        let kept: Vec<i32> = (0..3).filter(|key| *key != first).collect();
+        table.get_mut(kept[0]);
+        let (second, value) = table.insert(4, 40).unwrap();
+        assert_eq!((second, value), (kept[1], kept[1] * 10));
+        assert_eq!(table.remove(kept[0]), Some(kept[0] * 10));
+        assert_eq!(table.insert(5, 50), None);
+        assert_eq!((table.slots.len(), table.index.len()), (3, 3));
+    }
+}

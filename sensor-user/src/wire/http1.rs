@@ -1,0 +1,61 @@
+//! HTTP/1.0 and HTTP/1.1 as RFC 9112 has it, one direction at a time.
+//!
+//! [`Decoder`] takes the pieces of a direction ([`crate::stream::Piece`]) and tells a [`Sink`]
+//! where messages begin, what their heads say and where they end. It never needs the bytes of a
+//! body of known length, and it never guesses: what cannot be framed is a [`Failure`].
+
+mod chunked;
+mod decoder;
+mod detect;
+mod head;
+mod line;
+
+pub use decoder::{Asked, At, Decoder, Failure, MessageEnd, Sink};
+pub use detect::{Detection, Detector, detect};
+pub use head::{Body, Field, Fields, Head, Malformed, StartLine};
+
+/// What a direction carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Requests.
+    Request,
+    /// Responses.
+    Response,
+}
+
+impl Kind {
+    /// What the other direction carries.
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Request => Self::Response,
+            Self::Response => Self::Request,
+        }
+    }
+}
+
+/// `tchar` of RFC 9110 section 5.6.2.
+pub(crate) const fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// A byte that a request target may hold: visible, and (as servers take it) anything beyond ASCII.
+pub(crate) const fn is_target(byte: u8) -> bool {
+    byte > 0x20 && byte != 0x7f
+}
