@@ -91,6 +91,13 @@ counters! {
     OutputLost = "output.lost",
 }
 
+impl Counter {
+    /// Its dotted name, as it is shown.
+    pub fn name(self) -> &'static str {
+        CATALOGUE[self as usize].1
+    }
+}
+
 /// The values of all counters. Shared by reference; each addition is one relaxed atomic.
 #[derive(Debug)]
 pub struct Metrics {
@@ -99,7 +106,9 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { values: [const { AtomicU64::new(0) }; CATALOGUE.len()] }
+        Self {
+            values: [const { AtomicU64::new(0) }; CATALOGUE.len()],
+        }
     }
 }
 
@@ -121,6 +130,8 @@ impl Metrics {
 
     /// Every counter's name and value, in the catalogue's order.
     pub fn snapshot(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        CATALOGUE.iter().map(|&(counter, name, _)| (name, self.get(counter)))
+        CATALOGUE
+            .iter()
+            .map(|&(counter, name, _)| (name, self.get(counter)))
     }
 }
