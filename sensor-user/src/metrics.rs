@@ -108,6 +108,13 @@ counters! {
     OutputLost = "output.lost",
 }
 
+impl Counter {
+    /// Its dotted name, as it is shown.
+    pub fn name(self) -> &'static str {
+        CATALOGUE[self as usize].1
+    }
+}
+
 /// The values of all counters. Shared by reference; each addition is one relaxed atomic.
 #[derive(Debug)]
 pub struct Metrics {

@@ -1,0 +1,330 @@
+//! The delivery rules, against a backend that answers by a script, in simulated time.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Backend, Loss, Outcome, Policy, Queue, Worker};
+use crate::export::otlp::LEDGER;
+use crate::export::testing::{account, assert_balanced, spans};
+use crate::metrics::{Counter, Metrics};
+use crate::model::{Attribute, Span};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Says what the script says, forever as its last entry; None hangs. Notes when each request came,
+/// and with how many spans.
+#[derive(Clone, Debug, Default)]
+struct Scripted {
+    script: Arc<Mutex<VecDeque<Option<Outcome>>>>,
+    requests: Arc<Mutex<Vec<(Instant, usize)>>>,
+}
+
+impl Backend for Scripted {
+    type Request = usize;
+
+    fn target(&self) -> &'static str {
+        "the script"
+    }
+
+    fn encode(&self, batch: &[Arc<Span>]) -> usize {
+        batch.len()
+    }
+
+    async fn send(&self, request: &usize) -> Outcome {
+        self.requests
+            .lock()
+            .unwrap()
+            .push((Instant::now(), *request));
+        let next = {
+            let mut script = self.script.lock().unwrap();
+            if script.len() > 1 {
+                script.pop_front()
+            } else {
+                script.front().cloned()
+            }
+        };
+        match next {
+            Some(Some(outcome)) => outcome,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+struct Bench {
+    backend: Scripted,
+    queue: Arc<Queue>,
+    metrics: Arc<Metrics>,
+    worker: tokio::task::JoinHandle<()>,
+    start: Instant,
+}
+
+impl Bench {
+    fn new(policy: Policy, script: impl IntoIterator<Item = Option<Outcome>>) -> Self {
+        let backend = Scripted {
+            script: Arc::new(Mutex::new(script.into_iter().collect())),
+            ..Scripted::default()
+        };
+        let metrics = Arc::new(Metrics::default());
+        let queue = Arc::new(Queue::new(policy.clone(), &LEDGER, Arc::clone(&metrics)));
+        let worker = Worker::new(backend.clone(), Arc::clone(&queue), policy, TIMEOUT);
+        let worker = tokio::spawn(worker.run());
+        Self {
+            backend,
+            queue,
+            metrics,
+            worker,
+            start: Instant::now(),
+        }
+    }
+
+    fn offer(&self, count: usize) {
+        let span = &spans(1)[0];
+        (0..count).for_each(|_| self.queue.offer(span));
+    }
+
+    /// Milliseconds since the start, and spans, of each request.
+    fn requests(&self) -> Vec<(u128, usize)> {
+        let requests = self.backend.requests.lock().unwrap();
+        requests
+            .iter()
+            .map(|(at, spans)| ((*at - self.start).as_millis(), *spans))
+            .collect()
+    }
+
+    #[track_caller]
+    fn assert_account(&self, expected: [u64; 5]) {
+        assert_balanced(&self.metrics, &LEDGER, self.queue.queued());
+        let names = "offered, sent, queue full, rejected, failed";
+        assert_eq!(account(&self.metrics, &LEDGER), expected, "{names}");
+    }
+}
+
+fn accepted() -> Option<Outcome> {
+    Some(Outcome::ACCEPTED)
+}
+
+fn retry(after: Option<u64>) -> Option<Outcome> {
+    Some(Outcome::retry("busy", after.map(Duration::from_secs)))
+}
+
+async fn seconds(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_batch_goes_at_once_and_the_rest_when_it_is_old() {
+    let bench = Bench::new(Policy::default(), [accepted()]);
+    bench.offer(1030);
+    assert_eq!(bench.queue.queued(), 1030);
+    bench.assert_account([1030, 0, 0, 0, 0]);
+    seconds(5).await;
+    assert_eq!(bench.requests(), [(0, 512), (0, 512), (1000, 6)]);
+    bench.assert_account([1030, 1030, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_bounded_in_bytes_and_a_giant_goes_alone() {
+    let policy = Policy {
+        batch_bytes: 10_000,
+        ..Policy::default()
+    };
+    let bench = Bench::new(policy, [accepted()]);
+    let heavy = |bytes: usize| {
+        let mut span = Span::clone(&spans(1)[0]);
+        span.attributes = vec![Attribute::new("url.path", "x".repeat(bytes))];
+        Arc::new(span)
+    };
+    for bytes in [4_000, 4_000, 4_000, 50_000, 100] {
+        bench.queue.offer(&heavy(bytes));
+    }
+    seconds(5).await;
+    let sizes: Vec<_> = bench.requests().iter().map(|(_, spans)| *spans).collect();
+    assert_eq!(sizes, [2, 1, 1, 1]);
+    bench.assert_account([5, 5, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn backs_off_exponentially_and_loses_nothing_meanwhile() {
+    let bench = Bench::new(
+        Policy::default(),
+        [
+            retry(None),
+            retry(None),
+            retry(None),
+            retry(None),
+            accepted(),
+        ],
+    );
+    bench.offer(3);
+    seconds(60).await;
+    let requests = bench.requests();
+    assert_eq!(requests.len(), 5, "{requests:?}");
+    let waits: Vec<_> = requests
+        .windows(2)
+        .map(|pair| pair[1].0 - pair[0].0)
+        .collect();
+    for (wait, step) in waits.iter().zip([500, 1000, 2000, 4000]) {
+        assert!((step / 2..=step + 1).contains(wait), "waited {waits:?}");
+    }
+    bench.assert_account([3, 3, 0, 0, 0]);
+    assert_eq!(bench.metrics.get(Counter::OtlpRetries), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaves_the_backend_alone_for_as_long_as_it_asks() {
+    let bench = Bench::new(Policy::default(), [retry(Some(77)), accepted()]);
+    bench.offer(1);
+    seconds(10).await;
+    bench.offer(1);
+    seconds(69).await;
+    let requests = bench.requests();
+    assert_eq!(requests[0], (1000, 1));
+    // Neither the batch that was refused nor the next one comes before.
+    assert_eq!(requests[1].0, 78_000);
+    seconds(5).await;
+    bench.assert_account([2, 2, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_for_endless_patience_ends() {
+    let bench = Bench::new(Policy::default(), [retry(Some(u64::MAX / 4)), accepted()]);
+    bench.offer(1);
+    seconds(302).await;
+    bench.assert_account([1, 1, 0, 0, 0]);
+    assert_eq!(bench.requests()[1].0, 301_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn gives_up_after_the_limit_and_counts() {
+    let policy = Policy {
+        retry_limit: Duration::from_secs(20),
+        ..Policy::default()
+    };
+    let bench = Bench::new(policy, [retry(None)]);
+    bench.offer(4);
+    seconds(15).await;
+    bench.assert_account([4, 0, 0, 0, 0]);
+    assert_eq!(bench.queue.queued(), 4);
+    seconds(10).await;
+    bench.assert_account([4, 0, 0, 0, 4]);
+    assert!(
+        bench.requests().iter().all(|(at, _)| *at <= 21_000),
+        "{:?}",
+        bench.requests()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_backend_is_cut_off_and_tried_again() {
+    let bench = Bench::new(Policy::default(), [None, accepted()]);
+    bench.offer(1);
+    seconds(20).await;
+    let requests = bench.requests();
+    assert_eq!(requests.len(), 2);
+    assert!(requests[1].0 >= 11_000 + 250, "{requests:?}");
+    bench.assert_account([1, 1, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_counts_against_the_capacity() {
+    let policy = Policy {
+        capacity: 600,
+        ..Policy::default()
+    };
+    let bench = Bench::new(policy, [None]);
+    bench.offer(512);
+    seconds(1).await;
+    // 512 are under way; 88 fit.
+    bench.offer(100);
+    assert_eq!(bench.queue.queued(), 600);
+    bench.assert_account([612, 0, 12, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rejections_are_counted_and_clamped() {
+    let partial = |rejected| {
+        Some(Outcome::Accepted {
+            rejected,
+            message: "too old".into(),
+        })
+    };
+    let bench = Bench::new(
+        Policy::default(),
+        [partial(2), partial(u64::MAX), partial(0)],
+    );
+    for _ in 0..3 {
+        bench.offer(5);
+        seconds(2).await;
+    }
+    bench.assert_account([15, 8, 0, 7, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_never_work_is_not_tried_again() {
+    let lost = |loss| Some(Outcome::lost(loss, "no"));
+    let bench = Bench::new(
+        Policy::default(),
+        [lost(Loss::Failed), lost(Loss::Rejected)],
+    );
+    for _ in 0..2 {
+        bench.offer(3);
+        seconds(2).await;
+    }
+    assert_eq!(bench.requests().len(), 2);
+    bench.assert_account([6, 0, 0, 3, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_delivers_what_is_queued_without_waiting() {
+    let bench = Bench::new(Policy::default(), [accepted()]);
+    bench.offer(600);
+    bench.queue.close(Instant::now() + Duration::from_secs(5));
+    bench.worker.await.unwrap();
+    assert_eq!(bench.start.elapsed(), Duration::ZERO);
+    assert_eq!(account(&bench.metrics, &LEDGER), [600, 600, 0, 0, 0]);
+    // And what comes afterwards is counted too.
+    bench.queue.abandon();
+    bench.queue.offer(&spans(1)[0]);
+    assert_eq!(account(&bench.metrics, &LEDGER), [601, 600, 0, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_ends_in_time_whatever_the_backend_does() {
+    for script in [retry(None), None, retry(Some(120))] {
+        let bench = Bench::new(Policy::default(), [script.clone()]);
+        bench.offer(600);
+        seconds(2).await;
+        let asked = Instant::now();
+        bench.queue.close(asked + Duration::from_secs(5));
+        bench.worker.await.unwrap();
+        bench.queue.abandon();
+        assert!(
+            asked.elapsed() <= Duration::from_secs(5),
+            "{script:?}: {:?}",
+            asked.elapsed()
+        );
+        assert_eq!(
+            account(&bench.metrics, &LEDGER),
+            [600, 0, 0, 0, 600],
+            "{script:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_during_a_wait_tries_once_more() {
+    let policy = Policy {
+        initial_backoff: Duration::from_secs(30),
+        ..Policy::default()
+    };
+    let bench = Bench::new(policy, [retry(None), accepted()]);
+    bench.offer(1);
+    seconds(2).await;
+    bench.queue.close(Instant::now() + Duration::from_secs(5));
+    bench.worker.await.unwrap();
+    assert_eq!(account(&bench.metrics, &LEDGER), [1, 1, 0, 0, 0]);
+    assert_eq!(bench.start.elapsed(), Duration::from_secs(2));
+}

@@ -1,0 +1,239 @@
+//! JSON lines: one object a line, each with a `type`. The contract:
+//!
+//! - `span`: `trace_id`, `span_id`, `parent_span_id` (lower-case hexadecimal), `trace_flags` (a
+//!   number), `trace_state`, `name`, `kind` (`server`, `client`), `start_time_unix_nano`,
+//!   `end_time_unix_nano`, `status` (`unset`, `ok`, `error`), `attributes` and `resource` (objects
+//!   keyed by the names of the semantic conventions), `events` (`time_unix_nano`, `name`,
+//!   `attributes`), `links` (`trace_id`, `span_id`, `attributes`).
+//! - `summary`, the last line: `elapsed_nano`, `counters` (every one, zero or not) and
+//!   `spans_by_service`.
+//!
+//! What is not known is absent: no null, no empty text, object or list. Times are JSON numbers
+//! because they are numbers; today's need 61 bits, so a reader that keeps numbers as doubles
+//! (JavaScript, jq before 1.7) sees them rounded to 256 ns, and one with integers sees them exactly.
+//! New keys may come, and readers have to ignore those they do not know.
+
+use std::io::{self, Write};
+
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+
+use super::{ServiceCount, SpanWriter, Summary};
+use crate::model::{Attribute, Link, Span, SpanEvent, SpanKind, Status, Value};
+
+/// Writes JSON lines. Each goes out in one `write`, so that lines of several writers to one pipe
+/// stay whole up to its atomic size.
+#[derive(Debug)]
+pub struct JsonLines<W: Write> {
+    out: W,
+    line: Vec<u8>,
+}
+
+impl<W: Write> JsonLines<W> {
+    /// Writes to `out`, unbuffered beyond the line.
+    pub fn new(out: W) -> Self {
+        Self {
+            out,
+            line: Vec::with_capacity(1024),
+        }
+    }
+
+    fn write(&mut self, value: &impl Serialize) -> io::Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, value)?;
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)
+    }
+}
+
+impl<W: Write> SpanWriter for JsonLines<W> {
+    fn span(&mut self, span: &Span) -> io::Result<()> {
+        self.write(&SpanLine(span))
+    }
+
+    fn summary(&mut self, summary: &Summary) -> io::Result<()> {
+        self.write(&SummaryLine(summary))?;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+struct SpanLine<'a>(&'a Span);
+
+impl Serialize for SpanLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Span {
+            trace_id,
+            span_id,
+            parent_span_id,
+            flags,
+            trace_state,
+            name,
+            kind,
+            start_unix_ns,
+            end_unix_ns,
+            status,
+            attributes,
+            events,
+            links,
+            resource,
+        } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", "span")?;
+        map.serialize_entry("trace_id", &Shown(trace_id))?;
+        map.serialize_entry("span_id", &Shown(span_id))?;
+        if let Some(parent) = parent_span_id {
+            map.serialize_entry("parent_span_id", &Shown(parent))?;
+        }
+        map.serialize_entry("trace_flags", &flags.0)?;
+        if let Some(state) = trace_state.as_deref().filter(|state| !state.is_empty()) {
+            map.serialize_entry("trace_state", state)?;
+        }
+        map.serialize_entry("name", name.as_ref())?;
+        let kind = match kind {
+            SpanKind::Server => "server",
+            SpanKind::Client => "client",
+        };
+        map.serialize_entry("kind", kind)?;
+        map.serialize_entry("start_time_unix_nano", start_unix_ns)?;
+        map.serialize_entry("end_time_unix_nano", end_unix_ns)?;
+        let status = match status {
+            Status::Unset => "unset",
+            Status::Error => "error",
+        };
+        map.serialize_entry("status", status)?;
+        entry_unless_empty(&mut map, "attributes", attributes, Attributes)?;
+        entry_unless_empty(&mut map, "resource", &resource.attributes, Attributes)?;
+        entry_unless_empty(&mut map, "events", events, |it| List(it, EventObject))?;
+        entry_unless_empty(&mut map, "links", links, |it| List(it, LinkObject))?;
+        map.end()
+    }
+}
+
+fn entry_unless_empty<'a, M: SerializeMap, T, V: Serialize>(
+    map: &mut M,
+    key: &'static str,
+    items: &'a [T],
+    wrap: impl FnOnce(&'a [T]) -> V,
+) -> Result<(), M::Error> {
+    if items.is_empty() {
+        Ok(())
+    } else {
+        map.serialize_entry(key, &wrap(items))
+    }
+}
+
+/// What `Display` says, as text.
+struct Shown<T>(T);
+
+impl<T: std::fmt::Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+struct Attributes<'a>(&'a [Attribute]);
+
+impl Serialize for Attributes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for Attribute { key, value } in self.0 {
+            let key = key.as_ref();
+            match value {
+                Value::Str(text) => map.serialize_entry(key, text.as_ref())?,
+                Value::Int(number) => map.serialize_entry(key, number)?,
+                Value::Bool(truth) => map.serialize_entry(key, truth)?,
+                Value::Strs(texts) => map.serialize_entry(key, &List(texts, String::as_str))?,
+            }
+        }
+        map.end()
+    }
+}
+
+struct List<'a, T, F>(&'a [T], F);
+
+impl<'a, T, V: Serialize, F: Fn(&'a T) -> V> Serialize for List<'a, T, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        for item in self.0 {
+            list.serialize_element(&(self.1)(item))?;
+        }
+        list.end()
+    }
+}
+
+struct EventObject<'a>(&'a SpanEvent);
+
+impl Serialize for EventObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let SpanEvent {
+            time_unix_ns,
+            name,
+            attributes,
+        } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("time_unix_nano", time_unix_ns)?;
+        map.serialize_entry("name", name)?;
+        entry_unless_empty(&mut map, "attributes", attributes, Attributes)?;
+        map.end()
+    }
+}
+
+struct LinkObject<'a>(&'a Link);
+
+impl Serialize for LinkObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Link {
+            trace_id,
+            span_id,
+            attributes,
+        } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("trace_id", &Shown(trace_id))?;
+        map.serialize_entry("span_id", &Shown(span_id))?;
+        entry_unless_empty(&mut map, "attributes", attributes, Attributes)?;
+        map.end()
+    }
+}
+
+struct SummaryLine<'a>(&'a Summary);
+
+impl Serialize for SummaryLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Summary {
+            elapsed,
+            counters,
+            by_service,
+        } = self.0;
+        let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", "summary")?;
+        map.serialize_entry("elapsed_nano", &elapsed)?;
+        map.serialize_entry("counters", &Object(counters, |count: &u64| *count))?;
+        map.serialize_entry("spans_by_service", &Object(by_service, Count))?;
+        map.end()
+    }
+}
+
+struct Object<'a, T, F>(&'a [(String, T)], F);
+
+impl<'a, T, V: Serialize, F: Fn(&'a T) -> V> Serialize for Object<'a, T, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, (self.1)(value))))
+    }
+}
+
+struct Count<'a>(&'a ServiceCount);
+
+impl Serialize for Count<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ServiceCount {
+            server,
+            client,
+            errors,
+        } = self.0;
+        serializer.collect_map([("server", server), ("client", client), ("errors", errors)])
+    }
+}

@@ -1,0 +1,225 @@
+//! Spans to export, and backends that misbehave, for the tests of every destination.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::delivery::{Ledger, Policy};
+use crate::metrics::Metrics;
+use crate::model::{Attribute, Resource, Span, SpanId, SpanKind, Status, TraceFlags, TraceId};
+
+pub(super) fn resource(service: &'static str) -> Arc<Resource> {
+    Arc::new(Resource {
+        attributes: vec![Attribute::new("service.name", service)],
+    })
+}
+
+/// The trace context of the W3C specification's example, ending in `n`.
+pub(super) fn span_of(resource: &Arc<Resource>, n: u8) -> Span {
+    Span {
+        trace_id: TraceId::new(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes())
+            .unwrap(),
+        span_id: SpanId::new([0, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, n]).unwrap(),
+        parent_span_id: None,
+        flags: TraceFlags(1),
+        trace_state: None,
+        name: "GET".into(),
+        kind: SpanKind::Server,
+        start_unix_ns: 1_700_000_000_123_456_789,
+        end_unix_ns: 1_700_000_000_125_000_000,
+        status: Status::Unset,
+        attributes: vec![
+            Attribute::new("http.request.method", "GET"),
+            Attribute::new("url.path", "/cart"),
+            Attribute::new("http.response.status_code", 200),
+        ],
+        events: Vec::new(),
+        links: Vec::new(),
+        resource: Arc::clone(resource),
+    }
+}
+
+pub(super) fn spans(count: u8) -> Vec<Arc<Span>> {
+    let resource = resource("shop");
+    (1..=count)
+        .map(|n| Arc::new(span_of(&resource, n)))
+        .collect()
+}
+
+/// Everything fast, so that a test of five minutes takes a second.
+pub(super) fn fast() -> Policy {
+    Policy {
+        batch_age: Duration::from_millis(20),
+        initial_backoff: Duration::from_millis(10),
+        max_backoff: Duration::from_millis(40),
+        retry_limit: Duration::from_millis(600),
+        ..Policy::default()
+    }
+}
+
+/// What the ledger says: offered, sent, queue full, rejected, failed.
+pub(super) fn account(metrics: &Metrics, ledger: &Ledger) -> [u64; 5] {
+    let Ledger {
+        offered,
+        sent,
+        lost_queue_full,
+        lost_rejected,
+        lost_failed,
+        retries: _,
+    } = ledger;
+    [
+        *offered,
+        *sent,
+        *lost_queue_full,
+        *lost_rejected,
+        *lost_failed,
+    ]
+    .map(|it| metrics.get(it))
+}
+
+/// `offered = sent + queued + Σ lost.*`.
+#[track_caller]
+pub(super) fn assert_balanced(metrics: &Metrics, ledger: &Ledger, queued: u64) {
+    let [offered, sent, queue_full, rejected, failed] = account(metrics, ledger);
+    assert_eq!(
+        offered,
+        sent + queued + queue_full + rejected + failed,
+        "offered != sent {sent} + queued {queued} + queue full {queue_full} + rejected {rejected} \
+         + failed {failed}"
+    );
+}
+
+/// Waits until `done`, for ten seconds at most.
+pub(super) async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..1_000 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} did not come true within ten seconds");
+}
+
+/// How the HTTP backend treats one request.
+#[derive(Clone, Debug)]
+pub(super) enum Reply {
+    /// Writes these bytes and goes on with the connection.
+    Answer(Vec<u8>),
+    /// Writes these bytes and closes the connection.
+    Break(Vec<u8>),
+    /// Never answers.
+    Hang,
+}
+
+impl Reply {
+    pub(super) fn status(status: &str) -> Self {
+        Self::full(status, "text/plain", b"")
+    }
+
+    pub(super) fn full(status: &str, content_type: &str, body: &[u8]) -> Self {
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        Self::Answer([head.as_bytes(), body].concat())
+    }
+}
+
+/// A request as it came: the head in lower case but for its values, and the body.
+#[derive(Clone, Debug)]
+pub(super) struct Received {
+    pub(super) head: String,
+    pub(super) body: Vec<u8>,
+}
+
+impl Received {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+}
+
+/// An HTTP/1.1 server that answers by a script, and forever as its last entry says.
+#[derive(Clone, Debug)]
+pub(super) struct HttpBackend {
+    pub(super) address: SocketAddr,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+impl HttpBackend {
+    pub(super) async fn start(script: Vec<Reply>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let script = Arc::new(Mutex::new(VecDeque::from(script)));
+        let log = Arc::clone(&received);
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                tokio::spawn(serve(connection, Arc::clone(&script), Arc::clone(&log)));
+            }
+        });
+        Self { address, received }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(super) fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+}
+
+async fn serve(
+    mut connection: TcpStream,
+    script: Arc<Mutex<VecDeque<Reply>>>,
+    log: Arc<Mutex<Vec<Received>>>,
+) {
+    let mut bytes = Vec::new();
+    loop {
+        let end = loop {
+            if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if connection.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                return;
+            }
+        };
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let mut request = Received {
+            head,
+            body: Vec::new(),
+        };
+        let length: usize = request.header("content-length").unwrap().parse().unwrap();
+        while bytes.len() < end + length {
+            if connection.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        request.body = bytes[end..end + length].to_vec();
+        bytes.drain(..end + length);
+        log.lock().unwrap().push(request);
+        let reply = {
+            let mut script = script.lock().unwrap();
+            if script.len() > 1 {
+                script.pop_front()
+            } else {
+                script.front().cloned()
+            }
+        };
+        match reply.unwrap() {
+            Reply::Answer(answer) => connection.write_all(&answer).await.unwrap(),
+            Reply::Break(answer) => {
+                connection.write_all(&answer).await.unwrap();
+                return;
+            }
+            Reply::Hang => std::future::pending().await,
+        }
+    }
+}
