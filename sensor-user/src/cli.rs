@@ -1,4 +1,190 @@
-//! To be filled.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The `sensor` command: one file per subcommand, and what they share. Everything with an effect
+//! (files, signals, clocks, the terminal) is here.
+
+mod connect;
+mod doctor;
+mod footer;
+mod log;
+mod output;
+mod pipeline;
+mod quiet;
+mod record;
+mod replay;
+mod run;
+mod session;
+mod stop;
+mod view;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::flags::{RecordFlags, ReplayFlags, RunFlags};
+use crate::config::{self, Problem};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    ended as asked (also when the reader of standard output went away)
+  1    failed while running
+  2    wrong flags or variables
+  3    this machine cannot run it: privileges or kernel (see `sensor doctor`)
+  130  interrupted a second time: what was still queued is lost
+
+SENSOR_LOG sets what the sensor says about itself on standard error, for example SENSOR_LOG=info.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  sudo sensor run                                  every HTTP exchange on this host
+  sudo sensor run --comm nginx --port 80           nginx, port 80 only
+  sudo sensor run --pid 4711 --for 20s             one process and its children, for 20 s
+  sudo sensor run --output json > spans.jsonl      a JSON object per span
+  sudo sensor run --otlp-endpoint http://localhost:4318 --output none
+
+A process is traced when any of --pid, --comm, --exe or --cgroup names it. sudo clears the
+environment: give OTEL_* variables after it (sudo OTEL_EXPORTER_OTLP_ENDPOINT=... sensor run).
+OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are read from each traced process.";
+
+const RECORD_EXAMPLES: &str = "\
+Examples:
+  sudo sensor record slow.rec --comm nginx --for 20s
+  sensor replay slow.rec
+
+A recording holds the heads of requests and responses as they were sent, credentials included.";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  sensor replay slow.rec
+  sensor replay capture.pcapng --output json
+  sensor replay slow.rec --real-time --otlp-endpoint http://localhost:4318
+
+Needs no privileges.";
+
+/// HTTP exchanges of this host, seen from the kernel: spans without touching a service.
+#[derive(Debug, Parser)]
+#[command(name = "sensor", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say more about the sensor itself on standard error, the kernel side included
+    #[arg(long, global = true)]
+    verbose: bool,
 }
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Trace what runs on this host (needs root)
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Box<RunFlags>),
+    /// Write what the kernel side sees to a file, to replay later (needs root)
+    #[command(after_help = RECORD_EXAMPLES)]
+    Record(RecordFlags),
+    /// Make spans of a recording or a packet capture
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(ReplayFlags),
+    /// Say whether `run` would work here, and what is missing
+    Doctor,
+}
+
+/// Why the command failed; decides the exit code.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// Settings that cannot be used.
+    #[error("{}", lines(.0))]
+    Usage(Vec<Problem>),
+    /// This machine cannot run it.
+    #[error("{0}")]
+    Unsupported(String),
+    /// It broke off.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Broken(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unsupported(_) => 3,
+        }
+    }
+}
+
+impl From<Vec<Problem>> for Failure {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self::Usage(problems)
+    }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Runs the command that the arguments ask for, and returns its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where even this cannot be printed, the exit code has to do.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            for line in failure.to_string().lines() {
+                let _ = writeln!(io::stderr(), "sensor: {line}");
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let screen = footer::Screen::default();
+    let log = config::log(cli.verbose, &env);
+    if let Ok(directives) = &log {
+        log::start(directives, screen.clone());
+    }
+    match cli.command {
+        Command::Run(mut flags) => {
+            flags.capture.verbose = cli.verbose;
+            run::run(both(config::run(&flags, &env), log)?, &screen)
+        }
+        Command::Record(mut flags) => {
+            flags.capture.verbose = cli.verbose;
+            record::record(&both(config::record(&flags), log)?)
+        }
+        Command::Replay(flags) => replay::replay(both(config::replay(&flags, &env), log)?, &screen),
+        Command::Doctor => {
+            log?;
+            doctor::doctor()
+        }
+    }
+}
+
+/// The configuration, or the problems of both.
+fn both<T>(
+    config: Result<T, Vec<Problem>>,
+    log: Result<String, Vec<Problem>>,
+) -> Result<T, Vec<Problem>> {
+    match (config, log) {
+        (Ok(config), Ok(_)) => Ok(config),
+        (Err(mut problems), log) => {
+            problems.extend(log.err().unwrap_or_default());
+            Err(problems)
+        }
+        (Ok(_), Err(problems)) => Err(problems),
+    }
+}
+
+/// <https://no-color.org>
+fn colour_is_welcome() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -183,7 +183,7 @@ impl Live {
     }
 
     /// The kernel side's counters, summed over the CPUs.
-    fn read_counters(&self) -> Vec<(String, u64)> {
+    pub fn counters(&self) -> Vec<(String, u64)> {
         KERNEL_COUNTERS
             .iter()
             .map(|&(counter, name)| {
@@ -199,7 +199,7 @@ impl Live {
     fn housekeeping(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> Result<(), CaptureError> {
         self.next_housekeeping = Instant::now() + HOUSEKEEPING;
         sink(Raw::Clock(clock::now()?));
-        sink(Raw::Counters(&self.read_counters()));
+        sink(Raw::Counters(&self.counters()));
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -231,7 +231,7 @@ impl RawSource for Live {
         if delivered > 0 {
             Ok(Progress::Delivered(delivered))
         } else if self.stopping {
-            sink(Raw::Counters(&self.read_counters()));
+            sink(Raw::Counters(&self.counters()));
             Ok(Progress::Finished)
         } else {
             Ok(Progress::Idle)

@@ -213,7 +213,7 @@ fn an_end() {
 #[test]
 fn a_unix_path() {
     let path_of = |name: &[u8], len: u32| {
-        let mut path = [b'x'; 112];
+        let mut path = [b'x'; 128];
         path[..name.len()].copy_from_slice(name);
         let record = bytes(
             &UnixPathRecord {
@@ -345,7 +345,7 @@ fn every_prefix_is_too_short() {
                 kind: 3,
                 len: 1,
                 flow: 1,
-                path: [b'/'; 112],
+                path: [b'/'; 128],
             },
             b"",
         ),

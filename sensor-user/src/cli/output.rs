@@ -1,0 +1,283 @@
+//! Standard output: a thread of its own behind a bounded queue, so that a reader who does not read
+//! costs spans (counted) and never the capture.
+
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use crate::export::terminal::{SpanWriter, Summary};
+use crate::metrics::{Counter, Metrics};
+use crate::model::Span;
+
+use super::footer::{Footer, Watch};
+use super::stop::Stop;
+
+/// Spans that may wait to be written: about 8 MiB of them.
+const QUEUE: usize = 4096;
+
+/// Spans written before the output is flushed and the footer looked after.
+const BATCH: u64 = 256;
+
+/// How often the footer is refreshed.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// Rest after a batch that was not full, so that under load a system call writes many spans and not
+/// one. Little of the 100 ms in which a span has to show.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// How often somebody who waits looks again.
+const WAIT: Duration = Duration::from_millis(1);
+
+/// A buffered output that a [`SpanWriter`] and a [`Footer`] share, within one thread.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<BufWriter<Box<dyn Write + Send>>>>);
+
+impl Shared {
+    pub(super) fn new(output: Box<dyn Write + Send>) -> Self {
+        Self(Arc::new(Mutex::new(BufWriter::with_capacity(
+            64 << 10,
+            output,
+        ))))
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .flush()
+    }
+}
+
+/// What the writer thread works with.
+pub(super) struct Sheet {
+    pub(super) writer: Box<dyn SpanWriter + Send>,
+    /// What `writer` writes to.
+    pub(super) out: Shared,
+    pub(super) watch: Watch,
+    /// On a terminal.
+    pub(super) footer: Option<Footer>,
+    /// Whoever read the output is gone; asked now and then, for when there is nothing to write.
+    pub(super) reader_gone: fn() -> bool,
+}
+
+enum Message {
+    Span(Arc<Span>),
+    Summary(Summary),
+}
+
+/// The way to the writer thread.
+pub(super) struct Output {
+    sender: SyncSender<Message>,
+    thread: JoinHandle<io::Result<()>>,
+    offered: u64,
+    written: Arc<AtomicU64>,
+    metrics: Arc<Metrics>,
+}
+
+/// How the output ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// Everything is written, the summary too.
+    Written,
+    /// Nobody reads it any more. What a pipe is for; not an error.
+    ReaderGone,
+    /// It cannot be written: a full disk.
+    Failed(io::Error),
+    /// It was not taken in time. The summary is handed back.
+    Stuck(Summary),
+}
+
+impl Output {
+    /// Starts the thread. When the output cannot be written any more, it asks `stop` for the end.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(super) fn start(sheet: Sheet, stop: Stop, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let written = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&written);
+        let thread = thread::Builder::new()
+            .name("output".into())
+            .spawn(move || {
+                let result = write_all(sheet, &receiver, &counter);
+                if result.is_err() {
+                    stop.request();
+                }
+                result
+            })?;
+        Ok(Self {
+            sender,
+            thread,
+            offered: 0,
+            written,
+            metrics,
+        })
+    }
+
+    /// Queues a span. Never waits, unless `patient`: then as long as it takes, or until the end is
+    /// asked for. A span that finds no room is counted as lost.
+    pub(super) fn offer(&mut self, span: &Arc<Span>, patient: Option<&Stop>) {
+        let mut message = Message::Span(Arc::clone(span));
+        loop {
+            match self.sender.try_send(message) {
+                Ok(()) => {
+                    self.offered += 1;
+                    return;
+                }
+                Err(TrySendError::Full(back)) if patient.is_some_and(|stop| !stop.requested()) => {
+                    message = back;
+                    thread::sleep(WAIT);
+                }
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                    self.metrics.inc(Counter::OutputLost);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits until what is queued is written, for at most `limit`, and counts the rest as lost.
+    /// Spans are lost before the summary is made, so that it tells of them: `summary` is asked once,
+    /// when nothing is waiting any more or the time is up.
+    pub(super) fn finish(self, summary: impl FnOnce() -> Summary, limit: Duration) -> Ended {
+        let Self {
+            sender,
+            thread,
+            offered,
+            written,
+            metrics,
+        } = self;
+        let deadline = Instant::now() + limit;
+        let unwritten = || offered - written.load(Ordering::Acquire);
+        while unwritten() > 0 && !thread.is_finished() && Instant::now() < deadline {
+            thread::sleep(WAIT);
+        }
+        metrics.add(Counter::OutputLost, unwritten());
+        let stuck = unwritten() > 0 && !thread.is_finished();
+        let summary = summary();
+        if stuck {
+            return Ended::Stuck(summary);
+        }
+        // The queue is empty; this fails only if the thread has ended, which is looked at below.
+        let _ = sender.try_send(Message::Summary(summary.clone()));
+        drop(sender);
+        while !thread.is_finished() {
+            if Instant::now() >= deadline {
+                return Ended::Stuck(summary);
+            }
+            thread::sleep(WAIT);
+        }
+        match thread.join() {
+            Ok(Ok(())) => Ended::Written,
+            Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ended::ReaderGone,
+            Ok(Err(error)) => Ended::Failed(error),
+            Err(_) => Ended::Failed(io::Error::other("the thread that writes broke off")),
+        }
+    }
+}
+
+/// Standard output is a pipe or socket whose other end is closed.
+pub(super) fn stdout_is_gone() -> bool {
+    let stdout = io::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+    let polled = rustix::event::poll(&mut fds, Some(&Timespec::default()));
+    polled.is_ok() && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+}
+
+/// Writes until there is nobody left to send, or the output fails.
+fn write_all(
+    mut sheet: Sheet,
+    receiver: &Receiver<Message>,
+    written: &AtomicU64,
+) -> io::Result<()> {
+    let mut next_look = Instant::now();
+    let mut explained = sheet.footer.is_some();
+    loop {
+        let mut message =
+            match receiver.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return sheet.end(),
+            };
+        if message.is_some() {
+            sheet.erase()?;
+        }
+        let mut batch: u64 = 0;
+        let mut over = false;
+        while let Some(current) = message {
+            match current {
+                Message::Span(span) => {
+                    sheet.writer.span(&span)?;
+                    sheet.watch.note_shown();
+                    batch += 1;
+                }
+                Message::Summary(summary) => {
+                    sheet.writer.summary(&summary)?;
+                    over = true;
+                }
+            }
+            message = if over || batch == BATCH {
+                None
+            } else {
+                receiver.try_recv().ok()
+            };
+        }
+        if over {
+            return sheet.end();
+        }
+        explained |= batch > 0;
+        if Instant::now() >= next_look {
+            next_look = Instant::now() + REFRESH;
+            sheet.watch.look();
+            if !explained && let Some(quiet) = sheet.watch.quiet() {
+                tracing::warn!("{quiet}");
+                explained = true;
+            }
+            if (sheet.reader_gone)() {
+                return Err(ErrorKind::BrokenPipe.into());
+            }
+        }
+        sheet.draw()?;
+        sheet.out.flush()?;
+        written.fetch_add(batch, Ordering::Release);
+        if (1..BATCH).contains(&batch) {
+            thread::sleep(GATHER);
+        }
+    }
+}
+
+impl Sheet {
+    fn erase(&mut self) -> io::Result<()> {
+        self.footer
+            .as_ref()
+            .map_or(Ok(()), |footer| footer.erase(&mut self.out))
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        self.footer
+            .as_ref()
+            .map_or(Ok(()), |footer| footer.draw(&self.watch, &mut self.out))
+    }
+
+    fn end(mut self) -> io::Result<()> {
+        self.erase()?;
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,119 @@
+//! The main loop: when to poll, when to rest, when to end. What is polled, and what becomes of it,
+//! is the [`Work`]'s.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::capture::{CaptureError, Progress};
+
+use super::stop::Stop;
+
+/// Shortest rest when nothing is there.
+const REST_MIN: Duration = Duration::from_millis(1);
+
+/// Longest rest. Of the 100 ms in which a quiet service's span has to show, this leaves 75 to the
+/// kernel's side and the terminal; it costs 40 wake-ups a second.
+const REST_MAX: Duration = Duration::from_millis(25);
+
+/// How often [`Work::tick`] is called.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What the loop drives.
+pub(super) trait Work {
+    /// Takes what is there now, and handles it. Does not wait for more.
+    ///
+    /// # Errors
+    /// When it cannot go on.
+    fn poll(&mut self) -> Result<Progress, CaptureError>;
+
+    /// The end was asked for: no more is to come than what is there already.
+    fn stop(&mut self);
+
+    /// Called about once a second, and once at the end.
+    ///
+    /// # Errors
+    /// When it cannot go on.
+    fn tick(&mut self) -> Result<(), CaptureError>;
+}
+
+/// When the loop ends by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// After this long.
+    pub(super) duration: Option<Duration>,
+    /// How long, after the end was asked for, what is still there may be taken; zero leaves it.
+    pub(super) drain: Duration,
+}
+
+/// Runs until there is nothing more to come, the time is up, or `stop` asks for the end; then takes
+/// what is still there.
+///
+/// # Errors
+/// The work's.
+pub(super) fn drive(work: &mut dyn Work, stop: &Stop, limits: Limits) -> Result<(), CaptureError> {
+    let result = match poll_until(work, stop, limits.duration) {
+        Ok(Ended::Early) => {
+            work.stop();
+            drain(work, limits.drain)
+        }
+        Ok(Ended::Finished) => Ok(()),
+        Err(error) => Err(error),
+    };
+    // The last tick is due after an error too: what was counted has to be shown.
+    let ticked = work.tick();
+    result.and(ticked)
+}
+
+enum Ended {
+    /// There will never be more.
+    Finished,
+    /// There may be more.
+    Early,
+}
+
+fn poll_until(
+    work: &mut dyn Work,
+    stop: &Stop,
+    duration: Option<Duration>,
+) -> Result<Ended, CaptureError> {
+    let started = Instant::now();
+    let mut next_tick = started;
+    let mut rest = REST_MIN;
+    loop {
+        let now = Instant::now();
+        let left = duration.map(|duration| duration.saturating_sub(now - started));
+        if stop.requested() || left == Some(Duration::ZERO) {
+            return Ok(Ended::Early);
+        }
+        if now >= next_tick {
+            next_tick = now + TICK;
+            work.tick()?;
+        }
+        match work.poll()? {
+            Progress::Delivered(_) => {
+                rest = REST_MIN;
+                thread::yield_now();
+            }
+            Progress::Idle => {
+                thread::sleep(left.map_or(rest, |left| left.min(rest)));
+                rest = (rest * 2).min(REST_MAX);
+            }
+            Progress::Finished => return Ok(Ended::Finished),
+        }
+    }
+}
+
+/// Takes what is there, for at most `limit`: traced processes may write faster than that.
+fn drain(work: &mut dyn Work, limit: Duration) -> Result<(), CaptureError> {
+    let started = Instant::now();
+    while started.elapsed() < limit {
+        match work.poll()? {
+            Progress::Delivered(_) => {}
+            Progress::Idle | Progress::Finished => break,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

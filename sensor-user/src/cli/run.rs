@@ -1,0 +1,43 @@
+//! `sensor run`: trace what runs on this host.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config;
+use crate::metrics::Metrics;
+
+use super::footer::Screen;
+use super::pipeline::Limits;
+use super::session::{Plan, Session};
+use super::{Failure, connect};
+
+/// How long, at the end, what is still in the ring may be taken.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// # Errors
+/// When this machine cannot run it, or it broke off.
+pub(super) fn run(config: config::Run, screen: &Screen) -> Result<ExitCode, Failure> {
+    let config::Run {
+        capture,
+        output,
+        export,
+        duration,
+    } = config;
+    let metrics = Arc::new(Metrics::default());
+    let plan = Plan {
+        output,
+        export,
+        limits: Limits {
+            duration,
+            drain: DRAIN,
+        },
+        filtered: capture.is_filtered(),
+        patient: false,
+    };
+    // First what fails most often, and before anything is shown.
+    let live = connect::open_live(&capture, &metrics)?;
+    tracing::info!(engine = ?live.engine(), "tracing");
+    let session = Session::start(plan, screen, Arc::clone(&metrics))?;
+    session.run(&mut connect::live_feed(live, &metrics))
+}

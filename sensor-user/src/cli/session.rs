@@ -1,0 +1,331 @@
+//! From a source of events to wherever spans go, and to an end in good order: what `run` and
+//! `replay` share.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::capture::event::Event;
+use crate::capture::{CaptureError, Progress};
+use crate::config;
+use crate::export::Exporters;
+use crate::export::terminal::{
+    Clock, JsonLines, Pretty, PrettyOptions, ServiceCount, SpanWriter, Summary,
+};
+use crate::metrics::Metrics;
+use crate::model::{Span, SpanKind, Status};
+use crate::trace::{self, Pipeline};
+
+use super::Failure;
+use super::footer::{Footer, Screen, Watch};
+use super::output::{self, Ended, Output, Shared, Sheet};
+use super::pipeline::{self, Limits, Work};
+use super::stop::Stop;
+use super::view::View;
+
+/// How long exporters may take to deliver what is queued when the command ends.
+const EXPORT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long standard output may take for what is queued when the command ends.
+const OUTPUT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Spans that may be on their way to a backend before a replay waits: half of the smallest queue
+/// that is any use, so that a replay loses nothing to its own speed.
+const REPLAY_QUEUED: u64 = 256;
+
+/// How long a replay waits for a backend that takes nothing.
+const REPLAY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Services that are told apart in the summary; the rest are one.
+const SERVICES: usize = 1000;
+
+/// A source of events, live or not.
+pub(super) trait Feed {
+    /// [`crate::capture::Source::poll`].
+    fn poll(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> Result<Progress, CaptureError>;
+    /// What the kernel side counted until now.
+    fn kernel_counters(&mut self) -> Vec<(String, u64)>;
+    /// No more is to come: what is there already can still be polled.
+    fn stop(&mut self) {}
+}
+
+/// What `run` and `replay` do differently.
+pub(super) struct Plan {
+    pub(super) output: config::Output,
+    pub(super) export: config::Export,
+    pub(super) limits: Limits,
+    /// Only some processes are traced; so the filter may be why nothing is.
+    pub(super) filtered: bool,
+    /// Spans wait for their receivers instead of being lost: nothing else is waiting.
+    pub(super) patient: bool,
+}
+
+/// Everything that runs beside the main loop.
+pub(super) struct Session {
+    stop: Stop,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    view: Arc<View>,
+    runtime: Runtime,
+    sinks: Sinks,
+}
+
+impl Session {
+    /// Starts what has to be there before the first event: signal handlers, exporters, the output.
+    ///
+    /// # Errors
+    /// When one of them cannot be started.
+    pub(super) fn start(
+        plan: Plan,
+        screen: &Screen,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Failure> {
+        let Plan {
+            output,
+            export,
+            limits,
+            filtered,
+            patient,
+        } = plan;
+        let broken = |what: &str, error: &dyn std::error::Error| {
+            Failure::Broken(format!("cannot start {what}: {error}"))
+        };
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("export")
+            .enable_all()
+            .build()
+            .map_err(|error| broken("threads", &error))?;
+        let stop = Stop::default();
+        stop.on_signals(runtime.handle())
+            .map_err(|error| broken("signal handlers", &error))?;
+        for note in &export.notes {
+            tracing::warn!("{note}");
+        }
+        let exporters = Exporters::start(export.settings, Arc::clone(&metrics), runtime.handle())
+            .map_err(|error| Failure::Broken(error.to_string()))?;
+        let view = Arc::new(View::new(Arc::clone(&metrics)));
+        let terminal = io::stdout().is_terminal();
+        let out = Shared::new(Box::new(io::stdout()));
+        let writer: Option<Box<dyn SpanWriter + Send>> = match output {
+            config::Output::Auto if !terminal => Some(Box::new(JsonLines::new(out.clone()))),
+            config::Output::Json => Some(Box::new(JsonLines::new(out.clone()))),
+            config::Output::Auto | config::Output::Pretty => {
+                Some(Box::new(Pretty::new(out.clone(), style(terminal))))
+            }
+            config::Output::None => None,
+        };
+        let footer = matches!(output, config::Output::Auto | config::Output::Pretty) && terminal;
+        let writer = writer
+            .map(|writer| {
+                let watch = Watch::new(Arc::clone(&view), filtered);
+                let footer = footer.then(|| Footer::new(screen.clone()));
+                let sheet = Sheet {
+                    writer,
+                    out,
+                    watch,
+                    footer,
+                    reader_gone: output::stdout_is_gone,
+                };
+                Output::start(sheet, stop.clone(), Arc::clone(&metrics))
+            })
+            .transpose()
+            .map_err(|error| broken("the output", &error))?;
+        let patience = patient.then(|| Patience {
+            stop: stop.clone(),
+            exhausted: false,
+        });
+        let sinks = Sinks {
+            output: writer,
+            exporters,
+            services: BTreeMap::new(),
+            patience,
+        };
+        Ok(Self {
+            stop,
+            limits,
+            metrics,
+            view,
+            runtime,
+            sinks,
+        })
+    }
+
+    /// Runs to the end: polls, drains, delivers, and says what came of it.
+    ///
+    /// # Errors
+    /// When the source or the output broke; everything else is in good order by then.
+    pub(super) fn run(self, feed: &mut dyn Feed) -> Result<ExitCode, Failure> {
+        let Self {
+            stop,
+            limits,
+            metrics,
+            view,
+            runtime,
+            mut sinks,
+        } = self;
+        let mut work = Tracing {
+            feed,
+            pipeline: Pipeline::new(trace::Limits::default(), metrics),
+            sinks: &mut sinks,
+            view: &view,
+        };
+        let started = Instant::now();
+        let captured = pipeline::drive(&mut work, &stop, limits);
+
+        let Sinks {
+            output,
+            exporters,
+            services,
+            patience: _,
+        } = sinks;
+        runtime.block_on(exporters.shutdown(EXPORT_DEADLINE));
+        let summary = move || Summary {
+            elapsed: started.elapsed(),
+            counters: view.counters().0,
+            by_service: services.into_iter().collect(),
+        };
+        let written = match output {
+            None => {
+                say(&summary());
+                Ok(())
+            }
+            Some(output) => match output.finish(summary, OUTPUT_DEADLINE) {
+                Ended::Written | Ended::ReaderGone => Ok(()),
+                Ended::Failed(error) => Err(Failure::Broken(format!(
+                    "cannot write to standard output: {error}; what was not written is lost"
+                ))),
+                Ended::Stuck(summary) => {
+                    tracing::warn!("standard output is not being read; the summary comes here");
+                    say(&summary);
+                    Ok(())
+                }
+            },
+        };
+        // The delivery tasks have ended or were given up; nothing there may hold up the exit.
+        runtime.shutdown_background();
+        captured.map_err(|error| Failure::Broken(error.to_string()))?;
+        written.map(|()| ExitCode::SUCCESS)
+    }
+}
+
+/// The summary on standard error, where standard output is not for it.
+fn say(summary: &Summary) {
+    let style = style(io::stderr().is_terminal());
+    // With standard error gone too, there is nobody left to tell.
+    let _ = Pretty::new(io::stderr(), style).summary(summary);
+}
+
+/// How lines for people look there.
+fn style(terminal: bool) -> PrettyOptions {
+    let width = terminal_size::terminal_size().map(|(width, _)| width.0.into());
+    PrettyOptions {
+        colour: terminal && super::colour_is_welcome(),
+        width: width.filter(|_| terminal),
+        full_trace_ids: false,
+        clock: Clock::Local,
+    }
+}
+
+/// The work of the main loop.
+struct Tracing<'a> {
+    feed: &'a mut dyn Feed,
+    pipeline: Pipeline,
+    sinks: &'a mut Sinks,
+    view: &'a View,
+}
+
+impl Work for Tracing<'_> {
+    fn poll(&mut self) -> Result<Progress, CaptureError> {
+        let Self {
+            feed,
+            pipeline,
+            sinks,
+            view: _,
+        } = self;
+        feed.poll(&mut |event| pipeline.handle(&event, &mut |span| sinks.deliver(span)))
+    }
+
+    fn stop(&mut self) {
+        self.feed.stop();
+    }
+
+    fn tick(&mut self) -> Result<(), CaptureError> {
+        let open = u64::try_from(self.pipeline.open_exchanges()).unwrap_or(u64::MAX);
+        self.view.update(&self.feed.kernel_counters(), open);
+        Ok(())
+    }
+}
+
+/// Where spans go.
+struct Sinks {
+    output: Option<Output>,
+    exporters: Exporters,
+    services: BTreeMap<String, ServiceCount>,
+    patience: Option<Patience>,
+}
+
+/// A replay waits for its receivers.
+struct Patience {
+    stop: Stop,
+    /// A backend took nothing for [`REPLAY_PATIENCE`]: from then on it loses what it cannot hold.
+    exhausted: bool,
+}
+
+impl Sinks {
+    fn deliver(&mut self, span: Span) {
+        self.count(&span);
+        let span = Arc::new(span);
+        if let Some(patience) = &mut self.patience {
+            patience.wait(&self.exporters);
+        }
+        self.exporters.offer(&span);
+        if let Some(output) = &mut self.output {
+            output.offer(&span, self.patience.as_ref().map(|patience| &patience.stop));
+        }
+    }
+
+    /// To its service; spans of unknown services are in the counters alone.
+    fn count(&mut self, span: &Span) {
+        let Some(service) = span.resource.service_name() else {
+            return;
+        };
+        let known = self.services.contains_key(service) || self.services.len() < SERVICES;
+        let name = if known { service } else { "(others)" };
+        let count = match self.services.get_mut(name) {
+            Some(count) => count,
+            None => self.services.entry(name.to_owned()).or_default(),
+        };
+        match span.kind {
+            SpanKind::Server => count.server += 1,
+            SpanKind::Client => count.client += 1,
+        }
+        count.errors += u64::from(span.status == Status::Error);
+    }
+}
+
+impl Patience {
+    /// Until few enough spans are queued for every backend.
+    fn wait(&mut self, exporters: &Exporters) {
+        let queued = || {
+            let queued = exporters.queued();
+            queued.otlp.max(queued.loki)
+        };
+        let started = Instant::now();
+        while !self.exhausted && queued() >= REPLAY_QUEUED && !self.stop.requested() {
+            if started.elapsed() >= REPLAY_PATIENCE {
+                tracing::warn!("a backend takes no spans; the replay goes on without it");
+                self.exhausted = true;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

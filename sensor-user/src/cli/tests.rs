@@ -1,0 +1,84 @@
+use clap::CommandFactory;
+
+use super::*;
+
+fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(["sensor"].iter().chain(args))
+}
+
+#[test]
+fn the_flags_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn flags_arrive_as_text() {
+    let args = [
+        "run",
+        "--pid",
+        "1,2",
+        "--pid",
+        "x",
+        "--comm",
+        "a",
+        "--comm",
+        "b,c",
+        "--exe",
+        "/x",
+        "--port",
+        "80",
+        "--cgroup",
+        "/sys/fs/cgroup/x",
+        "--output",
+        "?",
+        "--for",
+        "1s",
+        "--engine",
+        "e",
+        "--ring-size",
+        "1",
+        "--otlp-endpoint",
+        "o",
+        "--otlp-protocol",
+        "p",
+        "--loki-endpoint",
+        "l",
+        "--loki-tenant",
+        "t",
+        "--verbose",
+    ];
+    let cli = parse(&args).unwrap();
+    assert!(cli.verbose);
+    let Command::Run(flags) = cli.command else {
+        panic!("run was asked for")
+    };
+    assert_eq!(flags.capture.pid, ["1", "2", "x"]);
+    assert_eq!(flags.capture.comm, ["a", "b,c"], "a glob may hold a comma");
+    assert_eq!(flags.duration.as_deref(), Some("1s"));
+    assert_eq!(flags.export.loki_tenant.as_deref(), Some("t"));
+}
+
+#[test]
+fn what_clap_refuses() {
+    for args in [
+        &["run", "--pit", "1"][..],
+        &["run", "--output", "json", "--output", "pretty"],
+        &["run", "--for"],
+        &["record"],
+        &["replay", "a", "b"],
+        &["replay", "a", "--pid", "1"],
+        &["walk"],
+        &[],
+    ] {
+        assert_eq!(parse(args).unwrap_err().exit_code(), 2, "{args:?}");
+    }
+}
+
+#[test]
+fn problems_of_flags_and_of_the_log_come_together() {
+    let said = |text: &str| vec![Problem::Said(text.into())];
+    let problems = both::<()>(Err(said("a")), Err(said("b"))).unwrap_err();
+    assert_eq!(lines(&problems), "a\nb");
+    assert_eq!(both(Ok(1), Err(said("b"))).unwrap_err().len(), 1);
+    assert_eq!(both(Ok(1), Ok(String::new())).unwrap(), 1);
+}

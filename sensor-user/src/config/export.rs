@@ -1,0 +1,114 @@
+//! Where spans go besides standard output. Each destination reads its own settings; here they are
+//! put together with the variables of OpenTelemetry's batch processor, and with what is worth
+//! saying about them
+//! (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
+//!
+//! Unlike an SDK, the sensor sends nothing unless a flag or a variable names a destination.
+//! `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` belong to the traced processes and are read
+//! from theirs.
+
+use super::flags::ExportFlags;
+use super::{Env, Problem, Problems, value};
+use crate::export::{Policy, Settings, loki, otlp};
+
+/// Spans that may wait, at most: 2 GiB of them.
+const QUEUE_MAX: usize = 1 << 20;
+
+/// Where else spans go.
+#[derive(Clone, Debug, Default)]
+pub struct Export {
+    /// The destinations.
+    pub settings: Settings,
+    /// What is odd and still usable; said once at start.
+    pub notes: Vec<String>,
+}
+
+pub(super) fn export(flags: &ExportFlags, env: Env<'_>, problems: &mut Problems) -> Export {
+    let ExportFlags {
+        otlp_endpoint,
+        otlp_protocol,
+        loki_endpoint,
+        loki_tenant,
+    } = flags;
+    let mut notes = Vec::new();
+    let otlp =
+        otlp::Settings::from_env_and_flags(env, otlp_endpoint.as_deref(), otlp_protocol.as_deref());
+    let before = problems.0.len();
+    let otlp = texts(otlp, problems).map(|mut settings| {
+        batches(&mut settings.policy, env, problems);
+        notes.extend(grpc_port(&settings, otlp_protocol.as_deref(), env));
+        settings
+    });
+    if otlp.is_none()
+        && problems.0.len() == before
+        && let Some(protocol) = otlp_protocol
+    {
+        problems.push("--otlp-protocol", protocol, "--otlp-endpoint URL beside it");
+    }
+    let loki =
+        loki::Settings::from_env_and_flags(env, loki_endpoint.as_deref(), loki_tenant.as_deref());
+    let before = problems.0.len();
+    let loki = texts(loki, problems);
+    if loki.is_none()
+        && problems.0.len() == before
+        && let Some(tenant) = loki_tenant
+    {
+        problems.push("--loki-tenant", tenant, "--loki-endpoint URL beside it");
+    }
+    Export {
+        settings: Settings { otlp, loki },
+        notes,
+    }
+}
+
+fn texts<T>(read: Result<Option<T>, Vec<String>>, problems: &mut Problems) -> Option<T> {
+    read.unwrap_or_else(|texts| {
+        problems.0.extend(texts.into_iter().map(Problem::Said));
+        None
+    })
+}
+
+/// The queue and its batches, by `OTEL_BSP_*`.
+fn batches(policy: &mut Policy, env: Env<'_>, problems: &mut Problems) {
+    let read = |setting: &str| {
+        let text = env(setting).filter(|text| !text.trim().is_empty())?;
+        Some((text.clone(), setting.to_owned()))
+    };
+    if let Some((text, setting)) = read("OTEL_BSP_MAX_QUEUE_SIZE") {
+        let parsed = value::count(&text, QUEUE_MAX);
+        policy.capacity = problems
+            .take(&setting, &text, parsed)
+            .unwrap_or(policy.capacity);
+        // A smaller queue takes smaller batches, unless those are set too.
+        policy.batch_spans = policy.batch_spans.min(policy.capacity);
+    }
+    if let Some((text, setting)) = read("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") {
+        let parsed = value::count(&text, policy.capacity)
+            .map_err(|expected| format!("{expected} (the queue's size, OTEL_BSP_MAX_QUEUE_SIZE)"));
+        policy.batch_spans = problems
+            .take(&setting, &text, parsed)
+            .unwrap_or(policy.batch_spans);
+    }
+    if let Some((text, setting)) = read("OTEL_BSP_SCHEDULE_DELAY") {
+        let parsed = value::milliseconds(&text);
+        policy.batch_age = problems
+            .take(&setting, &text, parsed)
+            .unwrap_or(policy.batch_age);
+    }
+}
+
+/// The commonest mix-up: gRPC's port with the protocol left at its default.
+fn grpc_port(settings: &otlp::Settings, flag: Option<&str>, env: Env<'_>) -> Option<String> {
+    let said = flag.is_some()
+        || [
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+        ]
+        .iter()
+        .any(|name| env(name).is_some_and(|text| !text.trim().is_empty()));
+    (!said && settings.endpoint.port() == Some(4317)).then(|| {
+        "port 4317 is usually gRPC's, and http/protobuf will be spoken: if nothing arrives, add \
+         --otlp-protocol grpc or use port 4318"
+            .to_owned()
+    })
+}

@@ -1,0 +1,153 @@
+//! What to trace, and how.
+
+use std::path::PathBuf;
+
+use sensor_ebpf::limits::{CGROUPS, PORTS};
+
+use super::flags::CaptureFlags;
+use super::{Problem, Problems, value};
+use crate::process::Selection;
+
+/// What the ring between kernel and sensor holds unless told otherwise: at 400 bytes an event,
+/// 40,000 of them.
+const RING_DEFAULT: usize = 16 << 20;
+const RING_MIN: usize = 64 << 10;
+const RING_MAX: usize = 1 << 30;
+
+/// What to trace, and how. No process named by any of the four means every process.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// Processes by id, name or executable, with their children.
+    pub selection: Selection,
+    /// Directories of cgroups (version 2).
+    pub cgroups: Vec<PathBuf>,
+    /// Ports that a TCP connection must have at one end; none means any.
+    pub ports: Vec<u16>,
+    /// Which hooks.
+    pub engine: Engine,
+    /// Size of the ring, in bytes: a power of two.
+    pub ring_bytes: usize,
+    /// The kernel side's own messages are wanted.
+    pub verbose: bool,
+}
+
+/// Which hooks to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// The cheapest that this kernel has.
+    Auto,
+    /// Tracepoints in the socket layer (Linux 6.3).
+    Socket,
+    /// System call entry and exit.
+    Syscall,
+}
+
+pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture {
+    let CaptureFlags {
+        pid,
+        comm,
+        exe,
+        cgroup,
+        port,
+        engine,
+        ring_size,
+        verbose,
+    } = flags;
+    let pids = each("--pid", pid, value::pid, problems);
+    let comm = each("--comm", comm, value::glob, problems);
+    let exe = each("--exe", exe, value::glob, problems);
+    let selection = Selection::new(pids, &comm, &exe).unwrap_or_else(|errors| {
+        problems
+            .0
+            .extend(errors.iter().map(|error| Problem::Said(error.to_string())));
+        Selection::default()
+    });
+    let mut cgroups = cgroup.clone();
+    for path in cgroup.iter().filter(|path| !path.is_absolute()) {
+        problems.push(
+            "--cgroup",
+            &path.to_string_lossy(),
+            "the full path of a cgroup directory, for example /sys/fs/cgroup/system.slice",
+        );
+    }
+    distinct(&mut cgroups);
+    at_most("--cgroup", cgroups.len(), CGROUPS, problems);
+    let ports = each("--port", port, value::port, problems);
+    at_most("--port", ports.len(), PORTS, problems);
+    Capture {
+        selection,
+        cgroups,
+        ports,
+        engine: engine
+            .as_deref()
+            .and_then(|text| problems.take("--engine", text, parse_engine(text)))
+            .unwrap_or(Engine::Auto),
+        ring_bytes: ring_size
+            .as_deref()
+            .and_then(|text| {
+                let parsed = value::power_of_two_size(text, RING_MIN, RING_MAX);
+                problems.take("--ring-size", text, parsed)
+            })
+            .unwrap_or(RING_DEFAULT),
+        verbose: *verbose,
+    }
+}
+
+impl Capture {
+    /// Only some processes or connections are traced.
+    pub fn is_filtered(&self) -> bool {
+        let Self {
+            selection,
+            cgroups,
+            ports,
+            engine: _,
+            ring_bytes: _,
+            verbose: _,
+        } = self;
+        !(selection.is_empty() && cgroups.is_empty() && ports.is_empty())
+    }
+}
+
+fn parse_engine(text: &str) -> Result<Engine, String> {
+    match text {
+        "auto" => Ok(Engine::Auto),
+        "socket" => Ok(Engine::Socket),
+        "syscall" => Ok(Engine::Syscall),
+        _ => Err("auto, socket or syscall".into()),
+    }
+}
+
+/// All values of a repeatable flag; naming one twice is naming it once.
+fn each<T: PartialEq>(
+    setting: &str,
+    texts: &[String],
+    parse: fn(&str) -> Result<T, String>,
+    problems: &mut Problems,
+) -> Vec<T> {
+    let parsed = texts
+        .iter()
+        .filter_map(|text| problems.take(setting, text, parse(text)));
+    let mut values = parsed.collect();
+    distinct(&mut values);
+    values
+}
+
+fn distinct<T: PartialEq>(values: &mut Vec<T>) {
+    let mut kept: Vec<T> = Vec::with_capacity(values.len());
+    for value in values.drain(..) {
+        if !kept.contains(&value) {
+            kept.push(value);
+        }
+    }
+    *values = kept;
+}
+
+fn at_most(setting: &str, count: usize, limit: usize, problems: &mut Problems) {
+    if count > limit {
+        problems.push(
+            setting,
+            &format!("{count} of them"),
+            format!("at most {limit}"),
+        );
+    }
+}
