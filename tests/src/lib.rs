@@ -1,1 +1,3 @@
-//! What the end-to-end tests share.
+//! What the end-to-end tests share, and the demo's services.
+
+pub mod demo;

@@ -1,0 +1,94 @@
+//! Orders: asks the inventory (and continues the trace), then payments (and forgets to). Logs logfmt.
+
+use anyhow::{Context as _, Result};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::service::{self, Peer, Pieces};
+use super::trace_context::TraceContext;
+use super::{expect_args, log, random};
+
+pub(super) async fn run(args: Vec<String>) -> Result<()> {
+    let [address_file, inventory, payments] =
+        expect_args(args, "ADDRESS-FILE INVENTORY-ADDRESS PAYMENTS-ADDRESS")?;
+    let (inventory, payments) = (Peer::new(inventory), Peer::new(payments));
+    service::serve(&address_file, move |request| {
+        handle(request, inventory.clone(), payments.clone())
+    })
+    .await
+}
+
+async fn handle(request: Request<Incoming>, inventory: Peer, payments: Peer) -> Response<Pieces> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = match method {
+        Method::POST if path == "/orders" => match order(request, &inventory, &payments).await {
+            Ok(response) => response,
+            Err(error) => {
+                log::line(format_args!(
+                    "ts={} level=error err=\"{error:#}\"",
+                    log::now_ms()
+                ));
+                service::text(StatusCode::BAD_REQUEST, "that is not an order\n")
+            }
+        },
+        Method::GET => match path.strip_prefix("/orders/") {
+            Some(id) => service::json(StatusCode::OK, &json!({ "id": id, "state": "shipped" })),
+            None => service::text(StatusCode::NOT_FOUND, "no such order\n"),
+        },
+        _ => service::text(StatusCode::METHOD_NOT_ALLOWED, "orders are posted\n"),
+    };
+    let status = response.status().as_u16();
+    log::line(format_args!(
+        "ts={} level=info method={method} path={path} status={status}",
+        log::now_ms()
+    ));
+    response
+}
+
+async fn order(
+    request: Request<Incoming>,
+    inventory: &Peer,
+    payments: &Peer,
+) -> Result<Response<Pieces>> {
+    let mut headers = HeaderMap::new();
+    if let Some(trace) = TraceContext::of(request.headers()) {
+        trace.continue_in(&mut headers);
+    }
+    let body = request.into_body().collect().await?.to_bytes();
+    let order: Value = serde_json::from_slice(&body)?;
+    let sku = order.get("sku").and_then(Value::as_str).context("no sku")?;
+    let quantity = order.get("quantity").and_then(Value::as_u64).unwrap_or(1);
+
+    let stock = inventory
+        .ask(Method::GET, &format!("/stock/{sku}"), headers, None)
+        .await?;
+    if stock.status != StatusCode::OK {
+        return Ok(service::json(
+            StatusCode::CONFLICT,
+            &json!({ "error": "out of stock" }),
+        ));
+    }
+    let stock: Value = serde_json::from_slice(&stock.body)?;
+    let price = stock
+        .get("price")
+        .and_then(Value::as_u64)
+        .context("no price")?;
+
+    let charge = Pieces::one(json!({ "amount": price * quantity }).to_string());
+    let charged = payments
+        .ask(Method::POST, "/charges", HeaderMap::new(), Some(charge))
+        .await?;
+    Ok(match charged.status {
+        StatusCode::CREATED => {
+            let id = format!("ord-{:08x}", random::bits() >> 32);
+            service::json(StatusCode::CREATED, &json!({ "id": id, "sku": sku }))
+        }
+        StatusCode::PAYMENT_REQUIRED => service::relay(Ok(charged)),
+        _ => service::json(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            &json!({ "error": "payments do not work" }),
+        ),
+    })
+}

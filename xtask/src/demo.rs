@@ -1,0 +1,89 @@
+//! `demo`: a small shop of five processes, and what the sensor sees of it.
+
+mod judge;
+mod sensor;
+mod shop;
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+
+use crate::run::Cmd;
+use crate::{time, ui, workspace};
+use judge::{Json, Judge, Names};
+use sensor::{Output, Sensor};
+use shop::Shop;
+
+/// Options of `demo`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How long it runs
+    #[arg(long = "for", value_name = "DURATION", default_value = "20s", value_parser = time::parse)]
+    duration: Duration,
+    /// Run on until Ctrl-C
+    #[arg(long, conflicts_with = "duration")]
+    keep: bool,
+    /// Requests a second from the shop's customers
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    rate: u32,
+}
+
+/// Builds, runs and shows it.
+///
+/// # Errors
+/// Something does not build or start, or the sensor saw no exchange.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let duration = (!args.keep).then_some(args.duration);
+    watch(duration, args.rate, Output::Pretty, &mut Names::default())
+}
+
+/// The demo as a test: JSON lines, and every service in a joined trace.
+pub(crate) fn smoke(duration: Duration) -> Result<()> {
+    watch(Some(duration), 20, Output::Json, &mut Json::default())
+}
+
+fn watch(
+    duration: Option<Duration>,
+    rate: u32,
+    output: Output,
+    judge: &mut dyn Judge,
+) -> Result<()> {
+    build()?;
+    let mut shop = Shop::start(rate)?;
+    ui::line(format_args!(
+        "\nA shop of five processes is open: shop-client -> gateway -> orders -> inventory, payments.\n\
+         HTTP/1.1 on 127.0.0.1, {rate} requests a second; their own logs are {}/*.log.\n\
+         The sensor traces process {} and its children, and nothing else.{}\n",
+        shop.dir().display(),
+        shop.pid(),
+        if duration.is_none() {
+            " Ctrl-C ends it."
+        } else {
+            ""
+        },
+    ));
+    let mut sensor = Sensor::start(shop.pid(), duration, output)?;
+    let ended = sensor.follow(judge, || shop.check())?;
+    drop(shop);
+    if !ended.success() {
+        bail!("the sensor failed: {ended}; {}", doctor());
+    }
+    judge
+        .verdict()
+        .map_err(|error| anyhow!("{error:#}; {}", doctor()))
+}
+
+/// Binaries of the sensor and of the shop. The end-to-end tests build the same.
+pub(crate) fn build() -> Result<()> {
+    Cmd::cargo()
+        .args(["build", "--locked", "--release", "--bins"])
+        .args(["--package", "sensor-user", "--package", "sensor-tests"])
+        .run()
+}
+
+fn doctor() -> String {
+    format!(
+        "`sudo {} doctor` says what this kernel and these privileges allow",
+        workspace::release_binary("sensor").display()
+    )
+}
