@@ -160,7 +160,7 @@ pub(super) struct Exchanges {
     /// Where requests go.
     requests: Option<Direction>,
     pairing: Pairing,
-    /// Two requests were in flight, for certain.
+    /// Two requests were in flight together, for certain.
     pipelined: bool,
     /// Strict turns seen while the pairing is unknown, and how many it takes.
     turns: u8,
@@ -227,6 +227,10 @@ impl Exchanges {
     }
 
     fn desync(&mut self, core: &mut Core, reason: Counter) {
+        // One request more than the last is what a lost response looks like; more are suspect.
+        if self.open.len() > 2 {
+            self.turns_needed = TURNS_IF_SUSPECT;
+        }
         self.lose_all(core, reason);
         self.turns = 0;
         self.pairing = Pairing::Unknown(reason, Turn::Idle);
@@ -414,7 +418,11 @@ impl Feed<'_> {
                 exchanges.answering = answering;
                 return asked;
             }
-            Pairing::Certain | Pairing::Inferred(_) | Pairing::Draining => {}
+            // Nothing is missing up to this response, so the requests really went out together.
+            Pairing::Certain | Pairing::Draining => {
+                exchanges.pipelined |= exchanges.open.len() > 1;
+            }
+            Pairing::Inferred(_) => {}
         }
         if let Some((_, exchange)) = exchanges.unanswered() {
             exchange.response = Some(response);
@@ -495,14 +503,13 @@ impl Sink for Feed<'_> {
                 exchanges.heading = true;
                 let alone = exchanges.open.is_empty() && exchanges.answering == Answering::Nothing;
                 match pairing {
-                    Pairing::Certain => exchanges.pipelined |= !exchanges.open.is_empty(),
                     Pairing::Inferred(true) if alone => exchanges.pairing = Pairing::Certain,
                     Pairing::Inferred(false) if alone => {}
                     Pairing::Inferred(_) => {
                         exchanges.turns_needed = TURNS_IF_SUSPECT;
                         exchanges.desync(core, Counter::ExchangesLostGap);
                     }
-                    Pairing::Draining => {}
+                    Pairing::Certain | Pairing::Draining => {}
                     Pairing::Unknown(reason, turn) => {
                         exchanges.pairing = exchanges.turned(reason, turn);
                     }
