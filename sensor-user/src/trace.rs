@@ -331,7 +331,7 @@ impl Connection {
                 // A body that goes on until the end is complete only where the end is in order.
                 if !end.error {
                     self.with(core, direction, out, |decoder, feed| {
-                        decoder.finish(last, feed)
+                        decoder.finish(last, feed);
                     });
                 }
                 self.exchanges

@@ -102,7 +102,7 @@ impl Seed {
 
     fn trace_id(&self) -> TraceId {
         // Zero is no identifier; that a hash is zero will not be seen.
-        TraceId::new(self.0).unwrap_or_else(|| nonzero_trace())
+        TraceId::new(self.0).unwrap_or_else(nonzero_trace)
     }
 
     fn span_id(&self, trace_id: TraceId, kind: SpanKind) -> SpanId {
@@ -113,7 +113,7 @@ impl Seed {
             SpanKind::Server => 0,
             SpanKind::Client => 1,
         }]);
-        SpanId::new(hash.finish128().h1.to_le_bytes()).unwrap_or_else(|| nonzero_span())
+        SpanId::new(hash.finish128().h1.to_le_bytes()).unwrap_or_else(nonzero_span)
     }
 }
 

@@ -175,7 +175,7 @@ impl World {
     pub(super) fn skip(&mut self, flow: &TestFlow, direction: Direction, time: u64, n: u64) {
         flow.advance(direction, n);
         self.segment(flow, direction, time, b"", 0, |segment| {
-            segment.skipped_before = n
+            segment.skipped_before = n;
         });
     }
 
