@@ -174,7 +174,8 @@ impl Pipeline {
             let extent = Extent {
                 position: end.position[i],
                 skipped_before: end.skipped[i],
-                lost_records: end.lost_records[i],
+                // Whatever records were lost, the last bytes' time is in this one.
+                lost_records: 0,
                 ..Extent::default()
             };
             let time = end.last[i].unwrap_or(end.time);

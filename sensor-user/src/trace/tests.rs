@@ -204,6 +204,33 @@ fn what_was_not_answered_says_why_and_has_no_status() {
 }
 
 #[test]
+fn a_body_whose_end_only_the_close_tells() {
+    let mut world = World::new();
+    let flow = world.flow(SERVER);
+    world.receive(&flow, 1, "GET / HTTP/1.1\r\n\r\n");
+    world.send(&flow, 2, RESPONSE);
+    world.pass(&flow, Direction::Send, 5);
+    world.end_with(&flow, 9, false, [0, 5], [None, Some(4)]);
+    let span = world.one();
+    assert_eq!(
+        (text(&span, "error.type"), span.end_unix_ns % 10),
+        (None, 4)
+    );
+    assert_eq!(int(&span, "http.response.body.size"), Some(5));
+}
+
+#[test]
+fn a_response_lost_before_the_close_is_not_an_unanswered_request() {
+    let mut world = World::new();
+    let mut flow = world.flow(SERVER);
+    world.receive(&flow, 1, "GET / HTTP/1.1\r\n\r\n");
+    flow.sent += 200;
+    world.end(&flow, 9, false);
+    assert!(world.spans.is_empty());
+    assert_eq!(world.count(Counter::ExchangesLostGap), 1);
+}
+
+#[test]
 fn a_head_cut_by_the_end_is_counted() {
     let mut world = World::new();
     let flow = world.flow(SERVER);
