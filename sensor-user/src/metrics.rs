@@ -4,6 +4,7 @@
 //! The equations that hold for any run (`tests` assert them):
 //!
 //! - `exchanges.seen = exchanges.spans + exchanges.open + Σ exchanges.lost.*`
+//! - `exchanges.spans = spans handed to the exporters + spans.not_sampled`
 //! - per exporter: `offered = sent + queued + Σ lost.*`
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -151,12 +151,16 @@ impl Pipeline {
             lost_records: segment.lost_records,
         };
         let seq = segment.tcp_seq.map(|seq| (seq, segment.position));
-        connection.advance(core, segment.direction, &extent, segment.time, seq, out);
-        if segment.head_too_large {
-            connection.with(core, segment.direction, out, |decoder, feed| {
-                decoder.cut(feed)
-            });
-        }
+        let cut = segment.head_too_large;
+        connection.advance(
+            core,
+            segment.direction,
+            &extent,
+            segment.time,
+            seq,
+            cut,
+            out,
+        );
     }
 
     fn end(&mut self, end: &End, out: &mut dyn FnMut(Span)) {
@@ -170,11 +174,12 @@ impl Pipeline {
             let extent = Extent {
                 position: end.position[i],
                 skipped_before: end.skipped[i],
-                lost_records: end.lost_records[i],
+                // Whatever records were lost, the last bytes' time is in this one.
+                lost_records: 0,
                 ..Extent::default()
             };
             let time = end.last[i].unwrap_or(end.time);
-            connection.advance(core, direction, &extent, time, None, out);
+            connection.advance(core, direction, &extent, time, None, false, out);
         }
         // Requests first: an exchange that was answered while its request went on is complete.
         for kind in [Kind::Request, Kind::Response] {
@@ -265,7 +270,11 @@ impl Connection {
     }
 
     /// Lays an extent against a direction and decodes what is new. `seq` is the TCP sequence
-    /// number of a position.
+    /// number of a position; `cut` says that the head in the bytes goes on beyond them.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an event's parts, each of its own type"
+    )]
     fn advance(
         &mut self,
         core: &mut Core,
@@ -273,6 +282,7 @@ impl Connection {
         extent: &Extent<'_>,
         time: Monotonic,
         seq: Option<(u32, u64)>,
+        cut: bool,
         out: &mut dyn FnMut(Span),
     ) {
         // At most three: what was missing before, the bytes, what follows them.
@@ -298,7 +308,10 @@ impl Connection {
                 tcp_seq,
             };
             self.with(core, direction, out, |decoder, feed| {
-                decoder.feed(piece, at, feed)
+                decoder.feed(piece, at, feed);
+                if cut && matches!(piece, Piece::Bytes(_)) {
+                    decoder.cut(feed);
+                }
             });
         }
     }
@@ -319,7 +332,7 @@ impl Connection {
                 // A body that goes on until the end is complete only where the end is in order.
                 if !end.error {
                     self.with(core, direction, out, |decoder, feed| {
-                        decoder.finish(last, feed)
+                        decoder.finish(last, feed);
                     });
                 }
                 self.exchanges

@@ -18,7 +18,9 @@
 //! destination NAT. What both know: the client's address and port, the TCP sequence number of the
 //! request's first byte, and the bytes of the request's head. Of these the trace id is a hash,
 //! SipHash-2-4 with 128 bits: a published function that stays what it is over versions of the
-//! sensor and of its compiler. There is nobody to keep a secret from, so its keys are fixed.
+//! sensor and of its compiler. There is nobody to keep a secret from, so its keys are fixed. Its
+//! input, numbers in network byte order: address (IPv4 as mapped to IPv6), port, sequence number,
+//! length of the head (64 bits), the head from the start line to the empty line.
 //!
 //! Not in it, because the ends may see it differently: the server's address (NAT), clocks,
 //! the time the connection was opened (unknown for those older than the sensor), the request's
@@ -95,13 +97,12 @@ impl Seed {
         if let Some(host) = host().filter(|_| on_this_host) {
             hash.write(host.as_bytes());
         }
-        let hash = hash.finish128();
-        Self(((u128::from(hash.h1) << 64) | u128::from(hash.h2)).to_be_bytes())
+        Self(hash.finish128().as_bytes())
     }
 
     fn trace_id(&self) -> TraceId {
         // Zero is no identifier; that a hash is zero will not be seen.
-        TraceId::new(self.0).unwrap_or_else(|| nonzero_trace())
+        TraceId::new(self.0).unwrap_or_else(nonzero_trace)
     }
 
     fn span_id(&self, trace_id: TraceId, kind: SpanKind) -> SpanId {
@@ -112,7 +113,7 @@ impl Seed {
             SpanKind::Server => 0,
             SpanKind::Client => 1,
         }]);
-        SpanId::new(hash.finish128().h1.to_be_bytes()).unwrap_or_else(|| nonzero_span())
+        SpanId::new(hash.finish128().h1.to_le_bytes()).unwrap_or_else(nonzero_span)
     }
 }
 
