@@ -6,7 +6,7 @@
 //! and is a [`Source`] by itself.
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -83,6 +83,25 @@ pub enum Progress {
 #[error("{0}")]
 pub struct CaptureError(pub String);
 
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn poll(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> Result<Progress, CaptureError> {
+        (**self).poll(sink)
+    }
+
+    fn kernel_counters(&self) -> &[(String, u64)] {
+        (**self).kernel_counters()
+    }
+}
+
+impl<S: RawSource + ?Sized> RawSource for Box<S> {
+    fn poll_raw(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> Result<Progress, CaptureError> {
+        (**self).poll_raw(sink)
+    }
+}
+
+/// Bytes of a file that are read at once: packets are much smaller.
+const READ_AHEAD: usize = 256 * 1024;
+
 /// How a file is replayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pace {
@@ -117,7 +136,7 @@ pub fn open(
         .map_err(unreadable)?;
 
     let kind = Kind::of(&magic);
-    let input = Cursor::new(magic).chain(file);
+    let input = Cursor::new(magic).chain(BufReader::with_capacity(READ_AHEAD, file));
     let name = path.display().to_string();
     match kind {
         Kind::Recording => {

@@ -41,6 +41,9 @@ pub const ARGUMENTS_MAX: u64 = 256 * 1024;
 /// malformed one is. Bounds the size of a [`crate::model::Resource`].
 pub const ATTRIBUTES_MAX: usize = 16 * 1024;
 
+/// The most attributes that `OTEL_RESOURCE_ATTRIBUTES` may have (OpenTelemetry's own default limit).
+pub const ATTRIBUTES_COUNT_MAX: usize = 128;
+
 /// The longest text of an attribute that is derived here, in bytes (`PATH_MAX`).
 pub const TEXT_MAX: usize = 4096;
 

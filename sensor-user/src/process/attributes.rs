@@ -1,7 +1,7 @@
 //! `OTEL_RESOURCE_ATTRIBUTES`
 //! (<https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable>).
 
-use super::ATTRIBUTES_MAX;
+use super::{ATTRIBUTES_COUNT_MAX, ATTRIBUTES_MAX};
 
 /// The variable breaks the grammar, is not UTF-8, or is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,9 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<(String, String)>, Malformed> {
         attributes.retain(|(known, _)| *known != key);
         if !value.is_empty() {
             attributes.push((key, value));
+        }
+        if attributes.len() > ATTRIBUTES_COUNT_MAX {
+            return Err(Malformed);
         }
     }
     Ok(attributes)
@@ -95,5 +98,14 @@ mod tests {
         }
         assert_eq!(parse(b"a=\xff"), Err(Malformed));
         assert_eq!(parse(&[b'a'; ATTRIBUTES_MAX + 1]), Err(Malformed));
+        let many = |n: usize| (0..n).map(|n| format!("k{n}=v,")).collect::<String>();
+        assert_eq!(
+            parse(many(ATTRIBUTES_COUNT_MAX).as_bytes()).unwrap().len(),
+            128
+        );
+        assert_eq!(
+            parse(many(ATTRIBUTES_COUNT_MAX + 1).as_bytes()),
+            Err(Malformed)
+        );
     }
 }

@@ -126,8 +126,14 @@ impl Flows {
     pub(super) fn flush(&mut self, sink: Sink<'_>) {
         let mut open: Vec<_> = self.flows.values_mut().collect();
         open.sort_unstable_by_key(|connection| connection.flow.id.0);
-        open.into_iter()
-            .for_each(|connection| connection.flush(sink));
+        for connection in open {
+            connection.flush(sink);
+            // With the holes before it passed, a FIN that waited is due.
+            if let Some(time) = connection.last.iter().flatten().max().copied() {
+                connection.report_end(Direction::Receive, time, sink);
+                connection.report_end(Direction::Send, time, sink);
+            }
+        }
         self.waiting = 0;
     }
 

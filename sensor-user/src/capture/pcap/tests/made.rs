@@ -153,6 +153,26 @@ fn a_hole_at_the_end_of_the_capture_is_a_gap() {
 }
 
 #[test]
+fn an_end_behind_such_a_hole_is_told() {
+    let capture = after_handshake([
+        ip(Client, 1, Some(1), "", b"abc"),
+        ip(Client, 7, Some(1), "F", b"ghi"),
+    ]);
+    assert_eq!(received(&capture), "abc___ghi");
+    let position = [9, 0];
+    assert_eq!(
+        *capture.seen.last().unwrap(),
+        Seen::End {
+            flow: 1,
+            eof: [true, false],
+            closed: false,
+            error: false,
+            position
+        }
+    );
+}
+
+#[test]
 fn a_missing_tail_shows_at_the_end() {
     let capture = after_handshake([
         ip(Client, 1, Some(1), "", b"abc"),
