@@ -124,9 +124,7 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self {
-            values: [const { AtomicU64::new(0) }; CATALOGUE.len()],
-        }
+        Self { values: [const { AtomicU64::new(0) }; CATALOGUE.len()] }
     }
 }
 
@@ -148,8 +146,6 @@ impl Metrics {
 
     /// Every counter's name and value, in the catalogue's order.
     pub fn snapshot(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        CATALOGUE
-            .iter()
-            .map(|&(counter, name, _)| (name, self.get(counter)))
+        CATALOGUE.iter().map(|&(counter, name, _)| (name, self.get(counter)))
     }
 }

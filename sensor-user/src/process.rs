@@ -1,11 +1,11 @@
 //! Who a process is: the [`Resource`] that its spans belong to, and whether it is to be traced.
 //!
-//! [`resource`] is pure: [`Facts`] in, [`Identity`] out. [`Identifier`] gathers the facts from
+//! [`resource()`] is pure: [`Facts`] in, [`Identity`] out. [`Identifier`] gathers the facts from
 //! `/proc`, or from an exec record, so that processes that end within milliseconds are still named.
 //!
 //! What is told, by OpenTelemetry's semantic conventions (unknown is absent):
 //!
-//! - `service.name`, see [`resource`];
+//! - `service.name`, see [`resource()`];
 //! - `process.pid` and `process.parent_pid` in the *host's* PID namespace, which is where an
 //!   operator looks for them; `process.executable.path` as the process's own mount namespace has
 //!   it; `process.executable.name`; `process.runtime.name` where the executable leaves no doubt;
