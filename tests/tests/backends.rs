@@ -1,6 +1,8 @@
 //! Spans to real backends and back: an OpenTelemetry Collector over both protocols of OTLP, and a
 //! store that takes Loki's push requests.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -328,3 +328,84 @@ async fn closing_during_a_wait_tries_once_more() {
     assert_eq!(account(&bench.metrics, &LEDGER), [1, 1, 0, 0, 0]);
     assert_eq!(bench.start.elapsed(), Duration::from_secs(2));
 }
+
+/// Everything that is logged while the value lives, on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn capture(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .without_time()
+            .with_target(false)
+            .with_max_level(tracing::Level::INFO)
+            .with_writer(move || log.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_logged_once_and_repetitions_never() {
+    let log = Log::default();
+    let _guard = log.capture();
+    let lost = Some(Outcome::lost(Loss::Rejected, "400 Bad Request"));
+    let policy = Policy {
+        capacity: 4,
+        ..Policy::default()
+    };
+    let script = [
+        accepted(),
+        accepted(),
+        retry(None),
+        retry(None),
+        retry(None),
+        accepted(),
+        lost.clone(),
+        lost,
+    ];
+    let bench = Bench::new(policy, script);
+    for _ in 0..2 {
+        bench.offer(1);
+        seconds(2).await;
+    }
+    // Fails three times, and overflows meanwhile.
+    bench.offer(9);
+    seconds(30).await;
+    for _ in 0..2 {
+        bench.offer(1);
+        seconds(2).await;
+    }
+    let expected = [
+        "INFO delivering to the script",
+        "WARN the queue of 4 spans is full, the newest are dropped and counted as \
+         otlp.lost.queue_full",
+        "WARN cannot deliver to the script: busy. Trying again for up to 300s a batch",
+        "INFO delivering to the script again",
+        "ERROR the script refuses the data, which is lost: 400 Bad Request",
+    ];
+    let lines = log.lines();
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line:?} is not {expected:?}");
+    }
+    bench.assert_account([13, 6, 5, 2, 0]);
+}
