@@ -1,5 +1,6 @@
 //! The delivery rules, against a backend that answers by a script, in simulated time.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -329,32 +330,17 @@ async fn closing_during_a_wait_tries_once_more() {
     assert_eq!(bench.start.elapsed(), Duration::from_secs(2));
 }
 
-/// Everything that is logged while the value lives, on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn capture(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .without_time()
-            .with_target(false)
-            .with_max_level(tracing::Level::INFO)
-            .with_writer(move || log.clone())
-            .finish();
-        tracing::subscriber::set_default(subscriber)
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(|line| line.trim().to_owned()).collect()
-    }
+thread_local! {
+    /// What this thread logged. One subscriber for all threads, because with one of a thread's own
+    /// the callsites that other threads register remember that nobody listens.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-impl std::io::Write for Log {
+struct ThreadLog;
+
+impl std::io::Write for ThreadLog {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -363,10 +349,8 @@ impl std::io::Write for Log {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn changes_are_logged_once_and_repetitions_never() {
-    let log = Log::default();
-    let _guard = log.capture();
+/// Every change of health there is, each of them lasting for more than one batch.
+async fn ups_and_downs() -> Bench {
     let lost = Some(Outcome::lost(Loss::Rejected, "400 Bad Request"));
     let policy = Policy {
         capacity: 4,
@@ -394,6 +378,24 @@ async fn changes_are_logged_once_and_repetitions_never() {
         bench.offer(1);
         seconds(2).await;
     }
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_logged_once_and_repetitions_never() {
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(|| ThreadLog)
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    // A callsite that another thread was registering just then may have missed it.
+    ups_and_downs().await;
+    tracing::callsite::rebuild_interest_cache();
+    LOG.take();
+    let bench = ups_and_downs().await;
     let expected = [
         "INFO delivering to the script",
         "WARN the queue of 4 spans is full, the newest are dropped and counted as \
@@ -402,7 +404,8 @@ async fn changes_are_logged_once_and_repetitions_never() {
         "INFO delivering to the script again",
         "ERROR the script refuses the data, which is lost: 400 Bad Request",
     ];
-    let lines = log.lines();
+    let text = String::from_utf8(LOG.take()).unwrap();
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
     for (line, expected) in lines.iter().zip(expected) {
         assert!(line.starts_with(expected), "{line:?} is not {expected:?}");
