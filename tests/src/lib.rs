@@ -1,3 +1,6 @@
 //! What the end-to-end tests share, and the demo's services.
 
 pub mod demo;
+//! What the end-to-end tests share.
+
+pub mod backends;

@@ -39,7 +39,7 @@ pub(super) fn client(
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|error| StartError::Client {
-        target: endpoint.to_string(),
+        target: shown(endpoint),
         reason: chain(&error),
     })
 }
@@ -217,6 +217,13 @@ pub(super) fn parse_endpoint(text: &str) -> Result<Url, String> {
         return Err("must not have a #fragment".into());
     }
     Ok(url)
+}
+
+/// A URL as it may stand in a log: without its query, where some put keys.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.into()
 }
 
 /// Appends to the path of a base URL, without doubling slashes.

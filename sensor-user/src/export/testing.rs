@@ -50,13 +50,13 @@ pub(super) fn spans(count: u8) -> Vec<Arc<Span>> {
         .collect()
 }
 
-/// Everything fast, so that a test of five minutes takes a second.
+/// Everything fast, so that five minutes take three seconds.
 pub(super) fn fast() -> Policy {
     Policy {
         batch_age: Duration::from_millis(20),
         initial_backoff: Duration::from_millis(10),
         max_backoff: Duration::from_millis(40),
-        retry_limit: Duration::from_millis(600),
+        retry_limit: Duration::from_secs(3),
         ..Policy::default()
     }
 }

@@ -1,5 +1,6 @@
 //! The delivery rules, against a backend that answers by a script, in simulated time.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -327,4 +328,87 @@ async fn closing_during_a_wait_tries_once_more() {
     bench.worker.await.unwrap();
     assert_eq!(account(&bench.metrics, &LEDGER), [1, 1, 0, 0, 0]);
     assert_eq!(bench.start.elapsed(), Duration::from_secs(2));
+}
+
+thread_local! {
+    /// What this thread logged. One subscriber for all threads, because with one of a thread's own
+    /// the callsites that other threads register remember that nobody listens.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+struct ThreadLog;
+
+impl std::io::Write for ThreadLog {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Every change of health there is, each of them lasting for more than one batch.
+async fn ups_and_downs() -> Bench {
+    let lost = Some(Outcome::lost(Loss::Rejected, "400 Bad Request"));
+    let policy = Policy {
+        capacity: 4,
+        ..Policy::default()
+    };
+    let script = [
+        accepted(),
+        accepted(),
+        retry(None),
+        retry(None),
+        retry(None),
+        accepted(),
+        lost.clone(),
+        lost,
+    ];
+    let bench = Bench::new(policy, script);
+    for _ in 0..2 {
+        bench.offer(1);
+        seconds(2).await;
+    }
+    // Fails three times, and overflows meanwhile.
+    bench.offer(9);
+    seconds(30).await;
+    for _ in 0..2 {
+        bench.offer(1);
+        seconds(2).await;
+    }
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_logged_once_and_repetitions_never() {
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(|| ThreadLog)
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    // A callsite that another thread was registering just then may have missed it.
+    ups_and_downs().await;
+    tracing::callsite::rebuild_interest_cache();
+    LOG.take();
+    let bench = ups_and_downs().await;
+    let expected = [
+        "INFO delivering to the script",
+        "WARN the queue of 4 spans is full, the newest are dropped and counted as \
+         otlp.lost.queue_full",
+        "WARN cannot deliver to the script: busy. Trying again for up to 300s a batch",
+        "INFO delivering to the script again",
+        "ERROR the script refuses the data, which is lost: 400 Bad Request",
+    ];
+    let text = String::from_utf8(LOG.take()).unwrap();
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line:?} is not {expected:?}");
+    }
+    bench.assert_account([13, 6, 5, 2, 0]);
 }

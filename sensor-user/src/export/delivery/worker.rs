@@ -169,7 +169,7 @@ impl<B: Backend> Worker<B> {
                 tracing::warn!(
                     rejected,
                     of = spans,
-                    message = %http::snippet(message.as_bytes()),
+                    says = %http::snippet(message.as_bytes()),
                     "{} takes the data only in part, or with a warning",
                     self.backend.target(),
                 );

@@ -117,13 +117,12 @@ fn find<'a>(span: &'a Span, key: &str) -> Option<&'a Value> {
 
 /// As Go writes it, so that LogQL and LogsQL compare it (`| duration > 10ms`), and exact.
 fn duration(ns: u64) -> String {
-    let (divisor, unit) = match ns {
-        0..1_000 => (1, "ns"),
-        1_000..1_000_000 => (1_000, "us"),
-        1_000_000..1_000_000_000 => (1_000_000, "ms"),
-        _ => (1_000_000_000, "s"),
+    let (divisor, digits, unit) = match ns {
+        0..1_000 => return format!("{ns}ns"),
+        1_000..1_000_000 => (1_000, 3, "us"),
+        1_000_000..1_000_000_000 => (1_000_000, 6, "ms"),
+        _ => (1_000_000_000, 9, "s"),
     };
-    let digits = (divisor as f64).log10() as usize;
     let fraction = format!("{:0digits$}", ns % divisor);
     match fraction.trim_end_matches('0') {
         "" => format!("{}{unit}", ns / divisor),

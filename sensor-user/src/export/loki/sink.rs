@@ -10,7 +10,7 @@ use super::request::{encode, push_request};
 use super::{Authorization, Settings};
 use crate::export::StartError;
 use crate::export::delivery::{Backend, Loss, Outcome};
-use crate::export::http::{Answer, client, post, snippet};
+use crate::export::http::{Answer, client, post, shown, snippet};
 use crate::model::Span;
 
 /// One Loki.
@@ -25,7 +25,7 @@ pub(crate) struct Sink {
 impl Sink {
     pub(crate) fn new(settings: &Settings) -> Result<Self, StartError> {
         let endpoint = settings.endpoint.clone();
-        let target = format!("Loki at {endpoint}");
+        let target = format!("Loki at {}", shown(&endpoint));
         let certificate = settings.certificate.as_deref();
         let client = client(&endpoint, HeaderMap::new(), certificate, settings.timeout)?;
         let protobuf = HeaderValue::from_static("application/x-protobuf");
@@ -64,7 +64,7 @@ fn credentials(
         .ok()
         .and_then(|request| request.headers().get(AUTHORIZATION).cloned())
         .ok_or_else(|| StartError::Client {
-            target: endpoint.to_string(),
+            target: shown(endpoint),
             reason: "the credentials cannot be sent in a header: they must not have line breaks"
                 .to_owned(),
         })

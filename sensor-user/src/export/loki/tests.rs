@@ -19,7 +19,7 @@ use crate::model::{Attribute, Resource, Span, SpanId, SpanKind, Status};
 fn settings(url: &str) -> Settings {
     Settings {
         policy: fast(),
-        timeout: Duration::from_millis(200),
+        timeout: Duration::from_secs(1),
         ..Settings::new(url).unwrap()
     }
 }

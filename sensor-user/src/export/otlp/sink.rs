@@ -14,6 +14,7 @@ use super::request::export_request;
 use super::{Protocol, Settings};
 use crate::export::StartError;
 use crate::export::delivery::{Backend, Outcome};
+use crate::export::http::shown;
 use crate::model::Span;
 
 /// One OTLP backend.
@@ -37,7 +38,7 @@ impl Sink {
             Protocol::Grpc => Transport::Grpc(grpc::Grpc::new(settings)?),
         };
         Ok(Self {
-            target: format!("the OTLP backend {}", settings.endpoint),
+            target: format!("the OTLP backend {}", shown(&settings.endpoint)),
             transport,
         })
     }

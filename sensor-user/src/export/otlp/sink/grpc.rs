@@ -18,7 +18,7 @@ use super::super::{Compression, Settings};
 use super::accepted;
 use super::wire::{RETRY_INFO, RetryInfo, RpcStatus};
 use crate::export::delivery::{Loss, Outcome};
-use crate::export::http::{chain, snippet, trusted};
+use crate::export::http::{chain, shown, snippet, trusted};
 use crate::export::{StartError, USER_AGENT};
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -33,7 +33,7 @@ pub(super) struct Grpc {
 impl Grpc {
     pub(super) fn new(settings: &Settings) -> Result<Self, StartError> {
         let failed = |error: &dyn std::error::Error| StartError::Client {
-            target: settings.endpoint.to_string(),
+            target: shown(&settings.endpoint),
             reason: chain(error),
         };
         let mut endpoint = Endpoint::from_shared(settings.endpoint.to_string())

@@ -78,7 +78,7 @@ async fn backend(script: Vec<Option<Answer>>) -> (String, Receiver) {
 fn settings(url: &str) -> Settings {
     Settings {
         policy: fast(),
-        timeout: Duration::from_millis(200),
+        timeout: Duration::from_secs(1),
         ..Settings::new(url, Protocol::Grpc).unwrap()
     }
 }

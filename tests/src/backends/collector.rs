@@ -1,0 +1,123 @@
+//! The OpenTelemetry Collector with its OTLP receiver, writing what it received.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use super::process::{Process, fresh_directory};
+use super::{Unavailable, build, free_port};
+
+/// A running Collector.
+#[derive(Debug)]
+pub struct Collector {
+    process: Process,
+    /// Where it takes OTLP over gRPC.
+    pub grpc: SocketAddr,
+    /// Where it takes OTLP over HTTP.
+    pub http: SocketAddr,
+    /// What to trust in order to reach it over TLS.
+    pub certificate: Option<PathBuf>,
+}
+
+impl Collector {
+    /// Builds and starts one, with TLS under a certificate of its own where `tls`.
+    ///
+    /// # Errors
+    /// The inner one when it cannot be built here, the outer one when it does not start.
+    pub fn start(tls: bool) -> Result<Result<Self, Unavailable>> {
+        let program = match build::build("collector", ".") {
+            Ok(program) => program,
+            Err(unavailable) => return Ok(Err(unavailable)),
+        };
+        let [grpc, http] =
+            [free_port()?, free_port()?].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let directory = fresh_directory("collector")?;
+        let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| directory.join(name));
+        let mut tls_config = Value::Null;
+        if tls {
+            let made = Command::new(&program)
+                .arg("self-signed")
+                .args([&certificate, &key])
+                .status()
+                .context("cannot make a certificate")?;
+            ensure!(made.success(), "cannot make a certificate: {made}");
+            tls_config = json!({ "cert_file": certificate, "key_file": key });
+        }
+        // JSON is YAML.
+        let config = json!({
+            "receivers": { "otlp": { "protocols": {
+                "grpc": { "endpoint": grpc, "tls": tls_config },
+                "http": { "endpoint": http, "tls": tls_config },
+            } } },
+            "exporters": { "jsonlines": { "path": directory.join(RECEIVED) } },
+            "service": {
+                "telemetry": { "metrics": { "level": "none" } },
+                "pipelines": { "traces": { "receivers": ["otlp"], "exporters": ["jsonlines"] } },
+            },
+        });
+        let path = directory.join("config.yaml");
+        std::fs::write(&path, config.to_string())?;
+        let mut command = Command::new(program);
+        command.arg("--config").arg(path);
+        let process = Process::start(&mut command, directory, &[grpc, http])?;
+        Ok(Ok(Self {
+            process,
+            grpc,
+            http,
+            certificate: tls.then_some(certificate),
+        }))
+    }
+
+    /// What it logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// What came out of its pipeline: every span with its resource and scope, in OTLP/JSON. The
+    /// pipeline is synchronous, so what was acknowledged is there.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not OTLP/JSON.
+    pub fn spans(&self) -> Result<Vec<Received>> {
+        let text = std::fs::read_to_string(self.process.directory().join(RECEIVED))?;
+        let mut spans = Vec::new();
+        for line in text.lines() {
+            let traces: Value = serde_json::from_str(line)?;
+            for group in list(&traces["resourceSpans"])? {
+                for scope_spans in list(&group["scopeSpans"])? {
+                    for span in list(&scope_spans["spans"])? {
+                        spans.push(Received {
+                            resource: group["resource"]["attributes"].clone(),
+                            scope: scope_spans["scope"].clone(),
+                            span: span.clone(),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(spans)
+    }
+}
+
+const RECEIVED: &str = "received.jsonl";
+
+/// One span as the Collector tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Received {
+    /// The attributes of its resource.
+    pub resource: Value,
+    /// Its instrumentation scope.
+    pub scope: Value,
+    /// The span.
+    pub span: Value,
+}
+
+fn list(value: &Value) -> Result<&Vec<Value>> {
+    value
+        .as_array()
+        .with_context(|| format!("{value} is not a list"))
+}

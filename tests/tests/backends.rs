@@ -1,0 +1,348 @@
+//! Spans to real backends and back: an OpenTelemetry Collector over both protocols of OTLP, and a
+//! store that takes Loki's push requests.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sensor::export::{Exporters, Settings, loki, otlp};
+use sensor::metrics::{Counter, Metrics};
+use sensor::model::{
+    Attribute, Link, Resource, Span, SpanEvent, SpanId, SpanKind, Status, TraceFlags, TraceId,
+};
+use sensor_tests::backends::collector::{Collector, Received};
+use sensor_tests::backends::or_skip;
+use sensor_tests::backends::victorialogs::VictoriaLogs;
+use serde_json::{Value, json};
+
+/// Three processes, two sides, every kind of value, with and without what is optional.
+fn spans() -> Vec<Arc<Span>> {
+    let now = u64::try_from(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_nanos(),
+    )
+    .unwrap();
+    let process = |service: &str, pid: i64| {
+        let mut attributes = vec![
+            Attribute::new("service.name", service.to_owned()),
+            Attribute::new("process.pid", pid),
+            Attribute::new("host.name", "node-1"),
+        ];
+        if pid == 2 {
+            let arguments = vec!["cart".to_owned(), "--port=1".to_owned()];
+            attributes.push(Attribute::new("process.command_args", arguments));
+        }
+        Arc::new(Resource { attributes })
+    };
+    let processes = [process("shop", 1), process("cart", 2), process("shop", 3)];
+    (1..=60u8)
+        .map(|n| {
+            let server = n % 3 != 0;
+            let start_unix_ns = now - 5_000_000_000 + u64::from(n) * 1_000_003;
+            let status: i64 = if n % 5 == 0 { 503 } else { 200 };
+            let mut attributes = vec![
+                Attribute::new("http.request.method", "GET"),
+                Attribute::new("url.path", format!("/päth/{n} \"quoted\"\\")),
+                Attribute::new("http.response.status_code", status),
+                Attribute::new("sensor.flag", n % 2 == 0),
+            ];
+            if n == 7 {
+                attributes.push(Attribute::new("url.query", "a=1&b=2"));
+            }
+            Arc::new(Span {
+                trace_id: TraceId::new([n / 4 + 1; 16]).unwrap(),
+                span_id: SpanId::new([0, 1, 2, 3, 4, 5, 6, n]).unwrap(),
+                parent_span_id: (n % 4 != 0).then(|| SpanId::new([9; 8]).unwrap()),
+                flags: TraceFlags(n % 2),
+                trace_state: (n % 7 == 0).then(|| "congo=t61rcWkgMzE".into()),
+                name: format!("GET /{n}").into(),
+                kind: if server {
+                    SpanKind::Server
+                } else {
+                    SpanKind::Client
+                },
+                start_unix_ns,
+                end_unix_ns: start_unix_ns + u64::from(n) * 1_234_567,
+                status: if status == 503 {
+                    Status::Error
+                } else {
+                    Status::Unset
+                },
+                attributes,
+                events: (n % 2 == 0)
+                    .then(|| SpanEvent {
+                        time_unix_ns: start_unix_ns + 1,
+                        name: "http.response.first_byte",
+                        attributes: vec![Attribute::new("n", i64::from(n))],
+                    })
+                    .into_iter()
+                    .collect(),
+                links: (n == 9)
+                    .then(|| Link {
+                        trace_id: TraceId::new([0xab; 16]).unwrap(),
+                        span_id: SpanId::new([0xcd; 8]).unwrap(),
+                        attributes: vec![],
+                    })
+                    .into_iter()
+                    .collect(),
+                resource: Arc::clone(&processes[usize::from(n) % 3]),
+            })
+        })
+        .collect()
+}
+
+async fn export(settings: Settings, spans: &[Arc<Span>]) -> Arc<Metrics> {
+    let metrics = Arc::new(Metrics::default());
+    let runtime = tokio::runtime::Handle::current();
+    let exporters = Exporters::start(settings, Arc::clone(&metrics), &runtime).unwrap();
+    spans.iter().for_each(|span| exporters.offer(span));
+    exporters.shutdown(Duration::from_secs(20)).await;
+    metrics
+}
+
+/// OTLP/JSON of attributes, by the proto3 JSON mapping: 64-bit integers are strings.
+fn attributes(attributes: &[Attribute]) -> Value {
+    use sensor::model::Value as Model;
+    let value = |value: &Model| match value {
+        Model::Str(text) => json!({ "stringValue": text }),
+        Model::Int(number) => json!({ "intValue": number.to_string() }),
+        Model::Bool(truth) => json!({ "boolValue": truth }),
+        Model::Strs(texts) => {
+            let values: Vec<_> = texts
+                .iter()
+                .map(|it| json!({ "stringValue": it }))
+                .collect();
+            json!({ "arrayValue": { "values": values } })
+        }
+    };
+    attributes
+        .iter()
+        .map(|it| json!({ "key": it.key, "value": value(&it.value) }))
+        .collect()
+}
+
+/// What the Collector should say of a span.
+fn expected(span: &Span) -> Received {
+    let remote = if span.kind == SpanKind::Server && span.parent_span_id.is_some() {
+        0x300
+    } else {
+        0
+    };
+    let mut value = json!({
+        "traceId": span.trace_id.to_string(),
+        "spanId": span.span_id.to_string(),
+        "name": span.name,
+        "kind": if span.kind == SpanKind::Server { 2 } else { 3 },
+        "startTimeUnixNano": span.start_unix_ns.to_string(),
+        "endTimeUnixNano": span.end_unix_ns.to_string(),
+        "attributes": attributes(&span.attributes),
+        "status": if span.status == Status::Error { json!({ "code": 2 }) } else { json!({}) },
+    });
+    let flags = u32::from(span.flags.0) | remote;
+    if flags != 0 {
+        value["flags"] = json!(flags);
+    }
+    if let Some(parent) = span.parent_span_id {
+        value["parentSpanId"] = json!(parent.to_string());
+    }
+    if let Some(state) = &span.trace_state {
+        value["traceState"] = json!(state);
+    }
+    if let Some(event) = span.events.first() {
+        value["events"] = json!([{
+            "timeUnixNano": event.time_unix_ns.to_string(),
+            "name": event.name,
+            "attributes": attributes(&event.attributes),
+        }]);
+    }
+    if let Some(link) = span.links.first() {
+        value["links"] =
+            json!([{ "traceId": link.trace_id.to_string(), "spanId": link.span_id.to_string() }]);
+    }
+    Received {
+        resource: attributes(&span.resource.attributes),
+        scope: json!({ "name": "sensor", "version": env!("CARGO_PKG_VERSION") }),
+        span: value,
+    }
+}
+
+async fn through_the_collector(test: &str, protocol: otlp::Protocol, tls: bool) {
+    let Some(collector) = or_skip(test, Collector::start(tls).unwrap()) else {
+        return;
+    };
+    for compression in [otlp::Compression::Gzip, otlp::Compression::None] {
+        let address = match protocol {
+            otlp::Protocol::Grpc => collector.grpc,
+            otlp::Protocol::HttpProtobuf => collector.http,
+        };
+        let scheme = if tls { "https" } else { "http" };
+        let settings = otlp::Settings::new(&format!("{scheme}://{address}"), protocol).unwrap();
+        let certificate = collector.certificate.clone();
+        let settings = otlp::Settings {
+            compression,
+            certificate,
+            ..settings
+        };
+        let spans = spans();
+        let before = collector.spans().unwrap().len();
+        let metrics = export(
+            Settings {
+                otlp: Some(settings),
+                loki: None,
+            },
+            &spans,
+        )
+        .await;
+        assert_eq!(metrics.get(Counter::OtlpOffered), 60);
+        assert_eq!(metrics.get(Counter::OtlpSent), 60, "{}", collector.log());
+
+        let mut received = collector.spans().unwrap().split_off(before);
+        received.sort_by_key(|received| received.span["spanId"].to_string());
+        assert_eq!(received.len(), spans.len());
+        for (received, span) in received.iter().zip(&spans) {
+            assert_eq!(*received, expected(span));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn otlp_over_grpc_reaches_a_collector() {
+    let test = "otlp_over_grpc_reaches_a_collector";
+    through_the_collector(test, otlp::Protocol::Grpc, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn otlp_over_http_reaches_a_collector() {
+    let test = "otlp_over_http_reaches_a_collector";
+    through_the_collector(test, otlp::Protocol::HttpProtobuf, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn otlp_over_grpc_and_tls_reaches_a_collector() {
+    let test = "otlp_over_grpc_and_tls_reaches_a_collector";
+    through_the_collector(test, otlp::Protocol::Grpc, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn otlp_over_https_reaches_a_collector() {
+    let test = "otlp_over_https_reaches_a_collector";
+    through_the_collector(test, otlp::Protocol::HttpProtobuf, true).await;
+}
+
+/// A certificate that nobody vouches for is not taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_not_trusted() {
+    let test = "strangers_are_not_trusted";
+    let Some(collector) = or_skip(test, Collector::start(true).unwrap()) else {
+        return;
+    };
+    for (address, protocol) in [
+        (collector.grpc, otlp::Protocol::Grpc),
+        (collector.http, otlp::Protocol::HttpProtobuf),
+    ] {
+        let mut settings = otlp::Settings::new(&format!("https://{address}"), protocol).unwrap();
+        settings.policy.retry_limit = Duration::from_millis(300);
+        let metrics = export(
+            Settings {
+                otlp: Some(settings),
+                loki: None,
+            },
+            &spans(),
+        )
+        .await;
+        assert_eq!(metrics.get(Counter::OtlpLostFailed), 60, "{protocol:?}");
+    }
+    assert_eq!(collector.spans().unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_queried_back_from_a_store() {
+    let test = "lines_are_queried_back_from_a_store";
+    let Some(store) = or_skip(test, VictoriaLogs::start().unwrap()) else {
+        return;
+    };
+    let settings = loki::Settings::new(&store.loki_endpoint()).unwrap();
+    let spans = spans();
+    let metrics = export(
+        Settings {
+            otlp: None,
+            loki: Some(settings),
+        },
+        &spans,
+    )
+    .await;
+    let servers: Vec<_> = spans
+        .iter()
+        .filter(|span| span.kind == SpanKind::Server)
+        .collect();
+    assert_eq!(metrics.get(Counter::LokiOffered), servers.len() as u64);
+    assert_eq!(metrics.get(Counter::LokiSent), servers.len() as u64);
+
+    // What was taken becomes visible to queries within a second or so. Not by its stream yet: the
+    // store would remember that there was no such stream.
+    let mut found = Vec::new();
+    for _ in 0..100 {
+        found = store.query("*").unwrap();
+        if found.len() == servers.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(found.len(), servers.len(), "{}", store.log());
+    for span in servers {
+        let id = span.span_id.to_string();
+        let entry = found.iter().find(|entry| entry["span_id"] == id).unwrap();
+        let field = |name: &str| entry.get(name).and_then(Value::as_str);
+        let n = span.span_id.bytes()[7];
+        let status = if n % 5 == 0 { "503" } else { "200" };
+        let duration = (span.end_unix_ns - span.start_unix_ns).to_string();
+        // Of at least seven digits: milliseconds, a point, six digits without trailing zeros.
+        let (ms, rest) = duration.split_at(duration.len() - 6);
+        let duration = format!("{}ms", format!("{ms}.{rest}").trim_end_matches('0'));
+
+        let level = if n % 5 == 0 { "error" } else { "info" };
+        let service = span.resource.service_name().unwrap();
+        let stream =
+            format!("{{host_name=\"node-1\",level=\"{level}\",service_name=\"{service}\"}}");
+        assert_eq!(field("_stream"), Some(stream.as_str()));
+        assert_eq!(field("trace_id"), Some(span.trace_id.to_string().as_str()));
+        assert_eq!(field("method"), Some("GET"));
+        assert_eq!(
+            field("path"),
+            Some(format!("/päth/{n} \"quoted\"\\").as_str())
+        );
+        assert_eq!(field("query"), (n == 7).then_some("a=1&b=2"));
+        assert_eq!(field("status"), Some(status));
+        assert_eq!(field("duration"), Some(duration.as_str()));
+        let parent = span.parent_span_id.map(|id| id.to_string());
+        assert_eq!(field("parent_span_id"), parent.as_deref());
+        let line = field("_msg").unwrap();
+        let path = format!("method=GET path=\"/päth/{n} \\\"quoted\\\"\\\\\" ");
+        assert!(line.starts_with(&path), "{line}");
+        assert!(
+            line.contains(&format!(" status={status} duration={duration} trace_id=")),
+            "{line}"
+        );
+        assert_eq!(
+            nanoseconds(field("_time").unwrap()),
+            span.end_unix_ns % 1_000_000_000
+        );
+    }
+    // And the fields are there to be filtered by.
+    let slow = store
+        .query("status:503 level:error | stats count() n")
+        .unwrap();
+    assert_eq!(slow[0]["n"], "8");
+}
+
+/// The fraction of an RFC 3339 time.
+fn nanoseconds(time: &str) -> u64 {
+    let fraction = time
+        .trim_end_matches('Z')
+        .split_once('.')
+        .map_or("", |(_, fraction)| fraction);
+    format!("{fraction:0<9}").parse().unwrap()
+}
