@@ -29,8 +29,8 @@ use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 
-/// The role is the name this was started by; any other name starts them all. Arguments are in
-/// [`supervisor`] and [`service`].
+/// The role is the name this was started by; any other name starts them all. Wrong arguments are
+/// answered with the right ones.
 pub fn main() -> ExitCode {
     match start() {
         Ok(()) => ExitCode::SUCCESS,
