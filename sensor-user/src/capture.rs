@@ -124,10 +124,7 @@ pub fn open(
     metrics: &Arc<Metrics>,
 ) -> Result<Box<dyn Source + Send>, CaptureError> {
     let unreadable = |error: std::io::Error| {
-        CaptureError(format!(
-            "cannot read {}: {error}; give a readable file",
-            path.display()
-        ))
+        CaptureError(format!("cannot read {}: {error}; give a readable file", path.display()))
     };
     let mut file = File::open(path).map_err(unreadable)?;
     let mut magic = Vec::with_capacity(recording::MAGIC.len());

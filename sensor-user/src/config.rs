@@ -119,11 +119,7 @@ impl Problems {
     }
 
     fn into_result<T>(self, value: T) -> Result<T, Vec<Problem>> {
-        if self.0.is_empty() {
-            Ok(value)
-        } else {
-            Err(self.0)
-        }
+        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
     }
 }
 
@@ -184,9 +180,7 @@ pub fn log(verbose: bool, env: Env<'_>) -> Result<String, Vec<Problem>> {
     let Some(directives) = env(NAME).filter(|text| !text.is_empty()) else {
         return Ok("warn".into());
     };
-    let parsed = tracing_subscriber::EnvFilter::builder()
-        .parse(&directives)
-        .map(drop);
+    let parsed = tracing_subscriber::EnvFilter::builder().parse(&directives).map(drop);
     let mut problems = Problems::default();
     problems.take(
         NAME,
@@ -212,7 +206,5 @@ fn output(flags: &OutputFlags, problems: &mut Problems) -> Output {
         "none" => Ok(Output::None),
         _ => Err("pretty, json or none".to_owned()),
     };
-    problems
-        .take("--output", text, parsed)
-        .unwrap_or(Output::Auto)
+    problems.take("--output", text, parsed).unwrap_or(Output::Auto)
 }

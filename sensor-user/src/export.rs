@@ -96,10 +96,7 @@ impl Exporters {
     /// # Errors
     /// At once for what can never work (an unreadable certificate); not for an unreachable backend,
     /// which is retried, logged and counted.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the settings have done their work here"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "the settings have done their work here")]
     pub fn start(
         settings: Settings,
         metrics: Arc<Metrics>,
@@ -113,14 +110,7 @@ impl Exporters {
             .map(|settings| {
                 let sink = otlp::Sink::new(settings)?;
                 let (policy, timeout) = (settings.policy.clone(), settings.timeout);
-                Ok(Delivery::start(
-                    sink,
-                    policy,
-                    timeout,
-                    &otlp::LEDGER,
-                    &metrics,
-                    runtime,
-                ))
+                Ok(Delivery::start(sink, policy, timeout, &otlp::LEDGER, &metrics, runtime))
             })
             .transpose()?;
         let loki = settings
@@ -129,14 +119,7 @@ impl Exporters {
             .map(|settings| {
                 let sink = loki::Sink::new(settings)?;
                 let (policy, timeout) = (settings.policy.clone(), settings.timeout);
-                Ok(Delivery::start(
-                    sink,
-                    policy,
-                    timeout,
-                    &loki::LEDGER,
-                    &metrics,
-                    runtime,
-                ))
+                Ok(Delivery::start(sink, policy, timeout, &loki::LEDGER, &metrics, runtime))
             })
             .transpose()?;
         Ok(Self(Arc::new(Inner { otlp, loki })))
@@ -158,14 +141,9 @@ impl Exporters {
     /// What is queued now, requests on their way included.
     pub fn queued(&self) -> Queued {
         let queued = |delivery: &Option<Delivery>| {
-            delivery
-                .as_ref()
-                .map_or(0, |delivery| delivery.queue.queued())
+            delivery.as_ref().map_or(0, |delivery| delivery.queue.queued())
         };
-        Queued {
-            otlp: queued(&self.0.otlp),
-            loki: queued(&self.0.loki),
-        }
+        Queued { otlp: queued(&self.0.otlp), loki: queued(&self.0.loki) }
     }
 
     /// Delivers what is queued, for at most `deadline`, and ends the tasks. What remains then is
@@ -175,11 +153,7 @@ impl Exporters {
         let deliveries = || [&self.0.otlp, &self.0.loki].into_iter().flatten();
         deliveries().for_each(|delivery| delivery.queue.close(deadline));
         for delivery in deliveries() {
-            let worker = delivery
-                .worker
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
+            let worker = delivery.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(worker) = worker
                 && let Err(error) = worker.await
             {
@@ -201,10 +175,7 @@ impl Delivery {
     ) -> Self {
         let queue = Arc::new(Queue::new(policy.clone(), ledger, Arc::clone(metrics)));
         let worker = Worker::new(backend, Arc::clone(&queue), policy, timeout);
-        Self {
-            queue,
-            worker: Mutex::new(Some(runtime.spawn(worker.run()))),
-        }
+        Self { queue, worker: Mutex::new(Some(runtime.spawn(worker.run()))) }
     }
 }
 

@@ -66,26 +66,17 @@ impl Track {
             let distance = extent.position - self.expected;
             let lost = distance.saturating_sub(extent.skipped_before);
             if lost > 0 {
-                missing = Missing {
-                    gaps: 1,
-                    bytes: lost,
-                };
+                missing = Missing { gaps: 1, bytes: lost };
             }
             let known = lost == 0 && extent.lost_records == 0;
-            let piece = if known {
-                Piece::Skip(distance)
-            } else {
-                Piece::Lost(distance)
-            };
+            let piece = if known { Piece::Skip(distance) } else { Piece::Lost(distance) };
             each(self.expected, piece);
             self.expected = extent.position;
         }
 
         // Here the extent begins at or before the expected position.
         let seen = self.expected - extent.position;
-        let fresh = usize::try_from(seen)
-            .ok()
-            .and_then(|seen| extent.bytes.get(seen..));
+        let fresh = usize::try_from(seen).ok().and_then(|seen| extent.bytes.get(seen..));
         if let Some(fresh @ [_, ..]) = fresh {
             each(self.expected, Piece::Bytes(fresh));
             self.expected = self.expected.saturating_add(fresh.len() as u64);

@@ -152,15 +152,7 @@ impl Pipeline {
         };
         let seq = segment.tcp_seq.map(|seq| (seq, segment.position));
         let cut = segment.head_too_large;
-        connection.advance(
-            core,
-            segment.direction,
-            &extent,
-            segment.time,
-            seq,
-            cut,
-            out,
-        );
+        connection.advance(core, segment.direction, &extent, segment.time, seq, cut, out);
     }
 
     fn end(&mut self, end: &End, out: &mut dyn FnMut(Span)) {
@@ -216,17 +208,13 @@ impl Pipeline {
             .iter()
             .copied()
             .filter(|&flow| {
-                connections
-                    .get_mut(flow)
-                    .is_some_and(|there| there.exchanges.tgid == tgid)
+                connections.get_mut(flow).is_some_and(|there| there.exchanges.tgid == tgid)
             })
             .collect();
         for flow in ended {
             if let Some(connection) = self.connections.get_mut(flow) {
                 connection.exchanges.requests_ended(&mut self.core, out);
-                connection
-                    .exchanges
-                    .responses_ended(time, false, &mut self.core, out);
+                connection.exchanges.responses_ended(time, false, &mut self.core, out);
             }
             self.close(flow);
         }
@@ -271,10 +259,7 @@ impl Connection {
 
     /// Lays an extent against a direction and decodes what is new. `seq` is the TCP sequence
     /// number of a position; `cut` says that the head in the bytes goes on beyond them.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "an event's parts, each of its own type"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "an event's parts, each of its own type")]
     fn advance(
         &mut self,
         core: &mut Core,
@@ -288,13 +273,11 @@ impl Connection {
         // At most three: what was missing before, the bytes, what follows them.
         let mut pieces = [None::<(u64, Piece<'_>)>; 3];
         let mut free = pieces.iter_mut();
-        let missing = self.halves[direction.index()]
-            .track
-            .advance(extent, |position, piece| {
-                if let Some(place) = free.next() {
-                    *place = Some((position, piece));
-                }
-            });
+        let missing = self.halves[direction.index()].track.advance(extent, |position, piece| {
+            if let Some(place) = free.next() {
+                *place = Some((position, piece));
+            }
+        });
         if missing.gaps > 0 {
             core.metrics.add(Counter::Gaps, missing.gaps);
             core.metrics.add(Counter::GapBytes, missing.bytes);
@@ -302,11 +285,7 @@ impl Connection {
         for (position, piece) in pieces.into_iter().flatten() {
             #[expect(clippy::cast_possible_truncation, reason = "they are modulo 2^32")]
             let tcp_seq = seq.map(|(seq, at)| seq.wrapping_add(position.wrapping_sub(at) as u32));
-            let at = At {
-                time,
-                position,
-                tcp_seq,
-            };
+            let at = At { time, position, tcp_seq };
             self.with(core, direction, out, |decoder, feed| {
                 decoder.feed(piece, at, feed);
                 if cut && matches!(piece, Piece::Bytes(_)) {
@@ -335,8 +314,7 @@ impl Connection {
                         decoder.finish(last, feed);
                     });
                 }
-                self.exchanges
-                    .responses_ended(end.time, end.error, core, out);
+                self.exchanges.responses_ended(end.time, end.error, core, out);
             }
         }
     }
@@ -355,21 +333,8 @@ impl Connection {
             Direction::Receive => (receive, send),
             Direction::Send => (send, receive),
         };
-        act(
-            &mut this.decoder,
-            &mut Feed {
-                exchanges,
-                core,
-                direction,
-                out,
-            },
-        );
-        let Notice {
-            expect,
-            resume,
-            opaque,
-            both_opaque,
-        } = std::mem::take(&mut exchanges.notice);
+        act(&mut this.decoder, &mut Feed { exchanges, core, direction, out });
+        let Notice { expect, resume, opaque, both_opaque } = std::mem::take(&mut exchanges.notice);
         if let Some(kind) = expect {
             other.decoder.expect(kind);
         }

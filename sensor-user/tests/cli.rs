@@ -25,18 +25,10 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn help_and_version_are_no_failure() {
-    for args in [
-        &["--help"][..],
-        &["run", "--help"],
-        &["replay", "--help"],
-        &["--version"],
-    ] {
+    for args in [&["--help"][..], &["run", "--help"], &["replay", "--help"], &["--version"]] {
         let output = output(args);
         assert_eq!(output.status.code(), Some(0), "{args:?}");
-        assert!(
-            !output.stdout.is_empty() && output.stderr.is_empty(),
-            "{args:?}"
-        );
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{args:?}");
     }
 }
 
@@ -44,11 +36,7 @@ fn help_and_version_are_no_failure() {
 fn an_unknown_flag_is_a_usage_error() {
     let output = output(&["run", "--prot", "80"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("'--port'"),
-        "suggests the nearest: {}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("'--port'"), "suggests the nearest: {}", stderr(&output));
 }
 
 #[test]
@@ -60,18 +48,10 @@ fn every_wrong_setting_is_named_at_once() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     let stderr = stderr(&output);
-    let names = [
-        "--port",
-        "--for",
-        "--output",
-        "SENSOR_LOG",
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-    ];
+    let names = ["--port", "--for", "--output", "SENSOR_LOG", "OTEL_EXPORTER_OTLP_ENDPOINT"];
     for name in names {
         assert!(
-            stderr
-                .lines()
-                .any(|line| line.starts_with(&format!("sensor: {name} "))),
+            stderr.lines().any(|line| line.starts_with(&format!("sensor: {name} "))),
             "{stderr}"
         );
     }
@@ -82,11 +62,7 @@ fn every_wrong_setting_is_named_at_once() {
 fn a_file_that_cannot_be_read_is_named() {
     let output = output(&["replay", "/nonexistent/file"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("/nonexistent/file"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("/nonexistent/file"), "{}", stderr(&output));
     assert!(output.stdout.is_empty());
 }
 
@@ -106,11 +82,7 @@ fn without_privileges_it_says_so() {
         Err(error) => panic!("{error}"),
     };
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-    assert!(
-        stderr(&output).starts_with("sensor: cannot trace: "),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).starts_with("sensor: cannot trace: "), "{}", stderr(&output));
 }
 
 #[test]
@@ -121,11 +93,7 @@ fn help_into_a_closed_pipe_ends_quietly() {
     assert_eq!(stderr(&output), "");
     let full = File::options().write(true).open("/dev/full").unwrap();
     let output = sensor(&["doctor"]).stdout(full).output().unwrap();
-    assert!(
-        matches!(output.status.code(), Some(0 | 3)),
-        "{:?}",
-        output.status
-    );
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{:?}", output.status);
 }
 
 /// Two exchanges, as tcpdump saw them.
@@ -136,20 +104,11 @@ const NOBODY: &str = "http://127.0.0.1:1";
 
 #[test]
 fn a_backend_that_is_not_there_is_counted_and_no_failure() {
-    let output = output(&[
-        "replay",
-        CAPTURE,
-        "--output",
-        "json",
-        "--otlp-endpoint",
-        NOBODY,
-    ]);
+    let output = output(&["replay", CAPTURE, "--output", "json", "--otlp-endpoint", NOBODY]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let stdout = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<serde_json::Value> = stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines: Vec<serde_json::Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (summary, spans) = lines.split_last().unwrap();
     assert_eq!(spans.len(), 2);
     assert!(spans.iter().all(|span| span["type"] == "span"));
@@ -164,24 +123,14 @@ fn a_backend_that_is_not_there_is_counted_and_no_failure() {
 #[test]
 fn a_second_interrupt_ends_it_at_once() {
     // At its end it tries for five seconds to deliver to nobody.
-    let mut child = sensor(&[
-        "replay",
-        CAPTURE,
-        "--output",
-        "json",
-        "--otlp-endpoint",
-        NOBODY,
-    ])
-    .stdout(Stdio::piped())
-    .spawn()
-    .unwrap();
+    let mut child = sensor(&["replay", CAPTURE, "--output", "json", "--otlp-endpoint", NOBODY])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     stdout.read_line(&mut String::new()).unwrap();
     let interrupt = || {
-        let kill = Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
-            .status()
-            .unwrap();
+        let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
         assert!(kill.success());
     };
     interrupt();
@@ -195,10 +144,7 @@ fn a_second_interrupt_ends_it_at_once() {
 fn a_reader_that_leaves_ends_it_quietly() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = sensor(&["replay", CAPTURE, "--output", "json"])
-        .stdout(writer)
-        .output()
-        .unwrap();
+    let output = sensor(&["replay", CAPTURE, "--output", "json"]).stdout(writer).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(stderr(&output), "");
 }
@@ -206,14 +152,7 @@ fn a_reader_that_leaves_ends_it_quietly() {
 #[test]
 fn a_full_disk_is_a_failure() {
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let output = sensor(&["replay", CAPTURE, "--output", "json"])
-        .stdout(full)
-        .output()
-        .unwrap();
+    let output = sensor(&["replay", CAPTURE, "--output", "json"]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("No space left on device"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("No space left on device"), "{}", stderr(&output));
 }

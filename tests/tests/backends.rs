@@ -18,13 +18,8 @@ use serde_json::{Value, json};
 
 /// Three processes, two sides, every kind of value, with and without what is optional.
 fn spans() -> Vec<Arc<Span>> {
-    let now = u64::try_from(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_nanos(),
-    )
-    .unwrap();
+    let now =
+        u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap();
     let process = |service: &str, pid: i64| {
         let mut attributes = vec![
             Attribute::new("service.name", service.to_owned()),
@@ -59,18 +54,10 @@ fn spans() -> Vec<Arc<Span>> {
                 flags: TraceFlags(n % 2),
                 trace_state: (n % 7 == 0).then(|| "congo=t61rcWkgMzE".into()),
                 name: format!("GET /{n}").into(),
-                kind: if server {
-                    SpanKind::Server
-                } else {
-                    SpanKind::Client
-                },
+                kind: if server { SpanKind::Server } else { SpanKind::Client },
                 start_unix_ns,
                 end_unix_ns: start_unix_ns + u64::from(n) * 1_234_567,
-                status: if status == 503 {
-                    Status::Error
-                } else {
-                    Status::Unset
-                },
+                status: if status == 503 { Status::Error } else { Status::Unset },
                 attributes,
                 events: (n % 2 == 0)
                     .then(|| SpanEvent {
@@ -111,26 +98,17 @@ fn attributes(attributes: &[Attribute]) -> Value {
         Model::Int(number) => json!({ "intValue": number.to_string() }),
         Model::Bool(truth) => json!({ "boolValue": truth }),
         Model::Strs(texts) => {
-            let values: Vec<_> = texts
-                .iter()
-                .map(|it| json!({ "stringValue": it }))
-                .collect();
+            let values: Vec<_> = texts.iter().map(|it| json!({ "stringValue": it })).collect();
             json!({ "arrayValue": { "values": values } })
         }
     };
-    attributes
-        .iter()
-        .map(|it| json!({ "key": it.key, "value": value(&it.value) }))
-        .collect()
+    attributes.iter().map(|it| json!({ "key": it.key, "value": value(&it.value) })).collect()
 }
 
 /// What the Collector should say of a span.
 fn expected(span: &Span) -> Received {
-    let remote = if span.kind == SpanKind::Server && span.parent_span_id.is_some() {
-        0x300
-    } else {
-        0
-    };
+    let remote =
+        if span.kind == SpanKind::Server && span.parent_span_id.is_some() { 0x300 } else { 0 };
     let mut value = json!({
         "traceId": span.trace_id.to_string(),
         "spanId": span.span_id.to_string(),
@@ -181,21 +159,10 @@ async fn through_the_collector(test: &str, protocol: otlp::Protocol, tls: bool) 
         let scheme = if tls { "https" } else { "http" };
         let settings = otlp::Settings::new(&format!("{scheme}://{address}"), protocol).unwrap();
         let certificate = collector.certificate.clone();
-        let settings = otlp::Settings {
-            compression,
-            certificate,
-            ..settings
-        };
+        let settings = otlp::Settings { compression, certificate, ..settings };
         let spans = spans();
         let before = collector.spans().unwrap().len();
-        let metrics = export(
-            Settings {
-                otlp: Some(settings),
-                loki: None,
-            },
-            &spans,
-        )
-        .await;
+        let metrics = export(Settings { otlp: Some(settings), loki: None }, &spans).await;
         assert_eq!(metrics.get(Counter::OtlpOffered), 60);
         assert_eq!(metrics.get(Counter::OtlpSent), 60, "{}", collector.log());
 
@@ -239,20 +206,12 @@ async fn strangers_are_not_trusted() {
     let Some(collector) = or_skip(test, Collector::start(true).unwrap()) else {
         return;
     };
-    for (address, protocol) in [
-        (collector.grpc, otlp::Protocol::Grpc),
-        (collector.http, otlp::Protocol::HttpProtobuf),
-    ] {
+    for (address, protocol) in
+        [(collector.grpc, otlp::Protocol::Grpc), (collector.http, otlp::Protocol::HttpProtobuf)]
+    {
         let mut settings = otlp::Settings::new(&format!("https://{address}"), protocol).unwrap();
         settings.policy.retry_limit = Duration::from_millis(300);
-        let metrics = export(
-            Settings {
-                otlp: Some(settings),
-                loki: None,
-            },
-            &spans(),
-        )
-        .await;
+        let metrics = export(Settings { otlp: Some(settings), loki: None }, &spans()).await;
         assert_eq!(metrics.get(Counter::OtlpLostFailed), 60, "{protocol:?}");
     }
     assert_eq!(collector.spans().unwrap(), []);
@@ -266,18 +225,8 @@ async fn lines_are_queried_back_from_a_store() {
     };
     let settings = loki::Settings::new(&store.loki_endpoint()).unwrap();
     let spans = spans();
-    let metrics = export(
-        Settings {
-            otlp: None,
-            loki: Some(settings),
-        },
-        &spans,
-    )
-    .await;
-    let servers: Vec<_> = spans
-        .iter()
-        .filter(|span| span.kind == SpanKind::Server)
-        .collect();
+    let metrics = export(Settings { otlp: None, loki: Some(settings) }, &spans).await;
+    let servers: Vec<_> = spans.iter().filter(|span| span.kind == SpanKind::Server).collect();
     assert_eq!(metrics.get(Counter::LokiOffered), servers.len() as u64);
     assert_eq!(metrics.get(Counter::LokiSent), servers.len() as u64);
 
@@ -310,10 +259,7 @@ async fn lines_are_queried_back_from_a_store() {
         assert_eq!(field("_stream"), Some(stream.as_str()));
         assert_eq!(field("trace_id"), Some(span.trace_id.to_string().as_str()));
         assert_eq!(field("method"), Some("GET"));
-        assert_eq!(
-            field("path"),
-            Some(format!("/päth/{n} \"quoted\"\\").as_str())
-        );
+        assert_eq!(field("path"), Some(format!("/päth/{n} \"quoted\"\\").as_str()));
         assert_eq!(field("query"), (n == 7).then_some("a=1&b=2"));
         assert_eq!(field("status"), Some(status));
         assert_eq!(field("duration"), Some(duration.as_str()));
@@ -326,23 +272,15 @@ async fn lines_are_queried_back_from_a_store() {
             line.contains(&format!(" status={status} duration={duration} trace_id=")),
             "{line}"
         );
-        assert_eq!(
-            nanoseconds(field("_time").unwrap()),
-            span.end_unix_ns % 1_000_000_000
-        );
+        assert_eq!(nanoseconds(field("_time").unwrap()), span.end_unix_ns % 1_000_000_000);
     }
     // And the fields are there to be filtered by.
-    let slow = store
-        .query("status:503 level:error | stats count() n")
-        .unwrap();
+    let slow = store.query("status:503 level:error | stats count() n").unwrap();
     assert_eq!(slow[0]["n"], "8");
 }
 
 /// The fraction of an RFC 3339 time.
 fn nanoseconds(time: &str) -> u64 {
-    let fraction = time
-        .trim_end_matches('Z')
-        .split_once('.')
-        .map_or("", |(_, fraction)| fraction);
+    let fraction = time.trim_end_matches('Z').split_once('.').map_or("", |(_, fraction)| fraction);
     format!("{fraction:0<9}").parse().unwrap()
 }

@@ -37,10 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let kept = workspace::root().join(OBJECT);
     if args.check {
         let old = fs::read(&kept).with_context(|| {
-            format!(
-                "cannot read {}: `cargo xtask build-ebpf` makes it",
-                kept.display()
-            )
+            format!("cannot read {}: `cargo xtask build-ebpf` makes it", kept.display())
         })?;
         if old == built {
             ui::line(format_args!("{OBJECT}: {} bytes, as rebuilt", old.len()));
@@ -65,11 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
     fs::write(&kept, &built).with_context(|| format!("cannot write {}", kept.display()))?;
-    ui::line(format_args!(
-        "{OBJECT}: written, {} bytes ({} linked)",
-        built.len(),
-        linked.len()
-    ));
+    ui::line(format_args!("{OBJECT}: written, {} bytes ({} linked)", built.len(), linked.len()));
     Ok(())
 }
 
@@ -95,13 +88,7 @@ fn compile(rust_src: &Path, linker: &Path) -> Result<Vec<u8>> {
     // What the caller's environment says about flags must not reach the object.
     for (key, _) in env::vars_os() {
         let name = key.to_string_lossy();
-        let reaches = [
-            "RUSTFLAGS",
-            "RUSTC",
-            "CARGO_PROFILE_",
-            "CARGO_BUILD_",
-            "CARGO_TARGET_",
-        ];
+        let reaches = ["RUSTFLAGS", "RUSTC", "CARGO_PROFILE_", "CARGO_BUILD_", "CARGO_TARGET_"];
         if reaches.iter().any(|prefix| name.starts_with(prefix)) {
             cargo = cargo.env_remove(&key);
         }
@@ -110,23 +97,8 @@ fn compile(rust_src: &Path, linker: &Path) -> Result<Vec<u8>> {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker)
         .rustflags(&flags)
-        .args([
-            "build",
-            "--locked",
-            "--release",
-            "--package",
-            "sensor-ebpf",
-            "--bin",
-            BINARY,
-        ])
-        .args([
-            "--features",
-            "bpf",
-            "-Zbuild-std=core",
-            "--target",
-            TARGET,
-            "--target-dir",
-        ])
+        .args(["build", "--locked", "--release", "--package", "sensor-ebpf", "--bin", BINARY])
+        .args(["--features", "bpf", "-Zbuild-std=core", "--target", TARGET, "--target-dir"])
         .arg(&target_dir)
         .run()?;
     let linked = target_dir.join(TARGET).join("release").join(BINARY);

@@ -56,11 +56,7 @@ fn watch(
          The sensor traces process {} and its children, and nothing else.{}\n",
         shop.dir().display(),
         shop.pid(),
-        if duration.is_none() {
-            " Ctrl-C ends it."
-        } else {
-            ""
-        },
+        if duration.is_none() { " Ctrl-C ends it." } else { "" },
     ));
     let mut sensor = Sensor::start(shop.pid(), duration, output)?;
     let ended = sensor.follow(judge, || shop.check())?;
@@ -68,9 +64,7 @@ fn watch(
     if !ended.success() {
         bail!("the sensor failed: {ended}; {}", doctor());
     }
-    judge
-        .verdict()
-        .map_err(|error| anyhow!("{error:#}; {}", doctor()))
+    judge.verdict().map_err(|error| anyhow!("{error:#}; {}", doctor()))
 }
 
 /// Binaries of the sensor and of the shop. The end-to-end tests build the same.

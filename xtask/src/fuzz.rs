@@ -110,24 +110,16 @@ fn one(name: &str, binary: &Path, duration: Duration) -> Result<()> {
     let mut fuzzer = Cmd::new(binary)
         .arg(format!("-max_total_time={}", duration.as_secs().max(1)))
         .arg(format!("-artifact_prefix={}/", crashes.display()))
-        .args([
-            "-max_len=65536",
-            "-timeout=10",
-            "-rss_limit_mb=2048",
-            "-verbosity=0",
-        ])
+        .args(["-max_len=65536", "-timeout=10", "-rss_limit_mb=2048", "-verbosity=0"])
         .args(["-print_final_stats=1"])
         .arg(&corpus);
     let seeds = home().join("seeds").join(name);
     if seeds.is_dir() {
         fuzzer = fuzzer.arg(seeds);
     }
-    fuzzer.run().with_context(|| {
-        format!(
-            "{name} found something: {} has the input",
-            crashes.display()
-        )
-    })
+    fuzzer
+        .run()
+        .with_context(|| format!("{name} found something: {} has the input", crashes.display()))
 }
 
 fn home() -> PathBuf {

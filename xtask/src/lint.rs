@@ -25,13 +25,7 @@ pub(crate) fn format() -> Result<()> {
 /// Lints of every package and target.
 pub(crate) fn clippy() -> Result<()> {
     Cmd::cargo()
-        .args([
-            "clippy",
-            "--locked",
-            "--workspace",
-            "--all-targets",
-            "--quiet",
-        ])
+        .args(["clippy", "--locked", "--workspace", "--all-targets", "--quiet"])
         .args(["--", "--deny", "warnings"])
         .run()
 }
@@ -39,19 +33,10 @@ pub(crate) fn clippy() -> Result<()> {
 /// Documentation, private items included: the maintainers read those.
 pub(crate) fn docs() -> Result<()> {
     Cmd::cargo()
-        .args([
-            "doc",
-            "--locked",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-        ])
+        .args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"])
         .arg("--quiet")
         // Links to private items lead somewhere: those are documented here.
-        .env(
-            "RUSTDOCFLAGS",
-            "--deny warnings --allow rustdoc::private_intra_doc_links",
-        )
+        .env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links")
         .run()
 }
 
@@ -59,12 +44,6 @@ pub(crate) fn docs() -> Result<()> {
 pub(crate) fn dependencies() -> Result<()> {
     Cmd::new(provision::cargo_deny()?)
         .args(["--locked", "--log-level", "warn"])
-        .args([
-            "check",
-            "--hide-inclusion-graph",
-            "bans",
-            "licenses",
-            "sources",
-        ])
+        .args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"])
         .run()
 }

@@ -25,11 +25,7 @@ pub(crate) fn bpf_linker() -> Result<PathBuf> {
 
 /// cargo-deny, unoptimised: it is built in half the time and our tree takes it two seconds.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
-    tool(
-        "cargo-deny",
-        CARGO_DENY,
-        &["--locked", "--no-default-features", "--debug"],
-    )
+    tool("cargo-deny", CARGO_DENY, &["--locked", "--no-default-features", "--debug"])
 }
 
 /// A Rust tool at exactly `version`: ours, or the one on the PATH, or installed now.
@@ -37,16 +33,11 @@ fn tool(name: &str, version: &str, how: &[&str]) -> Result<PathBuf> {
     let ours = workspace::tools().join("bin").join(name);
     for candidate in [Some(ours.clone()), which(name)].into_iter().flatten() {
         if is_version(&candidate, version) {
-            ui::line(format_args!(
-                "{name} {version}: found {}",
-                candidate.display()
-            ));
+            ui::line(format_args!("{name} {version}: found {}", candidate.display()));
             return Ok(candidate);
         }
     }
-    ui::line(format_args!(
-        "{name} {version}: not here, installing it (a minute or two)"
-    ));
+    ui::line(format_args!("{name} {version}: not here, installing it (a minute or two)"));
     Cmd::cargo()
         .args(["install", name, "--version", version])
         .args(how)
@@ -56,10 +47,7 @@ fn tool(name: &str, version: &str, how: &[&str]) -> Result<PathBuf> {
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .run()
         .with_context(|| format!("{name} {version} could not be installed from crates.io"))?;
-    ui::line(format_args!(
-        "{name} {version}: installed as {}",
-        ours.display()
-    ));
+    ui::line(format_args!("{name} {version}: installed as {}", ours.display()));
     Ok(ours)
 }
 

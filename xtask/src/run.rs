@@ -25,10 +25,7 @@ impl Cmd {
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         let mut inner = Command::new(program);
         inner.current_dir(workspace::root());
-        Self {
-            inner,
-            env: Vec::new(),
-        }
+        Self { inner, env: Vec::new() }
     }
 
     /// The cargo that runs us.
@@ -48,16 +45,14 @@ impl Cmd {
 
     pub(crate) fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.inner.env(&key, &value);
-        self.env
-            .push((key.as_ref().to_owned(), value.as_ref().to_owned()));
+        self.env.push((key.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
     /// Flags for rustc, and no others.
     pub(crate) fn rustflags<S: AsRef<str>>(self, flags: &[S]) -> Self {
         let flags: Vec<&str> = flags.iter().map(AsRef::as_ref).collect();
-        self.env(ENCODED_FLAGS, flags.join(SEPARATOR))
-            .env_remove("RUSTFLAGS")
+        self.env(ENCODED_FLAGS, flags.join(SEPARATOR)).env_remove("RUSTFLAGS")
     }
 
     pub(crate) fn env_remove(mut self, key: impl AsRef<OsStr>) -> Self {
@@ -77,10 +72,7 @@ impl Cmd {
     pub(crate) fn run(mut self) -> Result<()> {
         let shown = self.show();
         ui::line(format_args!("$ {shown}"));
-        let status = self
-            .inner
-            .status()
-            .with_context(|| format!("cannot start `{shown}`"))?;
+        let status = self.inner.status().with_context(|| format!("cannot start `{shown}`"))?;
         if !status.success() {
             bail!("`{shown}` failed: {status}");
         }
@@ -124,9 +116,7 @@ impl Cmd {
 /// The program `name` on the PATH.
 pub(crate) fn which(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(name))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
 /// A word as a POSIX shell reads it.

@@ -68,10 +68,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     table(&done);
-    let failed = done
-        .iter()
-        .filter(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)))
-        .count();
+    let failed =
+        done.iter().filter(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_))).count();
     if failed > 0 {
         bail!("{failed} of {} steps failed", done.len());
     }
@@ -105,33 +103,18 @@ fn table(done: &[(&Step, Outcome, Duration)]) {
             Outcome::Failed(why) => ("FAILED", Some(why)),
             Outcome::Skipped(why) => ("SKIPPED", Some(why)),
         };
-        ui::line(format_args!(
-            "{:<12} {word:<8} {:>12}",
-            step.name,
-            time::show(*took)
-        ));
+        ui::line(format_args!("{:<12} {word:<8} {:>12}", step.name, time::show(*took)));
         if let Some(why) = why {
             // Errors of compilers have many lines; they are above.
             let first = why.lines().next().unwrap_or_default();
             ui::line(format_args!("    {first}"));
-            ui::line(format_args!(
-                "    alone: cargo xtask test --only {}",
-                step.name
-            ));
+            ui::line(format_args!("    alone: cargo xtask test --only {}", step.name));
         }
     }
     let total: Duration = done.iter().map(|(_, _, took)| *took).sum();
-    ui::line(format_args!(
-        "{:<12} {:<8} {:>12}",
-        "total",
-        "",
-        time::show(total)
-    ));
+    ui::line(format_args!("{:<12} {:<8} {:>12}", "total", "", time::show(total)));
     let left_out = STEPS.len() - done.len();
     if left_out > 0 {
-        ui::line(format_args!(
-            "{left_out} of {} steps were not run",
-            STEPS.len()
-        ));
+        ui::line(format_args!("{left_out} of {} steps were not run", STEPS.len()));
     }
 }

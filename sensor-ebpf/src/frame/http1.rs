@@ -234,16 +234,8 @@ fn begin_request(framer: &mut Framer, pairing: &mut Pairing, method: u64) {
     }
     let bit = 1u64 << (u64::from(pairing.requests) & 63);
     let (head, connect) = (pairing.head & !bit, pairing.connect & !bit);
-    pairing.head = if method == tail(b"HEAD") {
-        head | bit
-    } else {
-        head
-    };
-    pairing.connect = if method == tail(b"CONNECT") {
-        connect | bit
-    } else {
-        connect
-    };
+    pairing.head = if method == tail(b"HEAD") { head | bit } else { head };
+    pairing.connect = if method == tail(b"CONNECT") { connect | bit } else { connect };
 }
 
 /// `1.` was matched: a digit, a space, three digits.
@@ -258,10 +250,8 @@ fn status(framer: &mut Framer, byte: u8) {
     } else if !is_digit {
         other(framer, Reason::NotHttp);
     } else if matched >= 2 {
-        framer.status = framer
-            .status
-            .wrapping_mul(10)
-            .wrapping_add(u16::from(byte).wrapping_sub(48));
+        framer.status =
+            framer.status.wrapping_mul(10).wrapping_add(u16::from(byte).wrapping_sub(48));
     }
     framer.matched = matched.wrapping_add(1);
     if matched >= 4 && framer.mode == Mode::Status as u8 {
@@ -306,11 +296,7 @@ fn first_line<W: Window>(
     remember(framer, window, at, end);
     if found {
         let history = framer.history;
-        let version = if history & 0xff == 0x0d {
-            history >> 8
-        } else {
-            history
-        };
+        let version = if history & 0xff == 0x0d { history >> 8 } else { history };
         // Seven of the eight bytes suffice with a CR: "TTP/1.1\r".
         if version & 0xffff_ffff_ff00 == tail(b"TP/1.\0") && digit(version & 0xff) {
             pairing.requests = pairing.requests.wrapping_add(1);
@@ -412,29 +398,14 @@ fn name(framer: &mut Framer, byte: u8) {
         third
     };
     let expected = (part >> ((at & 7) * 8)) as u8;
-    let lower = if byte.is_ascii_uppercase() {
-        byte | 0x20
-    } else {
-        byte
-    };
+    let lower = if byte.is_ascii_uppercase() { byte | 0x20 } else { byte };
     if lower != expected || expected == 0 {
-        framer.mode = if byte == b'\n' {
-            Mode::Line as u8
-        } else {
-            Mode::Rest as u8
-        };
+        framer.mode = if byte == b'\n' { Mode::Line as u8 } else { Mode::Rest as u8 };
         return;
     }
     framer.matched = framer.matched.wrapping_add(1);
     if byte == b':' {
-        begin_value(
-            framer,
-            if transfer {
-                Mode::Transfer
-            } else {
-                Mode::Length
-            },
-        );
+        begin_value(framer, if transfer { Mode::Transfer } else { Mode::Length });
     }
 }
 
@@ -456,10 +427,8 @@ fn begin_value(framer: &mut Framer, mode: Mode) {
 #[inline(always)]
 fn length(framer: &mut Framer, byte: u8) {
     if digit(u64::from(byte)) && framer.matched < DIGITS_MAX {
-        framer.number = framer
-            .number
-            .wrapping_mul(10)
-            .wrapping_add(u64::from(byte).wrapping_sub(48));
+        framer.number =
+            framer.number.wrapping_mul(10).wrapping_add(u64::from(byte).wrapping_sub(48));
         framer.matched = framer.matched.wrapping_add(1);
     } else if byte == b'\n' {
         framer.mode = Mode::Line as u8;
@@ -562,11 +531,7 @@ fn end_of_head(framer: &mut Framer, pairing: &mut Pairing) {
             lose(framer, Reason::Broken);
         }
     } else if flags & flag::LENGTH != 0 {
-        framer.mode = if framer.number == 0 {
-            Mode::Start as u8
-        } else {
-            Mode::Body as u8
-        };
+        framer.mode = if framer.number == 0 { Mode::Start as u8 } else { Mode::Body as u8 };
     } else if flags & flag::RESPONSE != 0 {
         framer.mode = Mode::UntilClose as u8;
     } else {
@@ -578,11 +543,7 @@ fn end_of_head(framer: &mut Framer, pairing: &mut Pairing) {
 #[inline(always)]
 fn other(framer: &mut Framer, reason: Reason) {
     framer.reason = reason as u8;
-    framer.mode = if framer.confirmed != 0 {
-        Mode::Lost as u8
-    } else {
-        Mode::Other as u8
-    };
+    framer.mode = if framer.confirmed != 0 { Mode::Lost as u8 } else { Mode::Other as u8 };
 }
 
 #[inline(always)]
@@ -603,11 +564,8 @@ impl Framer {
         self.number = self.number.wrapping_sub(taken);
         if self.number == 0 {
             self.matched = 0;
-            self.mode = if self.mode == Mode::Body as u8 {
-                Mode::Start as u8
-            } else {
-                Mode::Size as u8
-            };
+            self.mode =
+                if self.mode == Mode::Body as u8 { Mode::Start as u8 } else { Mode::Size as u8 };
         }
         taken
     }

@@ -30,11 +30,7 @@ pub(super) fn line_feed<W: Window>(window: &W, from: u32, len: u32) -> (u32, boo
             let below = found.wrapping_sub(1) & !found;
             let count = (below & ONES).wrapping_mul(ONES) >> 56;
             let after = at.wrapping_add(count as u32);
-            return if after <= len {
-                (after, true)
-            } else {
-                (len, false)
-            };
+            return if after <= len { (after, true) } else { (len, false) };
         }
         at = at.wrapping_add(8);
         if at >= len {

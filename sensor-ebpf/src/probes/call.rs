@@ -28,28 +28,16 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    pub(crate) const UNKNOWN: Self = Self {
-        base: 0,
-        parts: 0,
-        known: false,
-    };
+    pub(crate) const UNKNOWN: Self = Self { base: 0, parts: 0, known: false };
 
     #[inline(always)]
     const fn one(base: u64) -> Self {
-        Self {
-            base,
-            parts: 0,
-            known: true,
-        }
+        Self { base, parts: 0, known: true }
     }
 
     #[inline(always)]
     const fn many(base: u64, parts: u64) -> Self {
-        Self {
-            base,
-            parts,
-            known: parts != 0,
-        }
+        Self { base, parts, known: parts != 0 }
     }
 }
 
@@ -81,12 +69,7 @@ const MMSGHDR_LEN: u64 = 56;
 pub(crate) fn buffers(regs: &Registers, direction: Direction, sock: u64, result: u64) -> Buffers {
     let number = regs.number;
     let is = |send: u32, receive: u32| {
-        number
-            == if matches!(direction, Direction::Send) {
-                send
-            } else {
-                receive
-            }
+        number == if matches!(direction, Direction::Send) { send } else { receive }
     };
     if is(setting!(SYSCALLS.write), setting!(SYSCALLS.read))
         || is(setting!(SYSCALLS.sendto), setting!(SYSCALLS.recvfrom))
@@ -145,12 +128,7 @@ fn vector(messages: u64, count: u64, sock: u64, result: u64) -> Buffers {
         // The last one, or a short one, after which the kernel stops.
         let _ = VECTORS.remove(thread);
     } else {
-        let vector = Vector {
-            messages,
-            sock,
-            count: count as u32,
-            next: next as u32,
-        };
+        let vector = Vector { messages, sock, count: count as u32, next: next as u32 };
         let _ = VECTORS.insert(thread, vector, 0);
     }
     buffers

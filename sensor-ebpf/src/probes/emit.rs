@@ -23,17 +23,8 @@ use super::{
 pub(crate) unsafe fn put(record: *const u8, len: usize) -> bool {
     // SAFETY: by the caller's word; the verifier checks it as well.
     let bytes = unsafe { slice::from_raw_parts(record, len) };
-    let taken = RING
-        .output_untyped::<[u8]>(bytes, u64::from(BPF_RB_NO_WAKEUP))
-        .is_ok();
-    count(
-        if taken {
-            KernelCounter::Records
-        } else {
-            KernelCounter::RingFull
-        },
-        1,
-    );
+    let taken = RING.output_untyped::<[u8]>(bytes, u64::from(BPF_RB_NO_WAKEUP)).is_ok();
+    count(if taken { KernelCounter::Records } else { KernelCounter::RingFull }, 1);
     taken
 }
 
@@ -95,10 +86,5 @@ pub(crate) fn end(flow: &mut Flow, flags: u32, time_ns: u64, slot: u32) {
 #[inline(always)]
 pub(crate) fn unix_path(record: &UnixPathRecord) {
     // SAFETY: the whole record.
-    unsafe {
-        put(
-            core::ptr::from_ref(record).cast(),
-            size_of::<UnixPathRecord>(),
-        )
-    };
+    unsafe { put(core::ptr::from_ref(record).cast(), size_of::<UnixPathRecord>()) };
 }

@@ -34,11 +34,7 @@ pub(crate) fn family<A: Access>(sock: u64) -> Option<Family> {
         Some(Family::Inet6)
     } else if family == AF_UNIX && protocol == IPPROTO_UNIX {
         let kind: u16 = A::sock(sock, setting!(OFFSETS.sk_type));
-        if kind == SOCK_STREAM {
-            Some(Family::Unix)
-        } else {
-            None
-        }
+        if kind == SOCK_STREAM { Some(Family::Unix) } else { None }
     } else {
         None
     }
@@ -52,11 +48,7 @@ pub(crate) fn find(sock: u64, cookie: u64, inode: u64) -> Option<*mut Flow> {
     let ident = unsafe { &(*flow).ident };
     let same_cookie = ident.cookie == cookie || ident.cookie == 0 || cookie == 0;
     let same_inode = ident.inode == inode || ident.inode == 0 || inode == 0;
-    if same_cookie && same_inode {
-        Some(flow)
-    } else {
-        None
-    }
+    if same_cookie && same_inode { Some(flow) } else { None }
 }
 
 /// What [`begin`] has to know.
@@ -120,12 +112,7 @@ fn addresses(sock: u64, family: Family, ident: &mut FlowIdent) {
             read_into(sock, setting!(OFFSETS.sk_daddr), &mut ident.remote, 4);
         }
         Family::Inet6 => {
-            read_into(
-                sock,
-                setting!(OFFSETS.sk_v6_rcv_saddr),
-                &mut ident.local,
-                16,
-            );
+            read_into(sock, setting!(OFFSETS.sk_v6_rcv_saddr), &mut ident.local, 16);
             read_into(sock, setting!(OFFSETS.sk_v6_daddr), &mut ident.remote, 16);
         }
         Family::Unix => return,

@@ -42,11 +42,7 @@ pub(crate) fn observe<A: Access>(
     buffers: impl FnOnce() -> Buffers,
 ) {
     let index = masked::<1>(event.direction as u64) as usize;
-    let tcp = if matches!(event.family, Family::Unix) {
-        0
-    } else {
-        A::tcp(event.sock)
-    };
+    let tcp = if matches!(event.family, Family::Unix) { 0 } else { A::tcp(event.sock) };
     let end_seq: u32 = if tcp == 0 {
         0
     } else if matches!(event.direction, Direction::Send) {
@@ -75,11 +71,7 @@ pub(crate) fn observe<A: Access>(
         let new = New {
             sock: event.sock,
             family: event.family,
-            cookie: if event.cookie == 0 {
-                ensure_cookie()
-            } else {
-                event.cookie
-            },
+            cookie: if event.cookie == 0 { ensure_cookie() } else { event.cookie },
             inode: event.inode,
             from_start,
         };
@@ -133,11 +125,7 @@ pub(crate) fn observe<A: Access>(
 
     let mode_before = dir.framer.mode;
     let look = looks(&mut dir.framer, event.len, flipped);
-    let buffers = if look == Look::None {
-        Buffers::UNKNOWN
-    } else {
-        buffers()
-    };
+    let buffers = if look == Look::None { Buffers::UNKNOWN } else { buffers() };
     scratch.pending = 0;
     scratch.mark = 0;
     scratch.todo = event.len;
@@ -187,11 +175,7 @@ fn looks(framer: &mut Framer, len: u64, flipped: bool) -> Look {
         return Look::All;
     }
     // A length may be that of a body that never came, because a HEAD from before the sensor asked.
-    if flipped && framer.flags & flag::RESPONSE != 0 {
-        Look::Peek
-    } else {
-        Look::None
-    }
+    if flipped && framer.flags & flag::RESPONSE != 0 { Look::Peek } else { Look::None }
 }
 
 /// Whether this event is the connection's first, and whether a FIN was read with it.

@@ -38,11 +38,7 @@ pub(crate) fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
         }
         return 0;
     }
-    let error: u32 = if new_state == TCP_CLOSE {
-        probe(sock, setting!(OFFSETS.sk_err))
-    } else {
-        0
-    };
+    let error: u32 = if new_state == TCP_CLOSE { probe(sock, setting!(OFFSETS.sk_err)) } else { 0 };
     observe::state_changed(sock, new_state, error);
     0
 }

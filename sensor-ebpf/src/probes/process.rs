@@ -73,11 +73,8 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     }
     // SAFETY: the payload holds ARGS_MAX and ENV_MAX bytes; the helper checks the address.
     unsafe {
-        if bpf_probe_read_user(
-            scratch.payload.as_mut_ptr().cast(),
-            args as u32,
-            start as *const _,
-        ) != 0
+        if bpf_probe_read_user(scratch.payload.as_mut_ptr().cast(), args as u32, start as *const _)
+            != 0
         {
             args = 0;
         }
@@ -144,21 +141,14 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let scratch = unsafe { &mut *scratch };
     begin(scratch, task, tgid, process_flag::EXIT);
     // SAFETY: the whole record.
-    unsafe {
-        emit::put(
-            (&raw const scratch.record).cast(),
-            size_of::<ProcessRecord>(),
-        )
-    };
+    unsafe { emit::put((&raw const scratch.record).cast(), size_of::<ProcessRecord>()) };
     0
 }
 
 #[inline(always)]
 fn decided_for(tgid: u32) -> bool {
     // SAFETY: a live map value.
-    VERDICTS
-        .get_ptr(tgid)
-        .is_some_and(|verdict| unsafe { *verdict } != 0)
+    VERDICTS.get_ptr(tgid).is_some_and(|verdict| unsafe { *verdict } != 0)
 }
 
 #[inline(always)]

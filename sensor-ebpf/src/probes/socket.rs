@@ -64,14 +64,7 @@ fn moved(ctx: &BtfTracePointContext, direction: Direction) {
         return;
     }
     let len = result as u64;
-    let event = Event {
-        sock,
-        len,
-        direction,
-        family,
-        cookie,
-        inode: 0,
-    };
+    let event = Event { sock, len, direction, family, cookie, inode: 0 };
     observe::observe::<Typed>(
         &event,
         // SAFETY: the helper takes a typed socket.

@@ -136,15 +136,8 @@ fn ended(regs: u64, result: u64, number: u32, kind: Kind, direction: Direction) 
     let cookie: u64 = Walked::sock(found.sock, setting!(OFFSETS.sk_cookie));
     let Found { sock, inode } = found;
     if matches!(kind, Kind::Vector) {
-        let mut vector = Messages {
-            base: args[1],
-            sock,
-            inode,
-            cookie,
-            direction,
-            family,
-            todo: result,
-        };
+        let mut vector =
+            Messages { base: args[1], sock, inode, cookie, direction, family, todo: result };
         // SAFETY: the callback has the signature that the helper calls, and gets its own context.
         unsafe { bpf_loop(VECTOR_MAX, message as *mut _, (&raw mut vector).cast(), 0) };
         return;
@@ -156,20 +149,9 @@ fn ended(regs: u64, result: u64, number: u32, kind: Kind, direction: Direction) 
         }
         return;
     }
-    let event = Event {
-        sock,
-        len: result,
-        direction,
-        family,
-        cookie,
-        inode,
-    };
+    let event = Event { sock, len: result, direction, family, cookie, inode };
     let registers = Registers { number, args };
-    observe::observe::<Walked>(
-        &event,
-        || 0,
-        || call::buffers(&registers, direction, sock, result),
-    );
+    observe::observe::<Walked>(&event, || 0, || call::buffers(&registers, direction, sock, result));
 }
 
 /// A vector of messages that is being gone through.
@@ -232,8 +214,5 @@ fn socket(task: u64, fd: u64) -> Option<Found> {
     if sock == 0 {
         return None;
     }
-    Some(Found {
-        sock,
-        inode: probe(inode, setting!(OFFSETS.inode_ino)),
-    })
+    Some(Found { sock, inode: probe(inode, setting!(OFFSETS.inode_ino)) })
 }

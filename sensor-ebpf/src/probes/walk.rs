@@ -57,11 +57,7 @@ impl Window for MapWindow {
 /// Walks the call's bytes as far as they can be read.
 #[inline(always)]
 pub(crate) fn walk(flow: *mut Flow, index: usize, scratch: &mut Scratch) {
-    let mut walk = Walk {
-        flow,
-        scratch,
-        index,
-    };
+    let mut walk = Walk { flow, scratch, index };
     // SAFETY: the callback has the signature that the helper calls, and gets its own context.
     unsafe { bpf_loop(STEPS, step as *mut _, (&raw mut walk).cast(), 0) };
 }
@@ -71,11 +67,7 @@ unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> u64 {
     // SAFETY: `walk` above passes its own context, which outlives the loop; scratch and flow are
     // live map values.
     let (scratch, flow, index) = unsafe {
-        (
-            &mut *(*walk).scratch,
-            &mut *(*walk).flow,
-            masked::<1>((*walk).index as u64) as usize,
-        )
+        (&mut *(*walk).scratch, &mut *(*walk).flow, masked::<1>((*walk).index as u64) as usize)
     };
     if scratch.todo == 0 {
         return 1;
@@ -95,11 +87,7 @@ unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> u64 {
         flow.reported = 1;
     }
     let limit = window_size(&dir.framer);
-    let want = if scratch.left < limit {
-        scratch.left
-    } else {
-        limit
-    };
+    let want = if scratch.left < limit { scratch.left } else { limit };
     // SAFETY: the window holds WINDOW bytes, and `want` is at most that.
     let failed = unsafe {
         read_user_bytes(
@@ -205,20 +193,14 @@ fn next_part(scratch: &mut Scratch) -> bool {
     if scratch.parts == 0 || scratch.part_next >= scratch.part_count {
         return false;
     }
-    let at = scratch
-        .parts
-        .wrapping_add(scratch.part_next.wrapping_mul(16));
+    let at = scratch.parts.wrapping_add(scratch.part_next.wrapping_mul(16));
     scratch.part_next = scratch.part_next.wrapping_add(1);
     // SAFETY: the helper checks the address.
     let Ok([base, len]) = (unsafe { bpf_probe_read_user(at as *const [u64; 2]) }) else {
         return false;
     };
     scratch.base = base;
-    scratch.left = if len < scratch.todo {
-        len
-    } else {
-        scratch.todo
-    };
+    scratch.left = if len < scratch.todo { len } else { scratch.todo };
     true
 }
 

@@ -116,9 +116,7 @@ pub(super) fn time(record: &[u8]) -> Option<Monotonic> {
         return None;
     }
     // `time_ns` follows `kind` and `flags` in each of them.
-    take::<u64>(record.get(8..)?)
-        .ok()
-        .map(|(time, _)| Monotonic(time))
+    take::<u64>(record.get(8..)?).ok().map(|(time, _)| Monotonic(time))
 }
 
 const _: () = assert!(
@@ -213,42 +211,23 @@ fn end(record: &[u8]) -> Result<End, DecodeError> {
 /// begins with one, may hold more of them: each is shown as `@`, as in `/proc/net/unix`.
 fn unix_path(record: &[u8]) -> Result<Event<'_>, DecodeError> {
     let (header, _) = take::<UnixPathRecord>(record)?;
-    let UnixPathRecord {
-        kind: _,
-        len,
-        flow,
-        path,
-    } = header;
+    let UnixPathRecord { kind: _, len, flow, path } = header;
     let undefined_len = || undefined("unix path length", len);
-    let path = usize::try_from(len)
-        .ok()
-        .and_then(|len| path.get(..len))
-        .ok_or_else(undefined_len)?;
+    let path =
+        usize::try_from(len).ok().and_then(|len| path.get(..len)).ok_or_else(undefined_len)?;
     let path: Arc<str> = match path {
         [] => return Err(undefined_len()),
         [0, ..] => String::from_utf8_lossy(path).replace('\0', "@").into(),
         _ => String::from_utf8_lossy(until_zero(path)).into(),
     };
-    Ok(Event::UnixPath {
-        flow: flow_id(flow)?,
-        path,
-    })
+    Ok(Event::UnixPath { flow: flow_id(flow)?, path })
 }
 
 fn process(record: &[u8]) -> Result<ProcessRecordView<'_>, DecodeError> {
     const COMM: usize = std::mem::offset_of!(ProcessRecord, comm);
     let (header, rest) = take::<ProcessRecord>(record)?;
-    let ProcessRecord {
-        kind: _,
-        flags,
-        time_ns,
-        tgid,
-        parent,
-        cgroup,
-        comm,
-        args_len,
-        env_len,
-    } = header;
+    let ProcessRecord { kind: _, flags, time_ns, tgid, parent, cgroup, comm, args_len, env_len } =
+        header;
     let change = process_flag::FORK | process_flag::EXEC | process_flag::EXIT;
     let cut = process_flag::ENV_CUT | process_flag::ARGS_CUT;
     let known = Flags::new("process flags", flags, change | cut)?;
@@ -318,11 +297,7 @@ fn flow(ident: &FlowIdent) -> Result<Flow, DecodeError> {
 }
 
 fn flow_id(flow: u64) -> Result<FlowId, DecodeError> {
-    if flow == 0 {
-        Err(undefined("flow", flow))
-    } else {
-        Ok(FlowId(flow))
-    }
+    if flow == 0 { Err(undefined("flow", flow)) } else { Ok(FlowId(flow)) }
 }
 
 /// A word of flags of which only the known bits are set.
@@ -331,11 +306,7 @@ struct Flags(u32);
 
 impl Flags {
     fn new(field: &'static str, flags: u32, known: u32) -> Result<Self, DecodeError> {
-        if flags & !known == 0 {
-            Ok(Self(flags))
-        } else {
-            Err(undefined(field, flags))
-        }
+        if flags & !known == 0 { Ok(Self(flags)) } else { Err(undefined(field, flags)) }
     }
 
     fn has(self, flag: u32) -> bool {
@@ -344,27 +315,20 @@ impl Flags {
 }
 
 fn undefined(field: &'static str, value: impl Into<u64>) -> DecodeError {
-    DecodeError::Value {
-        field,
-        value: value.into(),
-    }
+    DecodeError::Value { field, value: value.into() }
 }
 
 /// A copy of the structure at the beginning (records are not aligned in a recording), and the rest.
 fn take<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<(T, &[u8]), DecodeError> {
-    T::read_from_prefix(bytes).map_err(|_| DecodeError::Short {
-        have: bytes.len(),
-        need: size_of::<T>(),
-    })
+    T::read_from_prefix(bytes)
+        .map_err(|_| DecodeError::Short { have: bytes.len(), need: size_of::<T>() })
 }
 
 /// `len` bytes of `rest` from `start`; `header` is the length of what came before `rest`.
 fn part(rest: &[u8], start: usize, len: u32, header: usize) -> Result<&[u8], DecodeError> {
     let end = start.saturating_add(usize::try_from(len).unwrap_or(usize::MAX));
-    rest.get(start..end).ok_or(DecodeError::Short {
-        have: header + rest.len(),
-        need: header.saturating_add(end),
-    })
+    rest.get(start..end)
+        .ok_or(DecodeError::Short { have: header + rest.len(), need: header.saturating_add(end) })
 }
 
 fn until_zero(bytes: &[u8]) -> &[u8] {

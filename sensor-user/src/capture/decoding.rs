@@ -30,12 +30,7 @@ pub struct Decoding<S> {
 impl<S: RawSource> Decoding<S> {
     /// Decodes what `source` delivers.
     pub fn new(source: S, metrics: Arc<Metrics>) -> Self {
-        Self {
-            source,
-            metrics,
-            tee: None,
-            kernel_counters: Vec::new(),
-        }
+        Self { source, metrics, tee: None, kernel_counters: Vec::new() }
     }
 
     /// Lets `tee` see everything first.
@@ -53,12 +48,7 @@ impl<S: RawSource> Decoding<S> {
 
 impl<S: RawSource> Source for Decoding<S> {
     fn poll(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> Result<Progress, CaptureError> {
-        let Self {
-            source,
-            metrics,
-            tee,
-            kernel_counters,
-        } = self;
+        let Self { source, metrics, tee, kernel_counters } = self;
         let mut tee_error = None;
         let progress = source.poll_raw(&mut |raw| {
             if let Some(active) = tee
@@ -76,10 +66,7 @@ impl<S: RawSource> Source for Decoding<S> {
                         Ok(Decoded::Process(process)) => {
                             // The source itself names processes; here only their end is news.
                             if process.change == ProcessChange::Exit {
-                                sink(Event::ProcessExit {
-                                    tgid: process.tgid,
-                                    time: process.time,
-                                });
+                                sink(Event::ProcessExit { tgid: process.tgid, time: process.time });
                             }
                         }
                         Err(error) => {
@@ -89,10 +76,7 @@ impl<S: RawSource> Source for Decoding<S> {
                     }
                 }
                 Raw::Process { tgid, resource } => {
-                    sink(Event::Process {
-                        tgid,
-                        resource: Arc::clone(resource),
-                    });
+                    sink(Event::Process { tgid, resource: Arc::clone(resource) });
                 }
                 Raw::Clock(clock) => sink(Event::Clock(clock)),
                 Raw::Counters(counters) => {

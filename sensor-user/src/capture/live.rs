@@ -135,10 +135,8 @@ impl Live {
         let ring_bytes = u32::try_from(options.ring_bytes).map_err(|_| {
             OpenError::Scope(format!("--ring-size {}: at most 2 GiB", options.ring_bytes))
         })?;
-        let sizes = Sizes {
-            ring_bytes,
-            flows: options.flows.unwrap_or(sensor_ebpf::limits::FLOWS),
-        };
+        let sizes =
+            Sizes { ring_bytes, flows: options.flows.unwrap_or(sensor_ebpf::limits::FLOWS) };
         let mut ebpf = programs::load(&kernel, engine, &config, &sizes, options.verbose)?;
         scope.connect(&mut ebpf)?;
         let ring = take_map(&mut ebpf, "RING")?;
@@ -187,10 +185,8 @@ impl Live {
         KERNEL_COUNTERS
             .iter()
             .map(|&(counter, name)| {
-                let value = self
-                    .counters
-                    .get(&(counter as u32), 0)
-                    .map_or(0, |all| all.iter().sum());
+                let value =
+                    self.counters.get(&(counter as u32), 0).map_or(0, |all| all.iter().sum());
                 (format!("kernel.{name}"), value)
             })
             .collect()
@@ -296,10 +292,7 @@ impl Announcer<'_> {
 
     fn introduce(&mut self, tgid: Tgid, resource: Resource, sink: &mut dyn FnMut(Raw<'_>)) {
         let resource = Arc::new(resource);
-        sink(Raw::Process {
-            tgid,
-            resource: &resource,
-        });
+        sink(Raw::Process { tgid, resource: &resource });
         self.known.insert(tgid, resource);
     }
 }
@@ -313,17 +306,11 @@ enum Caller {
 }
 
 fn caller(record: &[u8]) -> Caller {
-    let kind = record
-        .first_chunk()
-        .map_or(0, |word| u32::from_ne_bytes(*word));
+    let kind = record.first_chunk().map_or(0, |word| u32::from_ne_bytes(*word));
     let tgid = if kind == RecordKind::Segment as u32 {
-        SegmentRecord::read_from_prefix(record)
-            .ok()
-            .map(|(record, _)| record.tgid)
+        SegmentRecord::read_from_prefix(record).ok().map(|(record, _)| record.tgid)
     } else if kind == RecordKind::End as u32 {
-        EndRecord::read_from_prefix(record)
-            .ok()
-            .map(|(record, _)| record.tgid)
+        EndRecord::read_from_prefix(record).ok().map(|(record, _)| record.tgid)
     } else if kind == RecordKind::Process as u32 {
         return Caller::Lifecycle;
     } else {
@@ -334,15 +321,10 @@ fn caller(record: &[u8]) -> Caller {
 
 fn choose(kernel: &Kernel, choice: EngineChoice) -> Result<Engine, OpenError> {
     match choice {
-        EngineChoice::Only(engine) => {
-            kernel
-                .supports(engine)
-                .map(|()| engine)
-                .map_err(|reason| OpenError::Engine {
-                    engine: engine.name(),
-                    reason,
-                })
-        }
+        EngineChoice::Only(engine) => kernel
+            .supports(engine)
+            .map(|()| engine)
+            .map_err(|reason| OpenError::Engine { engine: engine.name(), reason }),
         EngineChoice::Auto => {
             let Err(_) = kernel.supports(Engine::Socket) else {
                 return Ok(Engine::Socket);
@@ -356,8 +338,7 @@ fn take_map<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
     ebpf: &mut Ebpf,
     name: &str,
 ) -> Result<T, OpenError> {
-    let map = ebpf
-        .take_map(name)
-        .ok_or_else(|| OpenError::Object(format!("it has no map {name}")))?;
+    let map =
+        ebpf.take_map(name).ok_or_else(|| OpenError::Object(format!("it has no map {name}")))?;
     T::try_from(map).map_err(|error| OpenError::Object(format!("{name}: {error}")))
 }

@@ -79,11 +79,7 @@ impl<R: Read> Pcap<R> {
                 clock_told: false,
                 finished: false,
             }),
-            Err(reason) => Err(PcapError {
-                name,
-                at: "at its beginning".into(),
-                reason,
-            }),
+            Err(reason) => Err(PcapError { name, at: "at its beginning".into(), reason }),
         }
     }
 
@@ -104,18 +100,14 @@ impl<R: Read> Pcap<R> {
         if !self.clock_told {
             self.clock_told = true;
             let monotonic = Monotonic(block.unix_ns);
-            sink(Event::Clock(ClockSync {
-                monotonic,
-                unix_ns: block.unix_ns,
-            }));
+            sink(Event::Clock(ClockSync { monotonic, unix_ns: block.unix_ns }));
         }
         match packet::tcp(block.link, block.data, block.original_len) {
             Ok(packet) => {
-                self.flows
-                    .packet(Monotonic(block.unix_ns), &packet, &mut |event| {
-                        self.metrics.inc(Counter::Events);
-                        sink(event);
-                    });
+                self.flows.packet(Monotonic(block.unix_ns), &packet, &mut |event| {
+                    self.metrics.inc(Counter::Events);
+                    sink(event);
+                });
             }
             Err(why) => self.metrics.inc(match why {
                 Undelivered::NotTcp => Counter::PacketsNotTcp,
@@ -150,12 +142,7 @@ impl<R: Read> Source for Pcap<R> {
             });
             if let Err(reason) = step {
                 let at = format!("after {} packets, which were delivered", self.packets);
-                return Err(PcapError {
-                    name: self.name.clone(),
-                    at,
-                    reason,
-                }
-                .into());
+                return Err(PcapError { name: self.name.clone(), at, reason }.into());
             }
             break;
         }

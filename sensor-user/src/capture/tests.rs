@@ -24,10 +24,7 @@ impl Drop for Temporary {
 }
 
 fn refused(path: &Path) -> String {
-    open(path, Pace::Full, &Arc::default())
-        .err()
-        .expect("refused")
-        .to_string()
+    open(path, Pace::Full, &Arc::default()).err().expect("refused").to_string()
 }
 
 #[test]
@@ -35,16 +32,8 @@ fn what_cannot_be_replayed_is_refused_with_what_can() {
     assert!(refused(Path::new("/nonexistent")).contains("/nonexistent"));
     assert!(refused(Path::new("/")).contains("cannot read /"));
     for (name, bytes, says) in [
-        (
-            "empty",
-            &b""[..],
-            "a recording of `sensor record` nor a pcap or pcapng file",
-        ),
-        (
-            "text",
-            b"GET / HTTP/1.1",
-            "a recording of `sensor record` nor a pcap or pcapng file",
-        ),
+        ("empty", &b""[..], "a recording of `sensor record` nor a pcap or pcapng file"),
+        ("text", b"GET / HTTP/1.1", "a recording of `sensor record` nor a pcap or pcapng file"),
         ("gz", b"\x1f\x8b\x08\x00", "gzip -dc <"),
         ("zst", b"\x28\xb5\x2f\xfd\x00", "zstd -dc <"),
     ] {
@@ -80,17 +69,9 @@ impl RawSource for Twice {
         if self.0 > 2 {
             return Ok(Progress::Finished);
         }
-        let resource = Arc::new(Resource {
-            attributes: vec![Attribute::new("process.pid", 42)],
-        });
-        sink(Raw::Clock(ClockSync {
-            monotonic: Monotonic(1),
-            unix_ns: 2,
-        }));
-        sink(Raw::Process {
-            tgid: Tgid(42),
-            resource: &resource,
-        });
+        let resource = Arc::new(Resource { attributes: vec![Attribute::new("process.pid", 42)] });
+        sink(Raw::Clock(ClockSync { monotonic: Monotonic(1), unix_ns: 2 }));
+        sink(Raw::Process { tgid: Tgid(42), resource: &resource });
         sink(Raw::Record(&exit(42)));
         sink(Raw::Record(b"garbage, of which no event comes"));
         sink(Raw::Counters(&[("records".into(), u64::from(self.0))]));
@@ -119,12 +100,7 @@ fn a_recording_replays_as_the_capture_it_was_made_of() {
     assert_eq!(events.len(), 6);
     assert_eq!(source.kernel_counters(), [("records".to_owned(), 2)]);
     drop(source);
-    Arc::into_inner(writer)
-        .unwrap()
-        .into_inner()
-        .unwrap()
-        .finish()
-        .unwrap();
+    Arc::into_inner(writer).unwrap().into_inner().unwrap().finish().unwrap();
 
     for pace in [Pace::Full, Pace::RealTime] {
         let replayed = Arc::new(Metrics::default());
@@ -140,18 +116,12 @@ fn a_recording_replays_as_the_capture_it_was_made_of() {
 
 #[test]
 fn an_error_of_the_recording_ends_the_capture_after_delivery() {
-    let full = recording::Writer::new(
-        "full".into(),
-        Cursor::new([0; 200]),
-        &recording::Header::here(),
-    );
-    let Ok(mut writer) = full else {
-        panic!("the header fits")
-    };
+    let full =
+        recording::Writer::new("full".into(), Cursor::new([0; 200]), &recording::Header::here());
+    let Ok(mut writer) = full else { panic!("the header fits") };
     // Fails, and then takes nothing more.
-    let noise: Vec<u8> = (0..100_000_u32)
-        .map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3])
-        .collect();
+    let noise: Vec<u8> =
+        (0..100_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
     writer.append(Raw::Record(&noise)).unwrap();
     assert!(writer.flush().is_err());
 

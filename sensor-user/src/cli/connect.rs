@@ -34,14 +34,7 @@ pub(super) fn open_live(capture: &Capture, metrics: &Arc<Metrics>) -> Result<Liv
 }
 
 fn options(capture: &Capture) -> live::Options {
-    let Capture {
-        selection,
-        cgroups,
-        ports,
-        engine,
-        ring_bytes,
-        verbose,
-    } = capture.clone();
+    let Capture { selection, cgroups, ports, engine, ring_bytes, verbose } = capture.clone();
     live::Options {
         selection,
         ports,

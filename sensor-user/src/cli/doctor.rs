@@ -19,11 +19,7 @@ pub(super) fn doctor() -> Result<ExitCode, Failure> {
     // The exit code says the same to whoever closed the output.
     let _ = stdout.write_all(report(&checks, colour).as_bytes());
     let works = missing(&checks).is_empty();
-    Ok(if works {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(UNSUPPORTED)
-    })
+    Ok(if works { ExitCode::SUCCESS } else { ExitCode::from(UNSUPPORTED) })
 }
 
 /// A line per check, and what follows from them.
@@ -54,23 +50,14 @@ fn report(checks: &[Check], colour: bool) -> String {
 
 /// `✗ BTF: not in /sys/kernel/btf (do this about it)`
 pub(super) fn line(check: &Check, colour: bool) -> String {
-    let Check {
-        name,
-        answer,
-        needed,
-        remedy,
-    } = check;
+    let Check { name, answer, needed, remedy } = check;
     let (mark, paint, why) = match answer {
         Answer::Yes => ("✓", "32", None),
         Answer::No(why) if *needed == Needed::Required => ("✗", "31", Some(why)),
         Answer::No(why) => ("✗", "33", Some(why)),
         Answer::Unknown(why) => ("?", "33", Some(why)),
     };
-    let mark = if colour {
-        format!("\x1b[{paint}m{mark}\x1b[0m")
-    } else {
-        mark.to_owned()
-    };
+    let mark = if colour { format!("\x1b[{paint}m{mark}\x1b[0m") } else { mark.to_owned() };
     let mut text = format!("{mark} {name}");
     if *needed == Needed::Optional {
         text.push_str(" (optional)");
@@ -94,10 +81,9 @@ pub(super) fn missing(checks: &[Check]) -> Vec<&Check> {
         .iter()
         .filter(|check| match check.needed {
             Needed::Required => is_no(check),
-            Needed::OneOf(_) => checks
-                .iter()
-                .filter(|other| other.needed == check.needed)
-                .all(is_no),
+            Needed::OneOf(_) => {
+                checks.iter().filter(|other| other.needed == check.needed).all(is_no)
+            }
             Needed::Optional => false,
         })
         .collect()
@@ -108,12 +94,7 @@ mod tests {
     use super::*;
 
     fn check(name: &'static str, answer: Answer, needed: Needed) -> Check {
-        Check {
-            name,
-            answer,
-            needed,
-            remedy: format!("get {name}"),
-        }
+        Check { name, answer, needed, remedy: format!("get {name}") }
     }
 
     fn no() -> Answer {
@@ -145,11 +126,7 @@ mod tests {
     fn what_is_required_is_named_with_its_remedy() {
         let checks = [
             check("BTF", no(), Needed::Required),
-            check(
-                "memlock",
-                Answer::Unknown("not root".into()),
-                Needed::Required,
-            ),
+            check("memlock", Answer::Unknown("not root".into()), Needed::Required),
         ];
         assert_eq!(names(&checks), ["BTF"]);
         assert_eq!(

@@ -93,12 +93,7 @@ impl Watch {
 
     fn line(&self) -> String {
         let elapsed = self.looked_at - self.started;
-        line(
-            &self.now,
-            self.spans_per_second,
-            elapsed,
-            self.quiet().as_deref(),
-        )
+        line(&self.now, self.spans_per_second, elapsed, self.quiet().as_deref())
     }
 }
 
@@ -116,10 +111,7 @@ fn line(counters: &Counters, per_second: u64, elapsed: Duration, quiet: Option<&
     }
     parts.push(terminal::footer(counters.iter(), None));
     // The others are in the footer proper.
-    let rest = counters
-        .losses()
-        .into_iter()
-        .filter(|(name, _)| !name.contains(".lost"));
+    let rest = counters.losses().into_iter().filter(|(name, _)| !name.contains(".lost"));
     parts.extend(rest.map(|(name, value)| format!("{name} {value}")));
     parts.join(" · ")
 }
@@ -170,12 +162,7 @@ mod tests {
     use super::*;
 
     fn counters(values: &[(&str, u64)]) -> Counters {
-        Counters(
-            values
-                .iter()
-                .map(|&(name, value)| (name.to_owned(), value))
-                .collect(),
-        )
+        Counters(values.iter().map(|&(name, value)| (name.to_owned(), value)).collect())
     }
 
     #[test]
@@ -187,10 +174,7 @@ mod tests {
             ("exchanges.open", 3),
         ]);
         let line = line(&counters, 12, Duration::from_secs(95), None);
-        assert!(
-            line.starts_with("1:35 · 12 spans/s · in flight 3 · "),
-            "{line}"
-        );
+        assert!(line.starts_with("1:35 · 12 spans/s · in flight 3 · "), "{line}");
         for part in ["connections 42", "captured 131", "spans 128", "lost 0"] {
             assert!(line.contains(part), "{part} is not in {line}");
         }
@@ -198,17 +182,11 @@ mod tests {
 
     #[test]
     fn losses_are_named_and_the_reason_for_nothing_comes_first() {
-        let counters = counters(&[
-            ("exchanges.lost.gap", 2),
-            ("kernel.ring_full", 7),
-            ("kernel.records", 9),
-        ]);
+        let counters =
+            counters(&[("exchanges.lost.gap", 2), ("kernel.ring_full", 7), ("kernel.records", 9)]);
         let line = line(&counters, 0, Duration::ZERO, Some("nothing for 5 s: x"));
         assert!(line.starts_with("0:00 · nothing for 5 s: x · "), "{line}");
-        assert!(
-            line.contains("gap 2") && line.ends_with("kernel.ring_full 7"),
-            "{line}"
-        );
+        assert!(line.contains("gap 2") && line.ends_with("kernel.ring_full 7"), "{line}");
         assert!(!line.contains("kernel.records"), "{line}");
     }
 
@@ -227,10 +205,7 @@ mod tests {
         assert_eq!(watch.quiet(), None);
         watch.shown_at -= QUIET;
         let quiet = watch.quiet().expect("five seconds have passed");
-        assert!(
-            quiet.starts_with("nothing for 5 s: nothing captured"),
-            "{quiet}"
-        );
+        assert!(quiet.starts_with("nothing for 5 s: nothing captured"), "{quiet}");
         watch.note_shown();
         watch.look();
         assert_eq!(watch.quiet(), None);

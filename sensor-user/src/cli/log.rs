@@ -9,9 +9,7 @@ use super::footer::Screen;
 /// Starts logging by directives that `config` has checked. A second call changes nothing.
 pub(super) fn start(directives: &str, screen: Screen) {
     let terminal = io::stderr().is_terminal();
-    let writer = move || Stderr {
-        erase: terminal && screen.footer_is_shown(),
-    };
+    let writer = move || Stderr { erase: terminal && screen.footer_is_shown() };
     let _ = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(directives))
         .with_ansi(terminal)

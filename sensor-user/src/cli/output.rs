@@ -39,26 +39,17 @@ pub(super) struct Shared(Arc<Mutex<BufWriter<Box<dyn Write + Send>>>>);
 
 impl Shared {
     pub(super) fn new(output: Box<dyn Write + Send>) -> Self {
-        Self(Arc::new(Mutex::new(BufWriter::with_capacity(
-            64 << 10,
-            output,
-        ))))
+        Self(Arc::new(Mutex::new(BufWriter::with_capacity(64 << 10, output))))
     }
 }
 
 impl Write for Shared {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write(bytes)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .flush()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
     }
 }
 
@@ -110,22 +101,14 @@ impl Output {
         let (sender, receiver) = sync_channel(QUEUE);
         let written = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&written);
-        let thread = thread::Builder::new()
-            .name("output".into())
-            .spawn(move || {
-                let result = write_all(sheet, &receiver, &counter);
-                if result.is_err() {
-                    stop.request();
-                }
-                result
-            })?;
-        Ok(Self {
-            sender,
-            thread,
-            offered: 0,
-            written,
-            metrics,
-        })
+        let thread = thread::Builder::new().name("output".into()).spawn(move || {
+            let result = write_all(sheet, &receiver, &counter);
+            if result.is_err() {
+                stop.request();
+            }
+            result
+        })?;
+        Ok(Self { sender, thread, offered: 0, written, metrics })
     }
 
     /// Queues a span. Never waits, unless `patient`: then as long as it takes, or until the end is
@@ -154,13 +137,7 @@ impl Output {
     /// Spans are lost before the summary is made, so that it tells of them: `summary` is asked once,
     /// when nothing is waiting any more or the time is up.
     pub(super) fn finish(self, summary: impl FnOnce() -> Summary, limit: Duration) -> Ended {
-        let Self {
-            sender,
-            thread,
-            offered,
-            written,
-            metrics,
-        } = self;
+        let Self { sender, thread, offered, written, metrics } = self;
         let deadline = Instant::now() + limit;
         let unwritten = || offered - written.load(Ordering::Acquire);
         while unwritten() > 0 && !thread.is_finished() && Instant::now() < deadline {
@@ -230,11 +207,7 @@ fn write_all(
                     over = true;
                 }
             }
-            message = if over || batch == BATCH {
-                None
-            } else {
-                receiver.try_recv().ok()
-            };
+            message = if over || batch == BATCH { None } else { receiver.try_recv().ok() };
         }
         if over {
             return sheet.end();
@@ -262,15 +235,11 @@ fn write_all(
 
 impl Sheet {
     fn erase(&mut self) -> io::Result<()> {
-        self.footer
-            .as_ref()
-            .map_or(Ok(()), |footer| footer.erase(&mut self.out))
+        self.footer.as_ref().map_or(Ok(()), |footer| footer.erase(&mut self.out))
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        self.footer
-            .as_ref()
-            .map_or(Ok(()), |footer| footer.draw(&self.watch, &mut self.out))
+        self.footer.as_ref().map_or(Ok(()), |footer| footer.draw(&self.watch, &mut self.out))
     }
 
     fn end(mut self) -> io::Result<()> {

@@ -12,18 +12,9 @@ pub(super) fn why(grown: &Counters, now: &Counters, filtered: bool) -> String {
             reasons.push(format!("{text}: {count}"));
         }
     };
-    reason(
-        "events dropped (ring full, see --ring-size)",
-        get("kernel.ring_full"),
-    );
-    reason(
-        "connections without room in the kernel's table",
-        get("kernel.flow_table_full"),
-    );
-    reason(
-        "spans lost, as standard output is not being read",
-        get("output.lost"),
-    );
+    reason("events dropped (ring full, see --ring-size)", get("kernel.ring_full"));
+    reason("connections without room in the kernel's table", get("kernel.flow_table_full"));
+    reason("spans lost, as standard output is not being read", get("output.lost"));
     reason(
         "exchanges lost with missing bytes",
         get("exchanges.lost.gap") + get("exchanges.lost.evicted"),
@@ -32,39 +23,18 @@ pub(super) fn why(grown: &Counters, now: &Counters, filtered: bool) -> String {
         "exchanges that could not be decoded",
         get("exchanges.lost.undecodable") + get("exchanges.lost.head_too_large"),
     );
-    reason(
-        "spans left out, as their traces are not sampled",
-        get("spans.not_sampled"),
-    );
+    reason("spans left out, as their traces are not sampled", get("spans.not_sampled"));
     reason("requests without a response yet", now.get("exchanges.open"));
-    reason(
-        "connections with TLS, which cannot be read",
-        get("kernel.flows_tls"),
-    );
-    reason(
-        "connections with HTTP/2, which is not decoded yet",
-        get("kernel.flows_http2"),
-    );
+    reason("connections with TLS, which cannot be read", get("kernel.flows_tls"));
+    reason("connections with HTTP/2, which is not decoded yet", get("kernel.flows_http2"));
     reason(
         "connections that are not HTTP",
         get("connections.not_http") + get("kernel.flows_not_http"),
     );
-    reason(
-        "connections upgraded (WebSocket, CONNECT)",
-        get("connections.upgraded"),
-    );
-    reason(
-        "responses to requests from before the start",
-        get("exchanges.orphan_responses"),
-    );
-    reason(
-        "calls by io_uring, which cannot be read",
-        get("kernel.calls_io_uring"),
-    );
-    reason(
-        "events that could not be decoded",
-        get("capture.undecodable"),
-    );
+    reason("connections upgraded (WebSocket, CONNECT)", get("connections.upgraded"));
+    reason("responses to requests from before the start", get("exchanges.orphan_responses"));
+    reason("calls by io_uring, which cannot be read", get("kernel.calls_io_uring"));
+    reason("events that could not be decoded", get("capture.undecodable"));
     if reasons.is_empty() {
         reasons.push(match (get("capture.events") > 0, filtered) {
             (true, _) => "events are captured, but no request has begun".to_owned(),
@@ -84,12 +54,7 @@ mod tests {
     use super::*;
 
     fn counters(values: &[(&str, u64)]) -> Counters {
-        Counters(
-            values
-                .iter()
-                .map(|&(name, value)| (name.to_owned(), value))
-                .collect(),
-        )
+        Counters(values.iter().map(|&(name, value)| (name.to_owned(), value)).collect())
     }
 
     fn say(values: &[(&str, u64)], filtered: bool) -> String {
@@ -99,10 +64,7 @@ mod tests {
 
     #[test]
     fn nothing_captured() {
-        assert_eq!(
-            say(&[], false),
-            "nothing captured: no process uses a socket"
-        );
+        assert_eq!(say(&[], false), "nothing captured: no process uses a socket");
         assert!(say(&[], true).contains("is the filter right?"));
     }
 
@@ -113,10 +75,7 @@ mod tests {
             "connections with TLS, which cannot be read: 3"
         );
         assert_eq!(
-            say(
-                &[("connections.not_http", 2), ("kernel.flows_not_http", 3)],
-                false
-            ),
+            say(&[("connections.not_http", 2), ("kernel.flows_not_http", 3)], false),
             "connections that are not HTTP: 5"
         );
         assert_eq!(
@@ -137,9 +96,7 @@ mod tests {
             .map(|(_, name, _)| (*name).to_owned())
             .chain(["exchanges.open".to_owned()])
             .chain(
-                sensor_ebpf::abi::KERNEL_COUNTERS
-                    .iter()
-                    .map(|(_, name)| format!("kernel.{name}")),
+                sensor_ebpf::abi::KERNEL_COUNTERS.iter().map(|(_, name)| format!("kernel.{name}")),
             )
             .collect();
         let (code, _) = include_str!("quiet.rs").split_once("#[cfg(test)]").unwrap();
@@ -162,10 +119,7 @@ mod tests {
             .collect();
         assert!(names.len() > 20, "{names:?}");
         for name in names {
-            assert!(
-                known.iter().any(|known| known == name),
-                "{name} is no counter"
-            );
+            assert!(known.iter().any(|known| known == name), "{name} is no counter");
         }
     }
 }

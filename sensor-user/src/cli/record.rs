@@ -34,28 +34,16 @@ pub(super) fn record(config: &config::Record) -> Result<ExitCode, Failure> {
         .build()
         .map_err(|error| broken(&error))?;
     let stop = Stop::default();
-    stop.on_signals(runtime.handle())
-        .map_err(|error| broken(&error))?;
+    stop.on_signals(runtime.handle()).map_err(|error| broken(&error))?;
     // The kernel side first: where it cannot be had, a file that is there stays as it is.
     let live = connect::open_live(&config.capture, &Arc::new(Metrics::default()))?;
     let writer = Writer::create(&config.file).map_err(|error| broken(&error))?;
     tracing::info!(engine = ?live.engine(), file = %config.file.display(), "recording");
 
-    let mut recording = Recording {
-        live,
-        writer,
-        too_long: 0,
-    };
-    let limits = Limits {
-        duration: config.duration,
-        drain: DRAIN,
-    };
+    let mut recording = Recording { live, writer, too_long: 0 };
+    let limits = Limits { duration: config.duration, drain: DRAIN };
     let recorded = pipeline::drive(&mut recording, &stop, limits);
-    let Recording {
-        live,
-        writer,
-        too_long,
-    } = recording;
+    let Recording { live, writer, too_long } = recording;
     let finished = writer.finish();
     runtime.shutdown_background();
     recorded.map_err(|error| broken(&error))?;
@@ -105,11 +93,7 @@ impl Recording {
 
 impl Work for Recording {
     fn poll(&mut self) -> Result<Progress, CaptureError> {
-        let Self {
-            live,
-            writer,
-            too_long,
-        } = self;
+        let Self { live, writer, too_long } = self;
         let mut failed = None;
         let progress = live.poll_raw(&mut |raw| {
             if failed.is_none() {
@@ -125,11 +109,7 @@ impl Work for Recording {
 
     fn tick(&mut self) -> Result<(), CaptureError> {
         let counters = self.live.counters();
-        Self::append(
-            &mut self.writer,
-            &mut self.too_long,
-            Raw::Counters(&counters),
-        )?;
+        Self::append(&mut self.writer, &mut self.too_long, Raw::Counters(&counters))?;
         // A recorder that is killed loses at most what it saw since the last tick.
         Ok(self.writer.flush()?)
     }

@@ -16,28 +16,16 @@ use super::session::{Plan, Session};
 /// # Errors
 /// When the file cannot be read or is damaged. What came before the damage is delivered.
 pub(super) fn replay(config: config::Replay, screen: &Screen) -> Result<ExitCode, Failure> {
-    let config::Replay {
-        file,
-        real_time,
-        output,
-        export,
-    } = config;
+    let config::Replay { file, real_time, output, export } = config;
     let metrics = Arc::new(Metrics::default());
-    let pace = if real_time {
-        Pace::RealTime
-    } else {
-        Pace::Full
-    };
+    let pace = if real_time { Pace::RealTime } else { Pace::Full };
     let mut feed =
         capture::open(&file, pace, &metrics).map_err(|error| Failure::Broken(error.to_string()))?;
     let plan = Plan {
         output,
         export,
         // Whoever interrupts a replay does not want the rest of the file.
-        limits: Limits {
-            duration: None,
-            drain: Duration::ZERO,
-        },
+        limits: Limits { duration: None, drain: Duration::ZERO },
         filtered: false,
         patient: true,
     };

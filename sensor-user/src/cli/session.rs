@@ -85,13 +85,7 @@ impl Session {
         screen: &Screen,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Failure> {
-        let Plan {
-            output,
-            export,
-            limits,
-            filtered,
-            patient,
-        } = plan;
+        let Plan { output, export, limits, filtered, patient } = plan;
         let broken = |what: &str, error: &dyn std::error::Error| {
             Failure::Broken(format!("cannot start {what}: {error}"))
         };
@@ -102,8 +96,7 @@ impl Session {
             .build()
             .map_err(|error| broken("threads", &error))?;
         let stop = Stop::default();
-        stop.on_signals(runtime.handle())
-            .map_err(|error| broken("signal handlers", &error))?;
+        stop.on_signals(runtime.handle()).map_err(|error| broken("signal handlers", &error))?;
         for note in &export.notes {
             tracing::warn!("{note}");
         }
@@ -125,35 +118,15 @@ impl Session {
             .map(|writer| {
                 let watch = Watch::new(Arc::clone(&view), filtered);
                 let footer = footer.then(|| Footer::new(screen.clone()));
-                let sheet = Sheet {
-                    writer,
-                    out,
-                    watch,
-                    footer,
-                    reader_gone: output::stdout_is_gone,
-                };
+                let sheet =
+                    Sheet { writer, out, watch, footer, reader_gone: output::stdout_is_gone };
                 Output::start(sheet, stop.clone(), Arc::clone(&metrics))
             })
             .transpose()
             .map_err(|error| broken("the output", &error))?;
-        let patience = patient.then(|| Patience {
-            stop: stop.clone(),
-            exhausted: false,
-        });
-        let sinks = Sinks {
-            output: writer,
-            exporters,
-            services: BTreeMap::new(),
-            patience,
-        };
-        Ok(Self {
-            stop,
-            limits,
-            metrics,
-            view,
-            runtime,
-            sinks,
-        })
+        let patience = patient.then(|| Patience { stop: stop.clone(), exhausted: false });
+        let sinks = Sinks { output: writer, exporters, services: BTreeMap::new(), patience };
+        Ok(Self { stop, limits, metrics, view, runtime, sinks })
     }
 
     /// Runs to the end: polls, drains, delivers, and says what came of it.
@@ -161,14 +134,7 @@ impl Session {
     /// # Errors
     /// When the source or the output broke; everything else is in good order by then.
     pub(super) fn run(self, feed: &mut dyn Feed) -> Result<ExitCode, Failure> {
-        let Self {
-            stop,
-            limits,
-            metrics,
-            view,
-            runtime,
-            mut sinks,
-        } = self;
+        let Self { stop, limits, metrics, view, runtime, mut sinks } = self;
         let mut work = Tracing {
             feed,
             pipeline: Pipeline::new(trace::Limits::default(), metrics),
@@ -178,12 +144,7 @@ impl Session {
         let started = Instant::now();
         let captured = pipeline::drive(&mut work, &stop, limits);
 
-        let Sinks {
-            output,
-            exporters,
-            services,
-            patience: _,
-        } = sinks;
+        let Sinks { output, exporters, services, patience: _ } = sinks;
         runtime.block_on(exporters.shutdown(EXPORT_DEADLINE));
         let summary = move || Summary {
             elapsed: started.elapsed(),
@@ -242,12 +203,7 @@ struct Tracing<'a> {
 
 impl Work for Tracing<'_> {
     fn poll(&mut self) -> Result<Progress, CaptureError> {
-        let Self {
-            feed,
-            pipeline,
-            sinks,
-            view: _,
-        } = self;
+        let Self { feed, pipeline, sinks, view: _ } = self;
         feed.poll(&mut |event| pipeline.handle(&event, &mut |span| sinks.deliver(span)))
     }
 

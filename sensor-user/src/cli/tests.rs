@@ -49,9 +49,7 @@ fn flags_arrive_as_text() {
     ];
     let cli = parse(&args).unwrap();
     assert!(cli.verbose);
-    let Command::Run(flags) = cli.command else {
-        panic!("run was asked for")
-    };
+    let Command::Run(flags) = cli.command else { panic!("run was asked for") };
     assert_eq!(flags.capture.pid, ["1", "2", "x"]);
     assert_eq!(flags.capture.comm, ["a", "b,c"], "a glob may hold a comma");
     assert_eq!(flags.duration.as_deref(), Some("1s"));

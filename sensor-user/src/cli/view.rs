@@ -15,11 +15,7 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self {
-            metrics,
-            kernel: Mutex::default(),
-            open: AtomicU64::new(0),
-        }
+        Self { metrics, kernel: Mutex::default(), open: AtomicU64::new(0) }
     }
 
     /// Takes over what the loop saw last: the kernel side's counters, and exchanges in flight.
@@ -33,14 +29,8 @@ impl View {
     /// Every counter: the sensor's in the order of the catalogue, then `exchanges.open`, then the
     /// kernel side's.
     pub(super) fn counters(&self) -> Counters {
-        let own = self
-            .metrics
-            .snapshot()
-            .map(|(name, value)| (name.to_owned(), value));
-        let open = (
-            "exchanges.open".to_owned(),
-            self.open.load(Ordering::Relaxed),
-        );
+        let own = self.metrics.snapshot().map(|(name, value)| (name.to_owned(), value));
+        let open = ("exchanges.open".to_owned(), self.open.load(Ordering::Relaxed));
         let kernel = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
         Counters(own.chain([open]).chain(kernel.iter().cloned()).collect())
     }
@@ -53,10 +43,7 @@ pub(super) struct Counters(pub(super) Vec<(String, u64)>);
 impl Counters {
     /// A counter's value; 0 where there is no such counter.
     pub(super) fn get(&self, name: &str) -> u64 {
-        self.0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map_or(0, |&(_, value)| value)
+        self.0.iter().find(|(known, _)| known == name).map_or(0, |&(_, value)| value)
     }
 
     /// Name and value of each.

@@ -24,12 +24,7 @@ pub struct Export {
 }
 
 pub(super) fn export(flags: &ExportFlags, env: Env<'_>, problems: &mut Problems) -> Export {
-    let ExportFlags {
-        otlp_endpoint,
-        otlp_protocol,
-        loki_endpoint,
-        loki_tenant,
-    } = flags;
+    let ExportFlags { otlp_endpoint, otlp_protocol, loki_endpoint, loki_tenant } = flags;
     let mut notes = Vec::new();
     let otlp =
         otlp::Settings::from_env_and_flags(env, otlp_endpoint.as_deref(), otlp_protocol.as_deref());
@@ -55,10 +50,7 @@ pub(super) fn export(flags: &ExportFlags, env: Env<'_>, problems: &mut Problems)
     {
         problems.push("--loki-tenant", tenant, "--loki-endpoint URL beside it");
     }
-    Export {
-        settings: Settings { otlp, loki },
-        notes,
-    }
+    Export { settings: Settings { otlp, loki }, notes }
 }
 
 fn texts<T>(read: Result<Option<T>, Vec<String>>, problems: &mut Problems) -> Option<T> {
@@ -76,36 +68,27 @@ fn batches(policy: &mut Policy, env: Env<'_>, problems: &mut Problems) {
     };
     if let Some((text, setting)) = read("OTEL_BSP_MAX_QUEUE_SIZE") {
         let parsed = value::count(&text, QUEUE_MAX);
-        policy.capacity = problems
-            .take(&setting, &text, parsed)
-            .unwrap_or(policy.capacity);
+        policy.capacity = problems.take(&setting, &text, parsed).unwrap_or(policy.capacity);
         // A smaller queue takes smaller batches, unless those are set too.
         policy.batch_spans = policy.batch_spans.min(policy.capacity);
     }
     if let Some((text, setting)) = read("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") {
         let parsed = value::count(&text, policy.capacity)
             .map_err(|expected| format!("{expected} (the queue's size, OTEL_BSP_MAX_QUEUE_SIZE)"));
-        policy.batch_spans = problems
-            .take(&setting, &text, parsed)
-            .unwrap_or(policy.batch_spans);
+        policy.batch_spans = problems.take(&setting, &text, parsed).unwrap_or(policy.batch_spans);
     }
     if let Some((text, setting)) = read("OTEL_BSP_SCHEDULE_DELAY") {
         let parsed = value::milliseconds(&text);
-        policy.batch_age = problems
-            .take(&setting, &text, parsed)
-            .unwrap_or(policy.batch_age);
+        policy.batch_age = problems.take(&setting, &text, parsed).unwrap_or(policy.batch_age);
     }
 }
 
 /// The commonest mix-up: gRPC's port with the protocol left at its default.
 fn grpc_port(settings: &otlp::Settings, flag: Option<&str>, env: Env<'_>) -> Option<String> {
     let said = flag.is_some()
-        || [
-            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-            "OTEL_EXPORTER_OTLP_PROTOCOL",
-        ]
-        .iter()
-        .any(|name| env(name).is_some_and(|text| !text.trim().is_empty()));
+        || ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]
+            .iter()
+            .any(|name| env(name).is_some_and(|text| !text.trim().is_empty()));
     (!said && settings.endpoint.port() == Some(4317)).then(|| {
         "port 4317 is usually gRPC's, and http/protobuf will be spoken: if nothing arrives, add \
          --otlp-protocol grpc or use port 4318"

@@ -9,10 +9,7 @@ use clap::{Args, ValueHint};
 #[derive(Args, Clone, Debug, Default)]
 pub struct RunFlags {
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a comment would become the help text of the command"
-    )]
+    #[expect(missing_docs, reason = "a comment would become the help text of the command")]
     pub capture: CaptureFlags,
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
@@ -32,10 +29,7 @@ pub struct RecordFlags {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a comment would become the help text of the command"
-    )]
+    #[expect(missing_docs, reason = "a comment would become the help text of the command")]
     pub capture: CaptureFlags,
     /// Stop after this long, for example 20s, 500ms or 5m [default: until Ctrl-C]
     #[arg(long = "for", value_name = "DURATION", help_heading = "Capture")]
@@ -52,10 +46,7 @@ pub struct ReplayFlags {
     #[arg(long)]
     pub real_time: bool,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a comment would become the help text of the command"
-    )]
+    #[expect(missing_docs, reason = "a comment would become the help text of the command")]
     pub output: OutputFlags,
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]

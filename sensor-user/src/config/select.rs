@@ -43,23 +43,12 @@ pub enum Engine {
 }
 
 pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture {
-    let CaptureFlags {
-        pid,
-        comm,
-        exe,
-        cgroup,
-        port,
-        engine,
-        ring_size,
-        verbose,
-    } = flags;
+    let CaptureFlags { pid, comm, exe, cgroup, port, engine, ring_size, verbose } = flags;
     let pids = each("--pid", pid, value::pid, problems);
     let comm = each("--comm", comm, value::glob, problems);
     let exe = each("--exe", exe, value::glob, problems);
     let selection = Selection::new(pids, &comm, &exe).unwrap_or_else(|errors| {
-        problems
-            .0
-            .extend(errors.iter().map(|error| Problem::Said(error.to_string())));
+        problems.0.extend(errors.iter().map(|error| Problem::Said(error.to_string())));
         Selection::default()
     });
     let mut cgroups = cgroup.clone();
@@ -96,14 +85,7 @@ pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture 
 impl Capture {
     /// Only some processes or connections are traced.
     pub fn is_filtered(&self) -> bool {
-        let Self {
-            selection,
-            cgroups,
-            ports,
-            engine: _,
-            ring_bytes: _,
-            verbose: _,
-        } = self;
+        let Self { selection, cgroups, ports, engine: _, ring_bytes: _, verbose: _ } = self;
         !(selection.is_empty() && cgroups.is_empty() && ports.is_empty())
     }
 }
@@ -124,9 +106,7 @@ fn each<T: PartialEq>(
     parse: fn(&str) -> Result<T, String>,
     problems: &mut Problems,
 ) -> Vec<T> {
-    let parsed = texts
-        .iter()
-        .filter_map(|text| problems.take(setting, text, parse(text)));
+    let parsed = texts.iter().filter_map(|text| problems.take(setting, text, parse(text)));
     let mut values = parsed.collect();
     distinct(&mut values);
     values
@@ -144,10 +124,6 @@ fn distinct<T: PartialEq>(values: &mut Vec<T>) {
 
 fn at_most(setting: &str, count: usize, limit: usize, problems: &mut Problems) {
     if count > limit {
-        problems.push(
-            setting,
-            &format!("{count} of them"),
-            format!("at most {limit}"),
-        );
+        problems.push(setting, &format!("{count} of them"), format!("at most {limit}"));
     }
 }

@@ -20,32 +20,19 @@ fn with_env(flags: &RunFlags, vars: &[(&str, &str)]) -> Result<Run, Vec<Problem>
 }
 
 fn lines(result: Result<Run, Vec<Problem>>) -> Vec<String> {
-    result
-        .expect_err("has problems")
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    result.expect_err("has problems").iter().map(ToString::to_string).collect()
 }
 
 fn capturing(capture: CaptureFlags) -> RunFlags {
-    RunFlags {
-        capture,
-        ..RunFlags::default()
-    }
+    RunFlags { capture, ..RunFlags::default() }
 }
 
 fn exporting(export: ExportFlags) -> RunFlags {
-    RunFlags {
-        export,
-        ..RunFlags::default()
-    }
+    RunFlags { export, ..RunFlags::default() }
 }
 
 fn otlp_flag(endpoint: &str) -> RunFlags {
-    exporting(ExportFlags {
-        otlp_endpoint: Some(endpoint.into()),
-        ..ExportFlags::default()
-    })
+    exporting(ExportFlags { otlp_endpoint: Some(endpoint.into()), ..ExportFlags::default() })
 }
 
 #[test]
@@ -72,9 +59,7 @@ fn every_flag_means_something() {
             ring_size: Some("1GiB".into()),
             verbose: true,
         },
-        output: OutputFlags {
-            output: Some("json".into()),
-        },
+        output: OutputFlags { output: Some("json".into()) },
         export: ExportFlags {
             otlp_endpoint: Some("https://collector:443/otel/".into()),
             otlp_protocol: Some("http/protobuf".into()),
@@ -87,11 +72,7 @@ fn every_flag_means_something() {
     let mut pids: Vec<_> = config.capture.selection.pids().map(|pid| pid.0).collect();
     pids.sort_unstable();
     assert_eq!(pids, [1, 4_194_304]);
-    let facts = |comm, exe| ProcessFacts {
-        tgid: Tgid(2),
-        comm,
-        exe: Some(exe),
-    };
+    let facts = |comm, exe| ProcessFacts { tgid: Tgid(2), comm, exe: Some(exe) };
     let selects = |facts| config.capture.selection.matches(&facts);
     assert!(selects(facts("nginx: worker", "/x")));
     assert!(selects(facts("x", "/usr/bin/python3.9")));
@@ -104,10 +85,7 @@ fn every_flag_means_something() {
     assert_eq!(config.duration, Some(Duration::from_secs(90)));
     let otlp = config.export.settings.otlp.unwrap();
     assert_eq!(otlp.endpoint.as_str(), "https://collector/otel/v1/traces");
-    assert_eq!(
-        config.export.settings.loki.unwrap().endpoint.host_str(),
-        Some("loki")
-    );
+    assert_eq!(config.export.settings.loki.unwrap().endpoint.host_str(), Some("loki"));
 }
 
 #[test]
@@ -123,9 +101,7 @@ fn everything_wrong_is_said_at_once() {
             ring_size: Some("3MiB".into()),
             verbose: false,
         },
-        output: OutputFlags {
-            output: Some("xml".into()),
-        },
+        output: OutputFlags { output: Some("xml".into()) },
         export: ExportFlags {
             otlp_endpoint: Some("localhost:4317".into()),
             otlp_protocol: Some("http/json".into()),
@@ -134,10 +110,7 @@ fn everything_wrong_is_said_at_once() {
         },
         duration: Some("20".into()),
     };
-    let vars = [
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
-        ("OTEL_TRACES_EXPORTER", "zipkin"),
-    ];
+    let vars = [("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"), ("OTEL_TRACES_EXPORTER", "zipkin")];
     let lines = lines(with_env(&flags, &vars));
     let expected = [
         r#"--pid "0": expected a process id from 1 to 4194304"#,
@@ -160,20 +133,11 @@ fn everything_wrong_is_said_at_once() {
         "OTEL_EXPORTER_OTLP_TIMEOUT",
         "--loki-endpoint",
     ] {
-        assert!(
-            lines.iter().any(|line| line.contains(part)),
-            "{part} is not in {lines:#?}"
-        );
+        assert!(lines.iter().any(|line| line.contains(part)), "{part} is not in {lines:#?}");
     }
-    let lines: Vec<_> = lines
-        .iter()
-        .filter(|line| line.contains(": expected "))
-        .collect();
+    let lines: Vec<_> = lines.iter().filter(|line| line.contains(": expected ")).collect();
     for (line, expected) in lines.iter().zip(expected) {
-        assert!(
-            line.starts_with(expected),
-            "{line}\nshould start with\n{expected}"
-        );
+        assert!(line.starts_with(expected), "{line}\nshould start with\n{expected}");
     }
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
 }
@@ -181,14 +145,8 @@ fn everything_wrong_is_said_at_once() {
 #[test]
 fn too_many_ports_and_cgroups() {
     let ports: Vec<String> = (1..=17).map(|port| port.to_string()).collect();
-    let cgroup = (1..=9)
-        .map(|n| PathBuf::from(format!("/sys/fs/cgroup/{n}")))
-        .collect();
-    let flags = capturing(CaptureFlags {
-        port: ports,
-        cgroup,
-        ..CaptureFlags::default()
-    });
+    let cgroup = (1..=9).map(|n| PathBuf::from(format!("/sys/fs/cgroup/{n}"))).collect();
+    let flags = capturing(CaptureFlags { port: ports, cgroup, ..CaptureFlags::default() });
     assert_eq!(
         lines(run(&flags, &no_env)),
         [
@@ -197,14 +155,8 @@ fn too_many_ports_and_cgroups() {
         ]
     );
     // One named twice is one.
-    let ports = (1..=16)
-        .chain(1..=16)
-        .map(|port| port.to_string())
-        .collect();
-    let flags = capturing(CaptureFlags {
-        port: ports,
-        ..CaptureFlags::default()
-    });
+    let ports = (1..=16).chain(1..=16).map(|port| port.to_string()).collect();
+    let flags = capturing(CaptureFlags { port: ports, ..CaptureFlags::default() });
     assert_eq!(run(&flags, &no_env).unwrap().capture.ports.len(), 16);
 }
 
@@ -212,16 +164,7 @@ fn too_many_ports_and_cgroups() {
 fn durations_and_sizes() {
     assert_eq!(value::duration("500ms"), Ok(Duration::from_millis(500)));
     assert_eq!(value::duration(" 5m "), Ok(Duration::from_secs(300)));
-    for wrong in [
-        "",
-        "0s",
-        "20",
-        "-1s",
-        "s",
-        "99999999999999y",
-        "1e3s",
-        "100y",
-    ] {
+    for wrong in ["", "0s", "20", "-1s", "s", "99999999999999y", "1e3s", "100y"] {
         assert!(value::duration(wrong).is_err(), "{wrong}");
     }
     let size = |text| value::power_of_two_size(text, 65_536, 1 << 30);
@@ -229,22 +172,10 @@ fn durations_and_sizes() {
     assert_eq!(size("64KiB"), Ok(65_536));
     assert_eq!(size("16 mib"), Ok(16 << 20));
     assert_eq!(size("1G"), Ok(1 << 30));
-    for wrong in [
-        "",
-        "MiB",
-        "4KiB",
-        "2GiB",
-        "16MB",
-        "16.5MiB",
-        "-1",
-        "99999999999999999999GiB",
-    ] {
+    for wrong in ["", "MiB", "4KiB", "2GiB", "16MB", "16.5MiB", "-1", "99999999999999999999GiB"] {
         assert!(size(wrong).is_err(), "{wrong}");
     }
-    assert_eq!(
-        size("65537").unwrap_err(),
-        "a power of two, such as 64KiB or 128KiB"
-    );
+    assert_eq!(size("65537").unwrap_err(), "a power of two, such as 64KiB or 128KiB");
 }
 
 #[test]
@@ -273,10 +204,7 @@ fn batch_variables() {
     assert_eq!(set.batch_age, Duration::from_millis(2500));
     let small = policy(&[("OTEL_BSP_MAX_QUEUE_SIZE", "10")]);
     assert_eq!((small.capacity, small.batch_spans), (10, 10));
-    assert_eq!(
-        policy(&[("OTEL_BSP_MAX_QUEUE_SIZE", " ")]),
-        Policy::default()
-    );
+    assert_eq!(policy(&[("OTEL_BSP_MAX_QUEUE_SIZE", " ")]), Policy::default());
 
     let vars = [
         ("OTEL_BSP_MAX_QUEUE_SIZE", "10"),
@@ -317,47 +245,27 @@ fn settings_that_need_another() {
 #[test]
 fn log_directives() {
     let parse = |verbose, text: Option<&str>| {
-        log(verbose, &|name| {
-            (name == "SENSOR_LOG")
-                .then_some(text)
-                .flatten()
-                .map(str::to_owned)
-        })
+        log(verbose, &|name| (name == "SENSOR_LOG").then_some(text).flatten().map(str::to_owned))
     };
     assert_eq!(parse(false, None).unwrap(), "warn");
     assert_eq!(parse(false, Some("")).unwrap(), "warn");
-    assert_eq!(
-        parse(false, Some("sensor=trace,aya=info")).unwrap(),
-        "sensor=trace,aya=info"
-    );
+    assert_eq!(parse(false, Some("sensor=trace,aya=info")).unwrap(), "sensor=trace,aya=info");
     assert_eq!(parse(true, Some("error")).unwrap(), "warn,sensor=debug");
     let problems = parse(false, Some("sensor=loud")).unwrap_err();
-    assert!(
-        problems[0]
-            .to_string()
-            .starts_with(r#"SENSOR_LOG "sensor=loud": expected a level"#)
-    );
+    assert!(problems[0].to_string().starts_with(r#"SENSOR_LOG "sensor=loud": expected a level"#));
 }
 
 #[test]
 fn record_and_replay_report_theirs() {
     let flags = RecordFlags {
         file: "x".into(),
-        capture: CaptureFlags {
-            port: texts(&["0"]),
-            ..CaptureFlags::default()
-        },
+        capture: CaptureFlags { port: texts(&["0"]), ..CaptureFlags::default() },
         duration: Some("1".into()),
     };
     assert_eq!(record(&flags).unwrap_err().len(), 2);
     let flags = ReplayFlags {
-        output: OutputFlags {
-            output: Some("csv".into()),
-        },
-        export: ExportFlags {
-            loki_endpoint: Some("loki".into()),
-            ..ExportFlags::default()
-        },
+        output: OutputFlags { output: Some("csv".into()) },
+        export: ExportFlags { loki_endpoint: Some("loki".into()), ..ExportFlags::default() },
         ..ReplayFlags::default()
     };
     assert_eq!(replay(&flags, &no_env).unwrap_err().len(), 2);

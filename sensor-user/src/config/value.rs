@@ -31,17 +31,9 @@ pub(super) fn power_of_two_size(text: &str, min: usize, max: usize) -> Result<us
         Some(size) if size.is_power_of_two() && (min..=max).contains(&size) => Ok(size),
         Some(size) if (min..max).contains(&size) => {
             let above = size.next_power_of_two();
-            Err(format!(
-                "a power of two, such as {} or {}",
-                show(above / 2),
-                show(above)
-            ))
+            Err(format!("a power of two, such as {} or {}", show(above / 2), show(above)))
         }
-        _ => Err(format!(
-            "a power of two from {} to {}, for example 16MiB",
-            show(min),
-            show(max)
-        )),
+        _ => Err(format!("a power of two from {} to {}, for example 16MiB", show(min), show(max))),
     }
 }
 
@@ -85,11 +77,7 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
 
 /// Something to match; what it means, the selection says.
 pub(super) fn glob(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        Err("a glob, for example 'nginx*'".into())
-    } else {
-        Ok(text.to_owned())
-    }
+    if text.is_empty() { Err("a glob, for example 'nginx*'".into()) } else { Ok(text.to_owned()) }
 }
 
 /// How many, at least one.

@@ -87,10 +87,7 @@ fn hex<const N: usize>(text: &[u8]) -> Result<[u8; N], Malformed> {
 /// Where a key or a value breaks the grammar, or there are more than 32 members.
 pub fn tracestate(values: &[Cow<'_, [u8]>]) -> Result<Option<Box<str>>, Malformed> {
     let mut members: Vec<&str> = Vec::new();
-    for member in values
-        .iter()
-        .flat_map(|value| value.split(|&byte| byte == b','))
-    {
+    for member in values.iter().flat_map(|value| value.split(|&byte| byte == b',')) {
         let member = member.trim_ascii();
         // Empty members are allowed (section 3.3.1.1).
         if !member.is_empty() {
@@ -102,16 +99,10 @@ pub fn tracestate(values: &[Cow<'_, [u8]>]) -> Result<Option<Box<str>>, Malforme
         }
     }
     let length = |members: &[&str]| {
-        members
-            .iter()
-            .map(|member| member.len() + 1)
-            .sum::<usize>()
-            .saturating_sub(1)
+        members.iter().map(|member| member.len() + 1).sum::<usize>().saturating_sub(1)
     };
     while length(&members) > TRACESTATE_MAX {
-        let long = members
-            .iter()
-            .rposition(|member| member.len() > LONG_MEMBER);
+        let long = members.iter().rposition(|member| member.len() > LONG_MEMBER);
         members.remove(long.unwrap_or(members.len() - 1));
     }
     Ok((!members.is_empty()).then(|| members.join(",").into_boxed_str()))
@@ -119,24 +110,16 @@ pub fn tracestate(values: &[Cow<'_, [u8]>]) -> Result<Option<Box<str>>, Malforme
 
 /// `list-member = key "=" value` (sections 3.3.1.3.1 and 3.3.1.3.2).
 fn check_member(member: &[u8]) -> Result<(), Malformed> {
-    let equals = member
-        .iter()
-        .position(|&byte| byte == b'=')
-        .ok_or(Malformed)?;
+    let equals = member.iter().position(|&byte| byte == b'=').ok_or(Malformed)?;
     let (key, value) = (&member[..equals], &member[equals + 1..]);
     let well = match key.iter().position(|&byte| byte == b'@') {
         None => is_key(key, 256, false),
         Some(at) => is_key(&key[..at], 241, true) && is_key(&key[at + 1..], 14, false),
     };
     // chr = %x20-2B / %x2D-3C / %x3E-7E; the last is no space, which the trim saw to.
-    let text = value
-        .iter()
-        .all(|&byte| matches!(byte, 0x20..=0x7e) && byte != b',' && byte != b'=');
-    if well && text && (1..=256).contains(&value.len()) {
-        Ok(())
-    } else {
-        Err(Malformed)
-    }
+    let text =
+        value.iter().all(|&byte| matches!(byte, 0x20..=0x7e) && byte != b',' && byte != b'=');
+    if well && text && (1..=256).contains(&value.len()) { Ok(()) } else { Err(Malformed) }
 }
 
 /// A letter (a digit too, for a tenant), then up to `max - 1` more of the key's characters.

@@ -103,23 +103,14 @@ pub(super) enum Loss {
 }
 
 impl Outcome {
-    pub(super) const ACCEPTED: Self = Self::Accepted {
-        rejected: 0,
-        message: String::new(),
-    };
+    pub(super) const ACCEPTED: Self = Self::Accepted { rejected: 0, message: String::new() };
 
     pub(super) fn retry(reason: impl Into<String>, after: Option<Duration>) -> Self {
-        Self::Retry {
-            reason: reason.into(),
-            after,
-        }
+        Self::Retry { reason: reason.into(), after }
     }
 
     pub(super) fn lost(loss: Loss, reason: impl Into<String>) -> Self {
-        Self::Lost {
-            reason: reason.into(),
-            loss,
-        }
+        Self::Lost { reason: reason.into(), loss }
     }
 }
 

@@ -38,10 +38,9 @@ pub(super) fn client(
         // Without this, the system's trust store is read for nothing, or missed in a bare container.
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|error| StartError::Client {
-        target: shown(endpoint),
-        reason: chain(&error),
-    })
+    builder
+        .build()
+        .map_err(|error| StartError::Client { target: shown(endpoint), reason: chain(&error) })
 }
 
 /// The certificates in a PEM file, as text and parsed.
@@ -56,10 +55,7 @@ pub(super) fn trusted(path: &Path) -> Result<(Vec<u8>, Vec<Certificate>), StartE
 }
 
 fn certificate_error(path: &Path, reason: &dyn ToString) -> StartError {
-    StartError::Certificate {
-        path: path.display().to_string(),
-        reason: reason.to_string(),
-    }
+    StartError::Certificate { path: path.display().to_string(), reason: reason.to_string() }
 }
 
 /// An answer, its body cut at [`MAX_ANSWER`].
@@ -86,17 +82,10 @@ pub(super) async fn post(
     let mut response = request.send().await.map_err(|error| failed(&error))?;
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
-    let mut answer = Answer {
-        status,
-        headers,
-        body: Vec::new(),
-        cut: false,
-    };
+    let mut answer = Answer { status, headers, body: Vec::new(), cut: false };
     while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
         let room = MAX_ANSWER - answer.body.len();
-        answer
-            .body
-            .extend_from_slice(&chunk[..chunk.len().min(room)]);
+        answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() > room {
             answer.cut = true;
             break;
@@ -127,13 +116,7 @@ impl Answer {
     }
 
     pub(super) fn content_type(&self) -> Option<&str> {
-        self.headers
-            .get(CONTENT_TYPE)?
-            .to_str()
-            .ok()?
-            .split(';')
-            .next()
-            .map(str::trim)
+        self.headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next().map(str::trim)
     }
 
     /// Status, advice and the backend's own words, for the log.
@@ -172,11 +155,7 @@ pub(super) fn snippet(text: &[u8]) -> String {
             clean.push('…');
             break;
         }
-        clean.push(if character.is_control() {
-            ' '
-        } else {
-            character
-        });
+        clean.push(if character.is_control() { ' ' } else { character });
     }
     clean
 }

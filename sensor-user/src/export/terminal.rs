@@ -67,8 +67,7 @@ impl Summary {
         };
         let known = self.by_service.iter().position(|(name, _)| name == service);
         let at = known.unwrap_or_else(|| {
-            self.by_service
-                .push((service.to_owned(), ServiceCount::default()));
+            self.by_service.push((service.to_owned(), ServiceCount::default()));
             self.by_service.len() - 1
         });
         let count = &mut self.by_service[at].1;

@@ -13,9 +13,7 @@ use crate::metrics::Metrics;
 use crate::model::{Attribute, Resource, Span, SpanId, SpanKind, Status, TraceFlags, TraceId};
 
 pub(super) fn resource(service: &'static str) -> Arc<Resource> {
-    Arc::new(Resource {
-        attributes: vec![Attribute::new("service.name", service)],
-    })
+    Arc::new(Resource { attributes: vec![Attribute::new("service.name", service)] })
 }
 
 /// The trace context of the W3C specification's example, ending in `n`.
@@ -45,9 +43,7 @@ pub(super) fn span_of(resource: &Arc<Resource>, n: u8) -> Span {
 
 pub(super) fn spans(count: u8) -> Vec<Arc<Span>> {
     let resource = resource("shop");
-    (1..=count)
-        .map(|n| Arc::new(span_of(&resource, n)))
-        .collect()
+    (1..=count).map(|n| Arc::new(span_of(&resource, n))).collect()
 }
 
 /// Everything fast, so that five minutes take three seconds.
@@ -63,22 +59,8 @@ pub(super) fn fast() -> Policy {
 
 /// What the ledger says: offered, sent, queue full, rejected, failed.
 pub(super) fn account(metrics: &Metrics, ledger: &Ledger) -> [u64; 5] {
-    let Ledger {
-        offered,
-        sent,
-        lost_queue_full,
-        lost_rejected,
-        lost_failed,
-        retries: _,
-    } = ledger;
-    [
-        *offered,
-        *sent,
-        *lost_queue_full,
-        *lost_rejected,
-        *lost_failed,
-    ]
-    .map(|it| metrics.get(it))
+    let Ledger { offered, sent, lost_queue_full, lost_rejected, lost_failed, retries: _ } = ledger;
+    [*offered, *sent, *lost_queue_full, *lost_rejected, *lost_failed].map(|it| metrics.get(it))
 }
 
 /// `offered = sent + queued + Σ lost.*`.
@@ -192,10 +174,7 @@ async fn serve(
             }
         };
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-        let mut request = Received {
-            head,
-            body: Vec::new(),
-        };
+        let mut request = Received { head, body: Vec::new() };
         let length: usize = request.header("content-length").unwrap().parse().unwrap();
         while bytes.len() < end + length {
             if connection.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
@@ -207,11 +186,7 @@ async fn serve(
         log.lock().unwrap().push(request);
         let reply = {
             let mut script = script.lock().unwrap();
-            if script.len() > 1 {
-                script.pop_front()
-            } else {
-                script.front().cloned()
-            }
+            if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
         };
         match reply.unwrap() {
             Reply::Answer(answer) => connection.write_all(&answer).await.unwrap(),

@@ -69,10 +69,7 @@ pub struct Attribute {
 impl Attribute {
     /// An attribute of a well-known key.
     pub fn new(key: &'static str, value: impl Into<Value>) -> Self {
-        Self {
-            key: Cow::Borrowed(key),
-            value: value.into(),
-        }
+        Self { key: Cow::Borrowed(key), value: value.into() }
     }
 }
 
@@ -152,13 +149,12 @@ pub struct Resource {
 impl Resource {
     /// The text of one attribute.
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|attribute| attribute.key == key)
-            .and_then(|attribute| match &attribute.value {
+        self.attributes.iter().find(|attribute| attribute.key == key).and_then(|attribute| {
+            match &attribute.value {
                 Value::Str(text) => Some(text.as_ref()),
                 Value::Int(_) | Value::Bool(_) | Value::Strs(_) => None,
-            })
+            }
+        })
     }
 
     /// `service.name`, absent only for captures that tell nothing of processes (pcap).

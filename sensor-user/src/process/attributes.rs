@@ -16,11 +16,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<(String, String)>, Malformed> {
     }
     let text = str::from_utf8(text).map_err(|_| Malformed)?;
     let mut attributes: Vec<(String, String)> = Vec::new();
-    for pair in text
-        .split(',')
-        .map(str::trim)
-        .filter(|pair| !pair.is_empty())
-    {
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').ok_or(Malformed)?;
         let key = percent_decoded(key.trim())?;
         let value = percent_decoded(value.trim())?;
@@ -66,12 +62,7 @@ mod tests {
     }
 
     fn pairs(pairs: &[(&str, &str)]) -> Option<Vec<(String, String)>> {
-        Some(
-            pairs
-                .iter()
-                .map(|(key, value)| ((*key).into(), (*value).into()))
-                .collect(),
-        )
+        Some(pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect())
     }
 
     #[test]
@@ -79,15 +70,9 @@ mod tests {
         assert_eq!(parsed(""), pairs(&[]));
         assert_eq!(
             parsed("service.name=shop, deployment.environment.name = prod ,"),
-            pairs(&[
-                ("service.name", "shop"),
-                ("deployment.environment.name", "prod")
-            ])
+            pairs(&[("service.name", "shop"), ("deployment.environment.name", "prod")])
         );
-        assert_eq!(
-            parsed("a=x%2Cy%3Dz%20%C3%A9,b=c=d"),
-            pairs(&[("a", "x,y=z é"), ("b", "c=d")])
-        );
+        assert_eq!(parsed("a=x%2Cy%3Dz%20%C3%A9,b=c=d"), pairs(&[("a", "x,y=z é"), ("b", "c=d")]));
         assert_eq!(parsed("a=1,b=,a=2"), pairs(&[("a", "2")]));
     }
 
@@ -99,13 +84,7 @@ mod tests {
         assert_eq!(parse(b"a=\xff"), Err(Malformed));
         assert_eq!(parse(&[b'a'; ATTRIBUTES_MAX + 1]), Err(Malformed));
         let many = |n: usize| (0..n).map(|n| format!("k{n}=v,")).collect::<String>();
-        assert_eq!(
-            parse(many(ATTRIBUTES_COUNT_MAX).as_bytes()).unwrap().len(),
-            128
-        );
-        assert_eq!(
-            parse(many(ATTRIBUTES_COUNT_MAX + 1).as_bytes()),
-            Err(Malformed)
-        );
+        assert_eq!(parse(many(ATTRIBUTES_COUNT_MAX).as_bytes()).unwrap().len(), 128);
+        assert_eq!(parse(many(ATTRIBUTES_COUNT_MAX + 1).as_bytes()), Err(Malformed));
     }
 }

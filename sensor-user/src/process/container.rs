@@ -35,9 +35,7 @@ fn container_id(segment: &str) -> Option<String> {
     // A container's monitor runs beside it.
     let other = before.contains("conmon");
     let separated = before.is_empty() || before.ends_with(['-', ':']);
-    let hex = id
-        .bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let hex = id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     (hex && separated && !other).then(|| id.to_owned())
 }
 
@@ -68,10 +66,7 @@ mod tests {
     const UID_: &str = "0f3d2a1b_4c5d_6e7f_8091_a2b3c4d5e6f7";
 
     fn found(cgroup: &str) -> (Option<String>, Option<String>) {
-        let cgroup = cgroup
-            .replace("{UID_}", UID_)
-            .replace("{UID}", UID)
-            .replace("{ID}", ID);
+        let cgroup = cgroup.replace("{UID_}", UID_).replace("{UID}", UID).replace("{ID}", ID);
         let Container { id, pod_uid } = container(&cgroup);
         (id, pod_uid)
     }
@@ -103,17 +98,10 @@ mod tests {
             "1:name=systemd:/system.slice/containerd.service/kubepods-burstable-pod{UID_}.slice:cri-containerd:{ID}\n",
             "0::/kubelet.slice/kubelet-kubepods.slice/kubepods/burstable/pod{UID}/{ID}\n",
         ] {
-            assert_eq!(
-                found(cgroup),
-                (Some(ID.to_owned()), Some(UID.to_owned())),
-                "{cgroup}"
-            );
+            assert_eq!(found(cgroup), (Some(ID.to_owned()), Some(UID.to_owned())), "{cgroup}");
         }
         let fixed = "0::/kubepods/burstable/pod5a2f9c0d1e3b4a5968778695a4b3c2d1/{ID}\n";
-        assert_eq!(
-            found(fixed).1.as_deref(),
-            Some("5a2f9c0d1e3b4a5968778695a4b3c2d1")
-        );
+        assert_eq!(found(fixed).1.as_deref(), Some("5a2f9c0d1e3b4a5968778695a4b3c2d1"));
     }
 
     #[test]

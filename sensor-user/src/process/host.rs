@@ -43,13 +43,9 @@ impl Host {
             "powerpc64" => Some("ppc64"),
             _ => None,
         };
-        let name = name
-            .iter()
-            .map(|name| Attribute::new("host.name", name.clone()));
+        let name = name.iter().map(|name| Attribute::new("host.name", name.clone()));
         let id = id.iter().map(|id| Attribute::new("host.id", id.clone()));
         let architecture = architecture.map(|arch| Attribute::new("host.arch", arch));
-        name.chain(id)
-            .chain(architecture)
-            .chain([Attribute::new("os.type", "linux")])
+        name.chain(id).chain(architecture).chain([Attribute::new("os.type", "linux")])
     }
 }

@@ -32,11 +32,7 @@ struct Text {
 impl Identifier {
     /// Reads below `proc_root` (`/proc`).
     pub fn new(proc_root: PathBuf, host: Host, metrics: Arc<Metrics>) -> Self {
-        Self {
-            proc_root,
-            host,
-            metrics,
-        }
+        Self { proc_root, host, metrics }
     }
 
     /// Asks `/proc` who a process is. What may not be read there is unknown.
@@ -44,16 +40,11 @@ impl Identifier {
     /// # Errors
     /// When there is no such process: it has ended.
     pub fn identify(&self, tgid: Tgid) -> Result<Resource, ProcessError> {
-        let comm = self.read(tgid, "comm", 64).map_err(|source| ProcessError {
-            path: self.path(tgid, "comm"),
-            source,
-        })?;
-        let args = self
-            .read(tgid, "cmdline", ARGUMENTS_MAX)
-            .unwrap_or_default();
-        let env = self
-            .read(tgid, "environ", ENVIRONMENT_MAX)
-            .unwrap_or_default();
+        let comm = self
+            .read(tgid, "comm", 64)
+            .map_err(|source| ProcessError { path: self.path(tgid, "comm"), source })?;
+        let args = self.read(tgid, "cmdline", ARGUMENTS_MAX).unwrap_or_default();
+        let env = self.read(tgid, "environ", ENVIRONMENT_MAX).unwrap_or_default();
         Ok(self.identity(&Facts {
             pid: tgid.0,
             parent: self.parent(tgid),
@@ -71,23 +62,10 @@ impl Identifier {
     /// The rest is asked of `/proc`, if the process is still there and still runs that program; so
     /// is what the record had no room for.
     pub fn identify_exec(&self, record: &ProcessRecordView<'_>) -> Resource {
-        let &ProcessRecordView {
-            tgid,
-            parent,
-            comm,
-            args,
-            args_cut,
-            env,
-            env_cut,
-            ..
-        } = record;
-        let now_args = self
-            .read(tgid, "cmdline", ARGUMENTS_MAX)
-            .unwrap_or_default();
+        let &ProcessRecordView { tgid, parent, comm, args, args_cut, env, env_cut, .. } = record;
+        let now_args = self.read(tgid, "cmdline", ARGUMENTS_MAX).unwrap_or_default();
         let same_program = (!args.is_empty() && now_args.bytes.starts_with(args))
-            || self
-                .read(tgid, "comm", 64)
-                .is_ok_and(|now| now.bytes.trim_ascii_end() == comm);
+            || self.read(tgid, "comm", 64).is_ok_and(|now| now.bytes.trim_ascii_end() == comm);
         let now_env = (same_program && env_cut)
             .then(|| self.read(tgid, "environ", ENVIRONMENT_MAX).ok())
             .flatten()
@@ -95,12 +73,9 @@ impl Identifier {
         let now_args = Some(now_args).filter(|now| args_cut && now.bytes.starts_with(args));
         let exe = same_program.then(|| self.exe(tgid)).flatten();
 
-        let (args, args_cut) = now_args
-            .as_ref()
-            .map_or((args, args_cut), |now| (&now.bytes, now.cut));
-        let (env, env_cut) = now_env
-            .as_ref()
-            .map_or((env, env_cut), |now| (&now.bytes, now.cut));
+        let (args, args_cut) =
+            now_args.as_ref().map_or((args, args_cut), |now| (&now.bytes, now.cut));
+        let (env, env_cut) = now_env.as_ref().map_or((env, env_cut), |now| (&now.bytes, now.cut));
         self.identity(&Facts {
             pid: tgid.0,
             parent: Some(parent.0),
@@ -131,10 +106,7 @@ impl Identifier {
     }
 
     fn identity(&self, facts: &Facts<'_>) -> Resource {
-        let Identity {
-            resource,
-            malformed,
-        } = resource(facts, &self.host);
+        let Identity { resource, malformed } = resource(facts, &self.host);
         if malformed {
             self.metrics.inc(Counter::ProcessAttributesMalformed);
             tracing::debug!(
@@ -151,9 +123,7 @@ impl Identifier {
 
     fn read(&self, tgid: Tgid, file: &str, max: u64) -> io::Result<Text> {
         let mut text = Text::default();
-        File::open(self.path(tgid, file))?
-            .take(max + 1)
-            .read_to_end(&mut text.bytes)?;
+        File::open(self.path(tgid, file))?.take(max + 1).read_to_end(&mut text.bytes)?;
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         text.cut = text.bytes.len() > max;
         text.bytes.truncate(max);
@@ -161,11 +131,7 @@ impl Identifier {
     }
 
     fn exe(&self, tgid: Tgid) -> Option<String> {
-        fs::read_link(self.path(tgid, "exe"))
-            .ok()?
-            .into_os_string()
-            .into_string()
-            .ok()
+        fs::read_link(self.path(tgid, "exe")).ok()?.into_os_string().into_string().ok()
     }
 
     fn cgroup(&self, tgid: Tgid) -> String {
@@ -182,9 +148,7 @@ impl Identifier {
 /// The parent in `/proc/PID/stat`: the second field after the name, which may hold anything.
 pub(super) fn parent(stat: &[u8]) -> Option<u32> {
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
-    let mut fields = str::from_utf8(stat.get(name_end + 1..)?)
-        .ok()?
-        .split_ascii_whitespace();
+    let mut fields = str::from_utf8(stat.get(name_end + 1..)?).ok()?.split_ascii_whitespace();
     fields.nth(1)?.parse().ok()
 }
 

@@ -46,17 +46,7 @@ pub struct Identity {
 /// `service.name` in its `OTEL_RESOURCE_ATTRIBUTES`; for a known interpreter the script, module,
 /// archive or class that it runs; the executable's file name; `comm`.
 pub fn resource(facts: &Facts<'_>, host: &Host) -> Identity {
-    let &Facts {
-        pid,
-        parent,
-        comm,
-        exe,
-        args,
-        args_cut,
-        env,
-        env_cut,
-        cgroup,
-    } = facts;
+    let &Facts { pid, parent, comm, exe, args, args_cut, env, env_cut, cgroup } = facts;
     let mut malformed = false;
 
     let variable = |name: &str| variable(env, env_cut, name);
@@ -91,27 +81,18 @@ pub fn resource(facts: &Facts<'_>, host: &Host) -> Identity {
         })
         .or_else(|| {
             let program = program.or_else(|| args.first().map(|name| basename(name)));
-            program
-                .and_then(|program| service::name(program, &args))
-                .filter(|name| fits(name))
+            program.and_then(|program| service::name(program, &args)).filter(|name| fits(name))
         })
         .or_else(|| program.map(str::to_owned))
         .or_else(|| untruncated(&comm, &args))
         .or_else(|| (!comm.is_empty()).then(|| comm.clone().into_owned()));
 
-    let Container {
-        id: container_id,
-        pod_uid,
-    } = container(cgroup);
+    let Container { id: container_id, pod_uid } = container(cgroup);
     let text = |key: &'static str, value: Option<String>| {
-        value
-            .filter(|value| !value.is_empty())
-            .map(|value| Attribute::new(key, value))
+        value.filter(|value| !value.is_empty()).map(|value| Attribute::new(key, value))
     };
     let number = |key, value: Option<u32>| {
-        value
-            .filter(|&value| value != 0)
-            .map(|value| Attribute::new(key, i64::from(value)))
+        value.filter(|&value| value != 0).map(|value| Attribute::new(key, i64::from(value)))
     };
     let runtime = program.and_then(runtime_name).map(str::to_owned);
     let mut attributes: Vec<Attribute> = [
@@ -136,16 +117,10 @@ pub fn resource(facts: &Facts<'_>, host: &Host) -> Identity {
             _ if key == "service.name" => {}
             Some(_) if observed => {}
             Some(known) => known.value = Value::from(value),
-            None => attributes.push(Attribute {
-                key: Cow::Owned(key),
-                value: value.into(),
-            }),
+            None => attributes.push(Attribute { key: Cow::Owned(key), value: value.into() }),
         }
     }
-    Identity {
-        resource: Resource { attributes },
-        malformed,
-    }
+    Identity { resource: Resource { attributes }, malformed }
 }
 
 fn fits(text: &str) -> bool {
@@ -169,8 +144,7 @@ fn entries(text: &[u8], cut: bool) -> impl Iterator<Item = &[u8]> {
         _ => text.strip_suffix(b"\0").unwrap_or(text),
     };
     let some = (!whole.is_empty()).then_some(whole);
-    some.into_iter()
-        .flat_map(|whole| whole.split(|&byte| byte == 0))
+    some.into_iter().flat_map(|whole| whole.split(|&byte| byte == 0))
 }
 
 /// The kernel cuts `comm` to 15 bytes; the first argument may have the whole of it.

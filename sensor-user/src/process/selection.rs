@@ -78,14 +78,9 @@ impl Selection {
         for glob in comm {
             let literal = !glob.contains(['*', '?', '[', '{', '\\']);
             if literal && glob.len() > COMM_MAX {
-                let cut = glob
-                    .char_indices()
-                    .take_while(|(at, c)| at + c.len_utf8() <= COMM_MAX);
+                let cut = glob.char_indices().take_while(|(at, c)| at + c.len_utf8() <= COMM_MAX);
                 let cut = cut.map(|(_, c)| c).collect();
-                errors.push(SelectionError::CommTooLong {
-                    glob: glob.clone(),
-                    cut,
-                });
+                errors.push(SelectionError::CommTooLong { glob: glob.clone(), cut });
             }
         }
         let (path, name): (Vec<_>, Vec<_>) = exe.iter().partition(|glob| glob.contains('/'));
@@ -94,12 +89,7 @@ impl Selection {
         let exe_name = glob_set("exe", &name, false, &mut errors);
         if errors.is_empty() {
             let pids = pids.into_iter().map(Tgid).collect();
-            Ok(Self {
-                pids,
-                comm,
-                exe_path,
-                exe_name,
-            })
+            Ok(Self { pids, comm, exe_path, exe_name })
         } else {
             Err(errors)
         }
@@ -107,12 +97,7 @@ impl Selection {
 
     /// Nothing is asked for: every process is selected.
     pub fn is_empty(&self) -> bool {
-        let Self {
-            pids,
-            comm,
-            exe_path,
-            exe_name,
-        } = self;
+        let Self { pids, comm, exe_path, exe_name } = self;
         pids.is_empty() && comm.is_empty() && exe_path.is_empty() && exe_name.is_empty()
     }
 
@@ -149,11 +134,7 @@ pub fn initial_selection(proc_root: &Path, selection: &Selection) -> io::Result<
     let mut verdicts = HashMap::new();
     for entry in fs::read_dir(proc_root)? {
         let Ok(entry) = entry else { continue };
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
         let Ok(stat) = fs::read(entry.path().join("stat")) else {
@@ -169,14 +150,9 @@ pub fn initial_selection(proc_root: &Path, selection: &Selection) -> io::Result<
     let selected = |pid: u32| {
         // Processes may have come and gone while they were listed: the walk is bounded.
         let ancestors = std::iter::successors(Some(pid), |pid| parents.get(pid).copied().flatten());
-        ancestors
-            .take(parents.len())
-            .any(|pid| verdicts.get(&pid).copied().unwrap_or(false))
+        ancestors.take(parents.len()).any(|pid| verdicts.get(&pid).copied().unwrap_or(false))
     };
-    let mut all: Vec<_> = parents
-        .keys()
-        .map(|&pid| (Tgid(pid), selected(pid)))
-        .collect();
+    let mut all: Vec<_> = parents.keys().map(|&pid| (Tgid(pid), selected(pid))).collect();
     all.sort_unstable_by_key(|(tgid, _)| tgid.0);
     Ok(all)
 }
@@ -210,25 +186,13 @@ fn glob_set(
                 set.add(glob);
             }
             Err(source) => {
-                errors.push(SelectionError::Glob {
-                    option,
-                    glob: glob.clone(),
-                    source,
-                });
+                errors.push(SelectionError::Glob { option, glob: glob.clone(), source });
             }
         }
     }
     set.build().unwrap_or_else(|source| {
-        let glob = globs
-            .iter()
-            .map(|glob| glob.as_str())
-            .collect::<Vec<_>>()
-            .join(" ");
-        errors.push(SelectionError::Glob {
-            option,
-            glob,
-            source,
-        });
+        let glob = globs.iter().map(|glob| glob.as_str()).collect::<Vec<_>>().join(" ");
+        errors.push(SelectionError::Glob { option, glob, source });
         GlobSet::empty()
     })
 }

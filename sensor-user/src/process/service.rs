@@ -22,10 +22,7 @@ pub(super) fn name(executable: &str, args: &[&str]) -> Option<String> {
         "ruby" => script_after(args, &RUBY),
         "perl" => script_after(args, &PERL),
         "php" => php(args),
-        "dotnet" => args
-            .iter()
-            .find(|arg| arg.ends_with(".dll"))
-            .and_then(|dll| stem(dll)),
+        "dotnet" => args.iter().find(|arg| arg.ends_with(".dll")).and_then(|dll| stem(dll)),
         "uwsgi" => uwsgi(args),
         _ => None,
     }
@@ -34,9 +31,7 @@ pub(super) fn name(executable: &str, args: &[&str]) -> Option<String> {
 /// Servers that write over their command line: `gunicorn: worker [app:wsgi]`,
 /// `puma 6.4.2 (tcp://0.0.0.0:3000) [shop]`.
 fn from_title(title: &str) -> Option<String> {
-    let server = ["gunicorn: ", "puma ", "puma: "]
-        .iter()
-        .any(|name| title.starts_with(name));
+    let server = ["gunicorn: ", "puma ", "puma: "].iter().any(|name| title.starts_with(name));
     let (_, name) = title.strip_suffix(']')?.rsplit_once('[')?;
     let name = name.split(':').next()?;
     (server && !name.is_empty()).then(|| name.to_owned())
@@ -64,34 +59,13 @@ const NODE: Options = Options {
         "--icu-data-dir",
         "--input-type",
     ],
-    inline: &[
-        "-e",
-        "--eval",
-        "-p",
-        "--print",
-        "-pe",
-        "-i",
-        "--interactive",
-        "--run",
-        "--test",
-    ],
+    inline: &["-e", "--eval", "-p", "--print", "-pe", "-i", "--interactive", "--run", "--test"],
 };
-const BUN: Options = Options {
-    valued: &["-r", "--preload", "--cwd", "-c", "--config"],
-    inline: &["-e", "--eval"],
-};
-const DENO: Options = Options {
-    valued: &["-c", "--config", "--import-map"],
-    inline: &[],
-};
-const RUBY: Options = Options {
-    valued: &["-r", "-I", "-C", "-E", "--encoding"],
-    inline: &["-e"],
-};
-const PERL: Options = Options {
-    valued: &["-I"],
-    inline: &["-e", "-E"],
-};
+const BUN: Options =
+    Options { valued: &["-r", "--preload", "--cwd", "-c", "--config"], inline: &["-e", "--eval"] };
+const DENO: Options = Options { valued: &["-c", "--config", "--import-map"], inline: &[] };
+const RUBY: Options = Options { valued: &["-r", "-I", "-C", "-E", "--encoding"], inline: &["-e"] };
+const PERL: Options = Options { valued: &["-I"], inline: &["-e", "-E"] };
 
 /// The script that follows the options.
 fn script_after(args: &[&str], options: &Options) -> Option<String> {
@@ -146,17 +120,9 @@ fn python(args: &[&str]) -> Option<String> {
 
 /// Launchers of applications, which are named as `package.module:application`.
 fn launched(launcher: &str, args: &[&str]) -> Option<String> {
-    const LAUNCHERS: [&str; 6] = [
-        "gunicorn",
-        "uvicorn",
-        "hypercorn",
-        "daphne",
-        "waitress-serve",
-        "granian",
-    ];
-    LAUNCHERS
-        .contains(&launcher)
-        .then(|| args.iter().find_map(|arg| module_of(arg)))?
+    const LAUNCHERS: [&str; 6] =
+        ["gunicorn", "uvicorn", "hypercorn", "daphne", "waitress-serve", "granian"];
+    LAUNCHERS.contains(&launcher).then(|| args.iter().find_map(|arg| module_of(arg)))?
 }
 
 /// `package.module` of `package.module:application`; addresses and URLs are something else.
@@ -164,9 +130,7 @@ fn module_of(arg: &str) -> Option<String> {
     let (module, application) = arg.split_once(':')?;
     let identifier = |text: &str| {
         let mut bytes = text.bytes();
-        bytes
-            .next()
-            .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
     let application = application.strip_suffix("()").unwrap_or(application);
@@ -239,9 +203,7 @@ fn php(args: &[&str]) -> Option<String> {
 fn uwsgi(args: &[&str]) -> Option<String> {
     let mut args = args.iter();
     while let Some(&arg) = args.next() {
-        let (option, joined) = arg
-            .split_once('=')
-            .map_or((arg, None), |(o, v)| (o, Some(v)));
+        let (option, joined) = arg.split_once('=').map_or((arg, None), |(o, v)| (o, Some(v)));
         let mut value = || joined.or_else(|| args.next().copied());
         match option {
             "-w" | "--module" | "--wsgi" => return value()?.split(':').next().and_then(nonempty),

@@ -10,12 +10,7 @@ fn lay<'a>(at: u64, extent: Extent<'a>) -> (Vec<(u64, Piece<'a>)>, Missing, u64)
 
 #[test]
 fn contiguous_bytes_then_body() {
-    let extent = Extent {
-        position: 10,
-        bytes: b"abc",
-        skipped_after: 7,
-        ..Extent::default()
-    };
+    let extent = Extent { position: 10, bytes: b"abc", skipped_after: 7, ..Extent::default() };
     let (pieces, missing, end) = lay(10, extent);
     assert_eq!(pieces, [(10, Piece::Bytes(b"abc")), (13, Piece::Skip(7))]);
     assert_eq!((missing, end), (Missing::default(), 20));
@@ -23,12 +18,7 @@ fn contiguous_bytes_then_body() {
 
 #[test]
 fn body_passed_over_before_is_not_a_gap() {
-    let extent = Extent {
-        position: 15,
-        skipped_before: 5,
-        bytes: b"x",
-        ..Extent::default()
-    };
+    let extent = Extent { position: 15, skipped_before: 5, bytes: b"x", ..Extent::default() };
     let (pieces, missing, _) = lay(10, extent);
     assert_eq!(pieces, [(10, Piece::Skip(5)), (15, Piece::Bytes(b"x"))]);
     assert_eq!(missing, Missing::default());
@@ -36,12 +26,7 @@ fn body_passed_over_before_is_not_a_gap() {
 
 #[test]
 fn anything_beyond_that_is_a_gap_and_body_in_it_cannot_be_placed() {
-    let extent = Extent {
-        position: 18,
-        skipped_before: 5,
-        bytes: b"x",
-        ..Extent::default()
-    };
+    let extent = Extent { position: 18, skipped_before: 5, bytes: b"x", ..Extent::default() };
     let (pieces, missing, _) = lay(10, extent);
     assert_eq!(pieces, [(10, Piece::Lost(8)), (18, Piece::Bytes(b"x"))]);
     assert_eq!(missing, Missing { gaps: 1, bytes: 3 });
@@ -49,12 +34,7 @@ fn anything_beyond_that_is_a_gap_and_body_in_it_cannot_be_placed() {
 
 #[test]
 fn body_whose_records_were_lost_is_of_unknown_time() {
-    let extent = Extent {
-        position: 15,
-        skipped_before: 5,
-        lost_records: 1,
-        ..Extent::default()
-    };
+    let extent = Extent { position: 15, skipped_before: 5, lost_records: 1, ..Extent::default() };
     let (pieces, missing, _) = lay(10, extent);
     assert_eq!(pieces, [(10, Piece::Lost(5))]);
     assert_eq!(missing, Missing::default());
@@ -76,12 +56,7 @@ fn unreadable_bytes_are_a_gap() {
 
 #[test]
 fn what_was_seen_is_left_out() {
-    let extent = Extent {
-        position: 8,
-        bytes: b"abcd",
-        skipped_after: 2,
-        ..Extent::default()
-    };
+    let extent = Extent { position: 8, bytes: b"abcd", skipped_after: 2, ..Extent::default() };
     let (pieces, ..) = lay(10, extent);
     assert_eq!(pieces, [(10, Piece::Bytes(b"cd")), (12, Piece::Skip(2))]);
     // The bytes, and a part of what follows them, were seen.

@@ -38,10 +38,7 @@ mod tests {
     #[test]
     fn by_the_latest_reading_at_or_before() {
         let mut clock = Clock::default();
-        let reading = |monotonic, unix_ns| ClockSync {
-            monotonic: Monotonic(monotonic),
-            unix_ns,
-        };
+        let reading = |monotonic, unix_ns| ClockSync { monotonic: Monotonic(monotonic), unix_ns };
         clock.sync(reading(100, 5_000));
         assert_eq!(clock.unix_ns(Monotonic(100)), 5_000);
         assert_eq!(clock.unix_ns(Monotonic(90)), 4_990);

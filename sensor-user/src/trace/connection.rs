@@ -180,11 +180,7 @@ pub(super) struct Exchanges {
 impl Exchanges {
     pub(super) fn new(flow: Flow, tgid: Tgid, unix_path: Option<Arc<str>>) -> Self {
         Self {
-            pairing: if flow.from_start {
-                Pairing::Certain
-            } else {
-                Pairing::Inferred(false)
-            },
+            pairing: if flow.from_start { Pairing::Certain } else { Pairing::Inferred(false) },
             flow,
             unix_path,
             tgid,
@@ -217,8 +213,7 @@ impl Exchanges {
         self.open = VecDeque::new();
         self.requesting = false;
         self.answering = Answering::Nothing;
-        core.metrics
-            .add(Counter::ResponsesOrphaned, self.early.len() as u64);
+        core.metrics.add(Counter::ResponsesOrphaned, self.early.len() as u64);
         self.early = Vec::new();
     }
 
@@ -319,11 +314,8 @@ impl Exchanges {
 
     /// The first exchange that is not answered completely, and where it is.
     fn unanswered(&mut self) -> Option<(usize, &mut Exchange)> {
-        let (at, exchange) = self
-            .open
-            .iter_mut()
-            .enumerate()
-            .find(|(_, exchange)| !exchange.is_answered())?;
+        let (at, exchange) =
+            self.open.iter_mut().enumerate().find(|(_, exchange)| !exchange.is_answered())?;
         Some((at, &mut **exchange))
     }
 }

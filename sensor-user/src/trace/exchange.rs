@@ -31,9 +31,8 @@ pub const REQUEST_BODY_END: &str = "http.request.body.end";
 pub const PAIRING: &str = "sensor.pairing";
 
 /// Methods that are kept as they are; others are `_OTHER` (`http.request.method`).
-const METHODS: [&str; 9] = [
-    "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE",
-];
+const METHODS: [&str; 9] =
+    ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
 
 /// A request whose head is known, and what came of it so far.
 #[derive(Debug)]
@@ -88,11 +87,7 @@ impl Exchange {
         metrics: &Metrics,
     ) -> Self {
         let (method, target, minor) = match head.line {
-            StartLine::Request {
-                method,
-                target,
-                minor,
-            } => (method, target, minor),
+            StartLine::Request { method, target, minor } => (method, target, minor),
             // Not reached: the head of a request has a request line.
             StartLine::Response { .. } => (&b""[..], &b""[..], 0),
         };
@@ -100,14 +95,7 @@ impl Exchange {
         let context = fields.context(metrics);
         let trace_state = context.and_then(|_| fields.trace_state(metrics));
 
-        let Setting {
-            kind,
-            flow,
-            unix_path,
-            tgid,
-            resource,
-            inferred,
-        } = setting;
+        let Setting { kind, flow, unix_path, tgid, resource, inferred } = setting;
         let client = match &flow.endpoints {
             Endpoints::Tcp { local, remote } => Some(match kind {
                 SpanKind::Server => *remote,
@@ -125,31 +113,15 @@ impl Exchange {
         }
 
         let mut attributes = Vec::with_capacity(20);
-        let known = METHODS
-            .iter()
-            .find(|known| known.as_bytes() == method)
-            .copied();
-        attributes.push(Attribute::new(
-            "http.request.method",
-            known.unwrap_or("_OTHER"),
-        ));
+        let known = METHODS.iter().find(|known| known.as_bytes() == method).copied();
+        attributes.push(Attribute::new("http.request.method", known.unwrap_or("_OTHER")));
         if known.is_none() {
-            attributes.push(Attribute::new(
-                "http.request.method_original",
-                target::text(method),
-            ));
+            attributes.push(Attribute::new("http.request.method_original", target::text(method)));
         }
         let target = Target::parse(method, target);
         url(&mut attributes, &target, fields.host(), kind);
         network(&mut attributes, flow, unix_path, kind);
-        server(
-            &mut attributes,
-            &target,
-            fields.host(),
-            flow,
-            unix_path,
-            kind,
-        );
+        server(&mut attributes, &target, fields.host(), flow, unix_path, kind);
         if let Some(version) = ["1.0", "1.1"].get(usize::from(minor)) {
             attributes.push(Attribute::new("network.protocol.version", *version));
         }
@@ -196,31 +168,19 @@ impl Exchange {
     /// The span. Without a complete response, the exchange ended at `ended` because of `cut`.
     pub(super) fn into_span(mut self, ended: Monotonic, cut: &'static str) -> Span {
         let answered = self.is_answered();
-        let end = self
-            .response
-            .and_then(|response| response.end)
-            .unwrap_or(ended);
+        let end = self.response.and_then(|response| response.end).unwrap_or(ended);
         let first = self.response.map(|response| response.first);
         // A send is stamped when it is complete, so an answer can come before it: what caused it
         // began no later than that.
-        let start = first
-            .map_or(self.start, |first| first.min(self.start))
-            .min(end);
+        let start = first.map_or(self.start, |first| first.min(self.start)).min(end);
         let start_unix_ns = self.start_unix_ns.saturating_sub(self.start.0 - start.0);
         let unix = |time: Monotonic| start_unix_ns.saturating_add(time.0.saturating_sub(start.0));
 
         let mut events = Vec::with_capacity(2);
         let mut event = |time: Monotonic, name| {
-            events.push(SpanEvent {
-                time_unix_ns: unix(time),
-                name,
-                attributes: Vec::new(),
-            });
+            events.push(SpanEvent { time_unix_ns: unix(time), name, attributes: Vec::new() });
         };
-        if let Some(end) = self
-            .request_end
-            .filter(|_| self.request_body.is_some_and(|n| n > 0))
-        {
+        if let Some(end) = self.request_end.filter(|_| self.request_body.is_some_and(|n| n > 0)) {
             event(end, REQUEST_BODY_END);
         }
         if let Some(first) = first {
@@ -235,10 +195,7 @@ impl Exchange {
         }
         let mut error = (!answered).then(|| Value::from(cut));
         if let Some(response) = self.response {
-            add(
-                "http.response.status_code",
-                Value::Int(i64::from(response.status)),
-            );
+            add("http.response.status_code", Value::Int(i64::from(response.status)));
             if let Some(size) = response.body {
                 add("http.response.body.size", number(size));
             }
@@ -250,11 +207,7 @@ impl Exchange {
                 error = Some(Value::from(response.status.to_string()));
             }
         }
-        let status = if error.is_some() {
-            Status::Error
-        } else {
-            Status::Unset
-        };
+        let status = if error.is_some() { Status::Error } else { Status::Unset };
         if let Some(error) = error {
             add("error.type", error);
         }
@@ -317,9 +270,7 @@ impl<'a> Wanted<'a> {
 
     fn context(&self, metrics: &Metrics) -> Option<Traceparent> {
         let value = self.traceparent.as_deref()?;
-        let context = w3c::traceparent(value)
-            .ok()
-            .filter(|_| self.traceparents == 1);
+        let context = w3c::traceparent(value).ok().filter(|_| self.traceparents == 1);
         if context.is_none() {
             metrics.inc(Counter::TraceparentMalformed);
         }
@@ -336,21 +287,14 @@ impl<'a> Wanted<'a> {
 
 /// A field value as text, if it is one and not empty.
 fn plain(value: &[u8]) -> Option<&str> {
-    std::str::from_utf8(value)
-        .ok()
-        .filter(|text| !text.is_empty())
+    std::str::from_utf8(value).ok().filter(|text| !text.is_empty())
 }
 
 fn url(attributes: &mut Vec<Attribute>, target: &Target<'_>, host: Option<&[u8]>, kind: SpanKind) {
     let scheme = target.scheme.and_then(plain).map(str::to_ascii_lowercase);
     let path = target.path.map(target::text);
-    let query = target
-        .query
-        .map(|query| target::redacted(target::text(query)));
-    let authority = target
-        .authority
-        .or(host)
-        .filter(|text| target::authority(text).is_some());
+    let query = target.query.map(|query| target::redacted(target::text(query)));
+    let authority = target.authority.or(host).filter(|text| target::authority(text).is_some());
     if let (SpanKind::Client, Some(path), Some(authority)) = (kind, &path, authority) {
         let authority = target::text(authority);
         let (user, host) = match authority.rsplit_once('@') {
@@ -364,10 +308,7 @@ fn url(attributes: &mut Vec<Attribute>, target: &Target<'_>, host: Option<&[u8]>
         let full = format!("{scheme}://{user}{host}{path}{mark}{query}");
         attributes.push(Attribute::new("url.full", full));
     }
-    attributes.push(Attribute::new(
-        "url.scheme",
-        scheme.map_or(Value::from("http"), Value::from),
-    ));
+    attributes.push(Attribute::new("url.scheme", scheme.map_or(Value::from("http"), Value::from)));
     if let Some(path) = path {
         attributes.push(Attribute::new("url.path", path));
     }
@@ -396,10 +337,7 @@ fn network(attributes: &mut Vec<Attribute>, flow: &Flow, path: Option<&str>, kin
             }
             add("network.peer.address", Value::from(peer));
             add("network.peer.port", Value::from(i64::from(remote.1)));
-            add(
-                "network.local.address",
-                Value::from(local_address.to_string()),
-            );
+            add("network.local.address", Value::from(local_address.to_string()));
             add("network.local.port", Value::from(i64::from(local.1)));
         }
         Endpoints::Unix => {

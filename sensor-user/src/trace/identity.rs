@@ -67,11 +67,7 @@ impl Seed {
         resource: &Resource,
     ) -> Self {
         let mut hash = SipHasher24::new_with_keys(0x7365_6e73_6f72, 1);
-        let host = || {
-            resource
-                .text("host.id")
-                .or_else(|| resource.text("host.name"))
-        };
+        let host = || resource.text("host.id").or_else(|| resource.text("host.name"));
         let on_this_host = match (client, first.tcp_seq) {
             (Some((address, port)), Some(seq)) => {
                 let address = address.to_canonical();
@@ -131,11 +127,7 @@ pub(super) struct Contexts {
 impl Contexts {
     /// Remembers at least the last `taken_cap` identifiers that client spans took.
     pub(super) fn new(taken_cap: usize) -> Self {
-        Self {
-            open: HashMap::new(),
-            taken: Default::default(),
-            taken_cap: taken_cap.max(1),
-        }
+        Self { open: HashMap::new(), taken: Default::default(), taken_cap: taken_cap.max(1) }
     }
 
     /// The identity of a server span.
@@ -152,27 +144,16 @@ impl Contexts {
     ) -> Identity {
         let mut identity = identity(outgoing, seed, SpanKind::Client);
         identity.parent = None;
-        let Some(Traceparent {
-            trace_id,
-            parent_id,
-            ..
-        }) = outgoing
-        else {
+        let Some(Traceparent { trace_id, parent_id, .. }) = outgoing else {
             return identity;
         };
-        let open = self
-            .open
-            .get(&(tgid, trace_id))
-            .map_or(&[][..], Vec::as_slice);
+        let open = self.open.get(&(tgid, trace_id)).map_or(&[][..], Vec::as_slice);
         let mut same = open.iter().filter(|(came_in, _)| *came_in == parent_id);
         if let Some(&(_, server)) = same.next() {
             identity.parent = same.next().is_none().then_some(server);
         } else if self.take(trace_id, parent_id) {
             identity.span_id = parent_id;
-            let open = self
-                .open
-                .get(&(tgid, trace_id))
-                .map_or(&[][..], Vec::as_slice);
+            let open = self.open.get(&(tgid, trace_id)).map_or(&[][..], Vec::as_slice);
             if let &[(_, server)] = open {
                 identity.parent = Some(server);
             }
@@ -183,10 +164,7 @@ impl Contexts {
     /// A server exchange with a context is open from here.
     pub(super) fn opened(&mut self, tgid: Tgid, server: &Identity) {
         if let Some(came_in) = server.parent {
-            self.open
-                .entry((tgid, server.trace_id))
-                .or_default()
-                .push((came_in, server.span_id));
+            self.open.entry((tgid, server.trace_id)).or_default().push((came_in, server.span_id));
         }
     }
 

@@ -45,15 +45,8 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
             *there = value;
             return None;
         }
-        let evicted = if self.index.len() >= self.cap {
-            self.evict()
-        } else {
-            None
-        };
-        let slot = Slot {
-            entry: Some((key, value)),
-            used: true,
-        };
+        let evicted = if self.index.len() >= self.cap { self.evict() } else { None };
+        let slot = Slot { entry: Some((key, value)), used: true };
         let at = match self.free.pop() {
             Some(at) => {
                 self.slots[at as usize] = slot;

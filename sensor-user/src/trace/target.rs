@@ -22,10 +22,7 @@ impl<'a> Target<'a> {
     /// Takes a target apart; a form that RFC 9112 does not know has no parts.
     pub(super) fn parse(method: &[u8], target: &'a [u8]) -> Self {
         if method == b"CONNECT" {
-            return Self {
-                authority: Some(target),
-                ..Self::default()
-            };
+            return Self { authority: Some(target), ..Self::default() };
         }
         if target.starts_with(b"/") {
             return Self::default().with_path(target);
@@ -35,21 +32,13 @@ impl<'a> Target<'a> {
         };
         let (scheme, rest) = target.split_at(colon);
         let valid = scheme.first().is_some_and(u8::is_ascii_alphabetic)
-            && scheme
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+            && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
         match rest.strip_prefix(b"://") {
             Some(rest) if valid => {
-                let end = rest
-                    .iter()
-                    .position(|byte| b"/?".contains(byte))
-                    .unwrap_or(rest.len());
+                let end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
                 let (authority, rest) = rest.split_at(end);
-                let target = Self {
-                    scheme: Some(scheme),
-                    authority: Some(authority),
-                    ..Self::default()
-                };
+                let target =
+                    Self { scheme: Some(scheme), authority: Some(authority), ..Self::default() };
                 target.with_path(rest)
             }
             _ => Self::default(),
@@ -57,19 +46,12 @@ impl<'a> Target<'a> {
     }
 
     fn with_path(self, rest: &'a [u8]) -> Self {
-        let mark = rest
-            .iter()
-            .position(|&byte| byte == b'?')
-            .unwrap_or(rest.len());
+        let mark = rest.iter().position(|&byte| byte == b'?').unwrap_or(rest.len());
         let (path, query) = rest.split_at(mark);
         // An empty path is the path "/" (RFC 9110 section 4.2.3).
         let path = if path.is_empty() { b"/" } else { path };
         let query = query.get(1..).filter(|query| !query.is_empty());
-        Self {
-            path: Some(path),
-            query,
-            ..self
-        }
+        Self { path: Some(path), query, ..self }
     }
 }
 
@@ -106,28 +88,23 @@ pub(super) fn text(bytes: &[u8]) -> String {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return text.to_owned();
     }
-    bytes.iter().fold(
-        String::with_capacity(bytes.len() + 16),
-        |mut text, &byte| {
-            if byte.is_ascii() {
-                text.push(char::from(byte));
-            } else {
-                text.push('%');
-                for nibble in [byte >> 4, byte & 15] {
-                    text.push(char::from(b"0123456789ABCDEF"[usize::from(nibble)]));
-                }
+    bytes.iter().fold(String::with_capacity(bytes.len() + 16), |mut text, &byte| {
+        if byte.is_ascii() {
+            text.push(char::from(byte));
+        } else {
+            text.push('%');
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from(b"0123456789ABCDEF"[usize::from(nibble)]));
             }
-            text
-        },
-    )
+        }
+        text
+    })
 }
 
 /// A query without the values of known credentials.
 pub(super) fn redacted(query: String) -> String {
-    let secret = |pair: &str| {
-        pair.split_once('=')
-            .is_some_and(|(name, _)| CREDENTIALS.contains(&name))
-    };
+    let secret =
+        |pair: &str| pair.split_once('=').is_some_and(|(name, _)| CREDENTIALS.contains(&name));
     if !query.split('&').any(secret) {
         return query;
     }
@@ -151,32 +128,20 @@ mod tests {
     /// The examples of RFC 9112 section 3.2.
     #[test]
     fn the_four_forms() {
-        assert_eq!(
-            parts("GET", "/where?q=now"),
-            [None, None, Some("/where"), Some("q=now")]
-        );
+        assert_eq!(parts("GET", "/where?q=now"), [None, None, Some("/where"), Some("q=now")]);
         let absolute = "http://www.example.org/pub/WWW/TheProject.html";
         let path = Some("/pub/WWW/TheProject.html");
-        assert_eq!(
-            parts("GET", absolute),
-            [Some("http"), Some("www.example.org"), path, None]
-        );
+        assert_eq!(parts("GET", absolute), [Some("http"), Some("www.example.org"), path, None]);
         assert_eq!(
             parts("CONNECT", "www.example.com:80"),
             [None, Some("www.example.com:80"), None, None]
         );
         assert_eq!(parts("OPTIONS", "*"), [None; 4]);
         let bare = parts("OPTIONS", "http://www.example.org:8001");
-        assert_eq!(
-            bare,
-            [Some("http"), Some("www.example.org:8001"), Some("/"), None]
-        );
+        assert_eq!(bare, [Some("http"), Some("www.example.org:8001"), Some("/"), None]);
         assert_eq!(parts("GET", "/a?"), [None, None, Some("/a"), None]);
         assert_eq!(parts("GET", "nonsense"), [None; 4]);
-        assert_eq!(
-            parts("GET", "/a:b://c"),
-            [None, None, Some("/a:b://c"), None]
-        );
+        assert_eq!(parts("GET", "/a:b://c"), [None, None, Some("/a:b://c"), None]);
     }
 
     #[test]
@@ -185,15 +150,12 @@ mod tests {
         assert_eq!(read("example.com"), Some(("example.com", None)));
         assert_eq!(read("example.com:8080"), Some(("example.com", Some(8080))));
         assert_eq!(read("example.com:"), Some(("example.com", None)));
-        assert_eq!(
-            read("user:pa@ss@example.com:1"),
-            Some(("example.com", Some(1)))
-        );
+        assert_eq!(read("user:pa@ss@example.com:1"), Some(("example.com", Some(1))));
         assert_eq!(read("[2001:db8::1]:80"), Some(("2001:db8::1", Some(80))));
         assert_eq!(read("[::1]"), Some(("::1", None)));
-        for bad in [
-            "", ":80", "a b", "a:b:c", "::1", "[::1", "[::1]x", "a:65536", "a:-1", "a/b", "[a]",
-        ] {
+        for bad in
+            ["", ":80", "a b", "a:b:c", "::1", "[::1", "[::1]x", "a:65536", "a:-1", "a/b", "[a]"]
+        {
             assert_eq!(read(bad), None, "{bad}");
         }
     }
@@ -208,10 +170,7 @@ mod tests {
     fn credentials() {
         let cases = [
             ("a=1&sig=abc&b=2", "a=1&sig=REDACTED&b=2"),
-            (
-                "AWSAccessKeyId=x&Signature=y",
-                "AWSAccessKeyId=REDACTED&Signature=REDACTED",
-            ),
+            ("AWSAccessKeyId=x&Signature=y", "AWSAccessKeyId=REDACTED&Signature=REDACTED"),
             ("X-Goog-Signature=", "X-Goog-Signature=REDACTED"),
             ("sig&SIG=1", "sig&SIG=1"),
         ];

@@ -48,11 +48,7 @@ fn a_server_span() {
         "user_agent.original=curl/7.88.1",
     ];
     assert_eq!(attributes(&span), expected);
-    let events: Vec<_> = span
-        .events
-        .iter()
-        .map(|e| (e.name, e.time_unix_ns))
-        .collect();
+    let events: Vec<_> = span.events.iter().map(|e| (e.name, e.time_unix_ns)).collect();
     assert_eq!(events, [("http.response.first_byte", 3_600_000_003_000)]);
     assert_eq!(span.resource.service_name(), Some("svc-10"));
 }
@@ -63,41 +59,19 @@ fn a_client_span_and_what_it_shares_with_its_server() {
     let (client, server) = (world.flow(CLIENT), world.flow(SERVER));
     world.send(&client, 1_000, "POST http://u:p@shop.example/x HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 3\r\n\r\nabc");
     world.receive(&server, 1_500, "POST http://u:p@shop.example/x HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 3\r\n\r\nabc");
-    world.send(
-        &server,
-        2_000,
-        "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n",
-    );
-    world.receive(
-        &client,
-        2_500,
-        "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n",
-    );
-    let [server, client] = &world.spans[..] else {
-        panic!("two spans")
-    };
+    world.send(&server, 2_000, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
+    world.receive(&client, 2_500, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
+    let [server, client] = &world.spans[..] else { panic!("two spans") };
     assert_eq!(client.kind, SpanKind::Client);
-    assert_eq!(
-        (client.status, server.status),
-        (Status::Error, Status::Unset)
-    );
-    assert_eq!(
-        (text(client, "error.type"), text(server, "error.type")),
-        (Some("404"), None)
-    );
-    assert_eq!(
-        text(client, "url.full"),
-        Some("http://REDACTED:REDACTED@shop.example/x")
-    );
+    assert_eq!((client.status, server.status), (Status::Error, Status::Unset));
+    assert_eq!((text(client, "error.type"), text(server, "error.type")), (Some("404"), None));
+    assert_eq!(text(client, "url.full"), Some("http://REDACTED:REDACTED@shop.example/x"));
     assert_eq!(text(server, "url.full"), None);
     assert_eq!(text(client, "client.address"), None);
     assert_eq!(text(client, "network.peer.address"), Some("192.0.2.2"));
     assert_eq!(int(client, "server.port"), Some(80));
     assert_eq!(int(client, "http.request.body.size"), Some(3));
-    assert_eq!(
-        names(client),
-        ["http.request.body.end", "http.response.first_byte"]
-    );
+    assert_eq!(names(client), ["http.request.body.end", "http.response.first_byte"]);
     // The trace is the same on both ends, the spans are not, and nothing is made up on parents.
     assert_eq!(client.trace_id, server.trace_id);
     assert_ne!(client.span_id, server.span_id);
@@ -127,27 +101,13 @@ fn other_methods_keep_their_name_aside() {
 fn interim_responses_are_not_the_answer() {
     let mut world = World::new();
     let flow = world.flow(SERVER);
-    world.receive(
-        &flow,
-        1,
-        "PUT /x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
-    );
+    world.receive(&flow, 1, "PUT /x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     world.send(&flow, 2, "HTTP/1.1 100 Continue\r\n\r\n");
     world.receive(&flow, 3, "ab");
-    world.send(
-        &flow,
-        4,
-        "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
-    );
+    world.send(&flow, 4, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
     let span = world.one();
     assert_eq!(int(&span, "http.response.status_code"), Some(201));
-    assert_eq!(
-        span.events
-            .iter()
-            .map(|e| e.time_unix_ns % 10)
-            .collect::<Vec<_>>(),
-        [3, 4]
-    );
+    assert_eq!(span.events.iter().map(|e| e.time_unix_ns % 10).collect::<Vec<_>>(), [3, 4]);
 }
 
 #[test]
@@ -156,11 +116,7 @@ fn an_early_answer_ends_with_its_connection_or_its_request() {
         let mut world = World::new();
         let flow = world.flow(SERVER);
         world.receive(&flow, 1, "PUT /x HTTP/1.1\r\nContent-Length: 20\r\n\r\n");
-        world.send(
-            &flow,
-            2,
-            "HTTP/1.1 413 Too large\r\nContent-Length: 0\r\n\r\n",
-        );
+        world.send(&flow, 2, "HTTP/1.1 413 Too large\r\nContent-Length: 0\r\n\r\n");
         assert!(world.spans.is_empty());
         if close {
             world.end(&flow, 9, true);
@@ -191,11 +147,7 @@ fn what_was_not_answered_says_why_and_has_no_status() {
     let mut world = World::new();
     let flow = world.flow(CLIENT);
     world.send(&flow, 1, "GET / HTTP/1.1\r\n\r\n");
-    world.receive(
-        &flow,
-        2,
-        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
-    );
+    world.receive(&flow, 2, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
     world.end(&flow, 9, false);
     let span = world.one();
     assert_eq!(text(&span, "error.type"), Some("incomplete_response"));
@@ -212,10 +164,7 @@ fn a_body_whose_end_only_the_close_tells() {
     world.pass(&flow, Direction::Send, 5);
     world.end_with(&flow, 9, false, [0, 5], [None, Some(4)]);
     let span = world.one();
-    assert_eq!(
-        (text(&span, "error.type"), span.end_unix_ns % 10),
-        (None, 4)
-    );
+    assert_eq!((text(&span, "error.type"), span.end_unix_ns % 10), (None, 4));
     assert_eq!(int(&span, "http.response.body.size"), Some(5));
 }
 
@@ -269,10 +218,7 @@ fn not_sampled_is_honoured_and_counted() {
     world.exchange(&flow, &with_context("/", "00f067aa0ba902b7", "00"));
     assert!(world.spans.is_empty());
     assert_eq!(
-        (
-            world.count(Counter::SpansNotSampled),
-            world.count(Counter::ExchangesSpans)
-        ),
+        (world.count(Counter::SpansNotSampled), world.count(Counter::ExchangesSpans)),
         (1, 1)
     );
 }
@@ -286,17 +232,9 @@ fn malformed_context_is_counted_and_ignored() {
         world.exchange(&flow, &format!("GET / HTTP/1.1\r\n{fields}\r\n"));
     }
     assert_eq!(world.count(Counter::TraceparentMalformed), 2);
-    assert!(
-        world
-            .spans
-            .iter()
-            .all(|s| s.trace_id.to_string() != T && s.parent_span_id.is_none())
-    );
+    assert!(world.spans.iter().all(|s| s.trace_id.to_string() != T && s.parent_span_id.is_none()));
     assert_ne!(world.spans[0].trace_id, world.spans[1].trace_id);
-    world.exchange(
-        &flow,
-        &format!("GET / HTTP/1.1\r\n{once}tracestate: A=1\r\n\r\n"),
-    );
+    world.exchange(&flow, &format!("GET / HTTP/1.1\r\n{once}tracestate: A=1\r\n\r\n"));
     assert_eq!(world.count(Counter::TracestateMalformed), 1);
     assert_eq!(world.spans[2].trace_state, None);
 }
@@ -327,26 +265,17 @@ fn a_minted_context_is_the_client_span() {
     assert_eq!(client.trace_id.to_string(), T);
     assert_eq!(client.parent_span_id, Some(servers[0].span_id));
     // Which of two requests caused it is not known.
-    let (_, client) = call_out(
-        &["00f067aa0ba902b7", "00f067aa0ba902b8"],
-        "aaaaaaaaaaaaaaaa",
-    );
+    let (_, client) = call_out(&["00f067aa0ba902b7", "00f067aa0ba902b8"], "aaaaaaaaaaaaaaaa");
     assert_eq!(client.span_id.to_string(), "aaaaaaaaaaaaaaaa");
     assert_eq!(client.parent_span_id, None);
 }
 
 #[test]
 fn a_forwarded_context_is_not() {
-    let (servers, client) = call_out(
-        &["00f067aa0ba902b7", "00f067aa0ba902b8"],
-        "00f067aa0ba902b7",
-    );
+    let (servers, client) = call_out(&["00f067aa0ba902b7", "00f067aa0ba902b8"], "00f067aa0ba902b7");
     assert_ne!(client.span_id.to_string(), "00f067aa0ba902b7");
     assert_eq!(client.parent_span_id, Some(servers[0].span_id));
-    let (_, client) = call_out(
-        &["00f067aa0ba902b7", "00f067aa0ba902b7"],
-        "00f067aa0ba902b7",
-    );
+    let (_, client) = call_out(&["00f067aa0ba902b7", "00f067aa0ba902b7"], "00f067aa0ba902b7");
     assert_ne!(client.span_id.to_string(), "00f067aa0ba902b7");
     assert_eq!(client.parent_span_id, None);
 }
@@ -423,18 +352,11 @@ fn after_a_gap_pairing_starts_anew_only_after_a_whole_turn() {
     for id in 0..3 {
         world.exchange(&flow, &format!("GET /{id} HTTP/1.1\r\n\r\n"));
     }
-    let paths: Vec<_> = world
-        .spans
-        .iter()
-        .map(|span| text(span, "url.path").unwrap())
-        .collect();
+    let paths: Vec<_> = world.spans.iter().map(|span| text(span, "url.path").unwrap()).collect();
     // The gap shows with the answer to /0, after which a whole exchange is watched.
     assert_eq!(paths, ["/items", "/2"]);
     assert_eq!(world.count(Counter::ExchangesLostGap), 3);
-    assert_eq!(
-        (world.count(Counter::Gaps), world.count(Counter::GapBytes)),
-        (1, 100)
-    );
+    assert_eq!((world.count(Counter::Gaps), world.count(Counter::GapBytes)), (1, 100));
 }
 
 #[test]
@@ -474,11 +396,7 @@ fn not_http_is_counted_once_per_connection() {
 
 #[test]
 fn bounds_lose_and_count() {
-    let limits = Limits {
-        connections: 2,
-        pipeline: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { connections: 2, pipeline: 2, ..Limits::default() };
     let mut world = World::with(limits);
     let flow = world.flow(SERVER);
     for _ in 0..5 {
@@ -502,14 +420,9 @@ fn bounds_lose_and_count() {
 fn a_head_over_the_limit_is_counted() {
     let mut world = World::new();
     let flow = world.flow(SERVER);
-    world.segment(
-        &flow,
-        Direction::Receive,
-        1,
-        b"GET / HTTP/1.1\r\nX: ",
-        9,
-        |s| s.head_too_large = true,
-    );
+    world.segment(&flow, Direction::Receive, 1, b"GET / HTTP/1.1\r\nX: ", 9, |s| {
+        s.head_too_large = true
+    });
     world.send(&flow, 2, RESPONSE);
     assert_eq!(world.count(Counter::ExchangesLostHeadTooLarge), 1);
     assert_eq!(world.pipeline.open_exchanges(), 0);
@@ -520,16 +433,10 @@ fn unix_sockets_end_with_their_process() {
     let mut world = World::new();
     let mut flow = world.flow(SERVER);
     flow.endpoints = Endpoints::Unix;
-    world.handle(&Event::UnixPath {
-        flow: flow.id,
-        path: "/run/app.sock".into(),
-    });
+    world.handle(&Event::UnixPath { flow: flow.id, path: "/run/app.sock".into() });
     world.exchange(&flow, REQUEST);
     world.receive(&flow, 5, REQUEST);
-    world.handle(&Event::ProcessExit {
-        tgid: Tgid(flow.tgid),
-        time: Monotonic(9),
-    });
+    world.handle(&Event::ProcessExit { tgid: Tgid(flow.tgid), time: Monotonic(9) });
     assert_eq!(world.spans.len(), 2);
     let span = &world.spans[1];
     assert_eq!(text(span, "server.address"), Some("/run/app.sock"));
@@ -546,8 +453,5 @@ fn derived_trace_ids_are_what_they_are_documented_to_be() {
     let mut world = World::new();
     let flow = world.flow(SERVER);
     world.exchange(&flow, "GET / HTTP/1.1\r\n\r\n");
-    assert_eq!(
-        world.one().trace_id.to_string(),
-        "0d5cf00d24ed3cb079a3e206f0dd4abb"
-    );
+    assert_eq!(world.one().trace_id.to_string(), "0d5cf00d24ed3cb079a3e206f0dd4abb");
 }

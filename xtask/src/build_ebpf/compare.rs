@@ -34,11 +34,7 @@ pub(super) fn objects(old: &[u8], new: &[u8]) -> Result<Vec<String>> {
 
 fn difference(name: &str, was: &[u8], is: &[u8]) -> String {
     let same = was.iter().zip(is).take_while(|(was, is)| was == is).count();
-    format!(
-        "{name}: {} -> {} bytes, different from offset {same:#x}",
-        was.len(),
-        is.len()
-    )
+    format!("{name}: {} -> {} bytes, different from offset {same:#x}", was.len(), is.len())
 }
 
 fn sections(object: &[u8]) -> Result<BTreeMap<String, Vec<u8>>> {

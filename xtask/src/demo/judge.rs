@@ -80,15 +80,10 @@ impl Judge for Json {
         if !self.summary {
             bail!("the last line is missing: no summary");
         }
-        let unseen: Vec<_> = SERVICES
-            .iter()
-            .filter(|name| !self.services.contains_key(**name))
-            .collect();
+        let unseen: Vec<_> =
+            SERVICES.iter().filter(|name| !self.services.contains_key(**name)).collect();
         if !unseen.is_empty() {
-            bail!(
-                "no span from {unseen:?}; spans by service: {:?}",
-                self.services
-            );
+            bail!("no span from {unseen:?}; spans by service: {:?}", self.services);
         }
         let joined =
             |services: &BTreeSet<String>| JOINED.iter().all(|name| services.contains(*name));

@@ -80,9 +80,7 @@ impl Sensor {
             }
         }
         if let Some(duration) = duration {
-            command
-                .arg("--for")
-                .arg(format!("{}ms", duration.as_millis()));
+            command.arg("--for").arg(format!("{}ms", duration.as_millis()));
         }
         // SAFETY: between fork and exec only async-signal-safe functions may be called; prctl is one,
         // and it touches no memory of ours.
@@ -99,12 +97,7 @@ impl Sensor {
             .spawn()
             .with_context(|| format!("cannot start {}", sensor.display()))?;
         let stdout = child.stdout.take();
-        Ok(Self {
-            child,
-            stdout,
-            duration,
-            stop,
-        })
+        Ok(Self { child, stdout, duration, stop })
     }
 
     /// Passes its output on until it ends, on its own or because of Ctrl-C. `check` is asked now and
@@ -123,9 +116,7 @@ impl Sensor {
                 }
             }
         });
-        let mut deadline = self
-            .duration
-            .map(|duration| Instant::now() + duration + GRACE);
+        let mut deadline = self.duration.map(|duration| Instant::now() + duration + GRACE);
         let mut stopping = false;
         loop {
             match lines.recv_timeout(POLL) {

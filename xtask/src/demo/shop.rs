@@ -43,10 +43,7 @@ impl Shop {
         // Ends with the process, which has a time limit of its own for each service.
         BufReader::new(stdout.context("no pipe")?).read_line(&mut line)?;
         if line != "ready\n" {
-            bail!(
-                "the shop does not open; {}/*.log may say why",
-                shop.dir.display()
-            );
+            bail!("the shop does not open; {}/*.log may say why", shop.dir.display());
         }
         Ok(shop)
     }

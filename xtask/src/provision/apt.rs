@@ -41,10 +41,7 @@ pub(crate) fn cannot_install() -> Option<String> {
 /// # Errors
 /// As [`cannot_install`], or apt-get failed.
 pub(crate) fn install() -> Result<()> {
-    for (tool, path) in TOOLS
-        .iter()
-        .filter_map(|(tool, _)| Some((tool, find(tool)?)))
-    {
+    for (tool, path) in TOOLS.iter().filter_map(|(tool, _)| Some((tool, find(tool)?))) {
         ui::line(format_args!("{tool}: found {}", path.display()));
     }
     if let Some(why) = cannot_install() {
@@ -57,14 +54,13 @@ pub(crate) fn install() -> Result<()> {
     let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
     let _no_daemons = NoDaemons::new()?;
     let apt = || {
-        Cmd::new("apt-get")
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(["-q", "-o", "DPkg::Lock::Timeout=120"])
+        Cmd::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args([
+            "-q",
+            "-o",
+            "DPkg::Lock::Timeout=120",
+        ])
     };
-    apt()
-        .arg("update")
-        .run()
-        .context("the package lists could not be fetched")?;
+    apt().arg("update").run().context("the package lists could not be fetched")?;
     apt()
         .args(["install", "-y", "--no-install-recommends"])
         .args(&packages)
@@ -84,10 +80,7 @@ fn missing() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
 }
 
 fn by_hand(packages: &[&str]) -> String {
-    format!(
-        "apt-get install --no-install-recommends {}",
-        packages.join(" ")
-    )
+    format!("apt-get install --no-install-recommends {}", packages.join(" "))
 }
 
 /// Daemons are in /usr/sbin, which is not on everyone's PATH.
@@ -106,11 +99,7 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 impl NoDaemons {
     fn new() -> Result<Self> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o755)
-            .open(POLICY);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o755).open(POLICY);
         match file {
             Ok(mut file) => {
                 file.write_all(b"#!/bin/sh\nexit 101\n").context(POLICY)?;

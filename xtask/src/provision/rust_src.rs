@@ -29,15 +29,9 @@ pub(crate) fn rust_src() -> Result<PathBuf> {
         return Ok(wanted);
     }
     if which("rustup").is_some() {
-        match Cmd::new("rustup")
-            .args(["component", "add", "rust-src"])
-            .run()
-        {
+        match Cmd::new("rustup").args(["component", "add", "rust-src"]).run() {
             Ok(()) if is_source(&wanted) => {
-                ui::line(format_args!(
-                    "rust-src: added by rustup, {}",
-                    wanted.display()
-                ));
+                ui::line(format_args!("rust-src: added by rustup, {}", wanted.display()));
                 return Ok(wanted);
             }
             Ok(()) => ui::line("rust-src: rustup did not put it into this rustc's sysroot"),
@@ -52,10 +46,7 @@ pub(crate) fn rust_src() -> Result<PathBuf> {
     if !is_source(&wanted) {
         bail!("{} has no library/core after linking it", wanted.display());
     }
-    ui::line(format_args!(
-        "rust-src: Debian's, linked as {}",
-        wanted.display()
-    ));
+    ui::line(format_args!("rust-src: Debian's, linked as {}", wanted.display()));
     Ok(wanted)
 }
 
@@ -76,10 +67,7 @@ fn from_debian(release: &str) -> Result<PathBuf> {
     let home = workspace::tools().join(format!("rust-src-{release}"));
     let source = home.join(format!("usr/src/rustc-{release}"));
     if is_source(&source) {
-        ui::line(format_args!(
-            "rust-src: Debian's package is already at {}",
-            source.display()
-        ));
+        ui::line(format_args!("rust-src: Debian's package is already at {}", source.display()));
         return Ok(source);
     }
     for program in ["apt-get", "dpkg"] {
@@ -91,11 +79,7 @@ fn from_debian(release: &str) -> Result<PathBuf> {
         bail!("no {KEYRING}, which the package's signature is checked with");
     }
     let (lists, cache, debs) = (home.join("lists"), home.join("cache"), home.join("deb"));
-    for dir in [
-        lists.join("partial"),
-        cache.join("archives/partial"),
-        debs.clone(),
-    ] {
+    for dir in [lists.join("partial"), cache.join("archives/partial"), debs.clone()] {
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
     let list = home.join("sources.list");
@@ -113,9 +97,7 @@ fn from_debian(release: &str) -> Result<PathBuf> {
             .dir(&debs)
     };
     apt().arg("update").run()?;
-    apt()
-        .args(["download", &format!("rust-src={release}*")])
-        .run()?;
+    apt().args(["download", &format!("rust-src={release}*")]).run()?;
     let deb = fs::read_dir(&debs)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "deb"))

@@ -26,12 +26,7 @@ pub(super) const STEPS: &[Step] = &[
         cannot: provision::cannot_install,
         run: |_| provision::install(),
     },
-    Step {
-        name: "fmt",
-        about: "formatting",
-        cannot: anywhere,
-        run: |_| lint::format(),
-    },
+    Step { name: "fmt", about: "formatting", cannot: anywhere, run: |_| lint::format() },
     Step {
         name: "clippy",
         about: "lints, warnings denied",
@@ -50,12 +45,7 @@ pub(super) const STEPS: &[Step] = &[
         cannot: anywhere,
         run: |_| lint::dependencies(),
     },
-    Step {
-        name: "unit",
-        about: "unit tests",
-        cannot: anywhere,
-        run: |_| unit(),
-    },
+    Step { name: "unit", about: "unit tests", cannot: anywhere, run: |_| unit() },
     Step {
         name: "build-ebpf",
         about: "the checked-in BPF object is what its source builds to",
@@ -100,23 +90,14 @@ fn no_kernel() -> Option<String> {
 /// Everything but the end-to-end tests.
 fn unit() -> Result<()> {
     Cmd::cargo()
-        .args([
-            "test",
-            "--locked",
-            "--workspace",
-            "--exclude",
-            "sensor-tests",
-            "--quiet",
-        ])
+        .args(["test", "--locked", "--workspace", "--exclude", "sensor-tests", "--quiet"])
         .run()
 }
 
 /// The tests find the binary by `SENSOR`; `SENSOR_CI` makes a skip within them a failure. They load
 /// the machine and measure time, so few at once.
 fn end_to_end(ci: bool) -> Result<()> {
-    Cmd::cargo()
-        .args(["build", "--locked", "--release"])
-        .run()?;
+    Cmd::cargo().args(["build", "--locked", "--release"]).run()?;
     let mut tests = Cmd::cargo()
         .args(["test", "--locked", "--release", "--package", "sensor-tests"])
         .env("SENSOR", workspace::release_binary("sensor"));

@@ -94,11 +94,7 @@ fn a_segment() {
     let record = bytes(&segment_record(), b"hello, and what was there before");
     let segment = segment_of(&record);
     assert_eq!(segment.bytes, b"hello");
-    assert_eq!(
-        segment.bytes.as_ptr(),
-        record[136..].as_ptr(),
-        "borrowed, not copied"
-    );
+    assert_eq!(segment.bytes.as_ptr(), record[136..].as_ptr(), "borrowed, not copied");
     assert_eq!(
         segment.flow,
         Flow {
@@ -115,45 +111,21 @@ fn a_segment() {
     assert_eq!(segment.direction, Direction::Send);
     assert_eq!(segment.time, Monotonic(1_000));
     assert_eq!((segment.tgid, segment.tid), (Tgid(42), 43));
-    assert_eq!(
-        (
-            segment.position,
-            segment.skipped_before,
-            segment.skipped_after
-        ),
-        (100, 10, 20)
-    );
-    assert_eq!(
-        (segment.tcp_seq, segment.lost_records),
-        (Some(4_000_000_000), 2)
-    );
+    assert_eq!((segment.position, segment.skipped_before, segment.skipped_after), (100, 10, 20));
+    assert_eq!((segment.tcp_seq, segment.lost_records), (Some(4_000_000_000), 2));
     assert!(!segment.time_is_start && !segment.unreadable_after && !segment.head_too_large);
 }
 
 #[test]
 fn flags_of_a_segment() {
-    let with = |flags| {
-        bytes(
-            &SegmentRecord {
-                flags,
-                ..segment_record()
-            },
-            b"hello",
-        )
-    };
+    let with = |flags| bytes(&SegmentRecord { flags, ..segment_record() }, b"hello");
     let record = with(segment_flag::TIME_IS_START | segment_flag::UNSEEN_BEFORE);
     let segment = segment_of(&record);
     assert!(segment.time_is_start && segment.tcp_seq.is_none());
     let record = with(segment_flag::UNREADABLE_AFTER | segment_flag::HEAD_TOO_LARGE);
     let segment = segment_of(&record);
     assert!(segment.unreadable_after && segment.head_too_large);
-    assert_eq!(
-        error(&with(32)),
-        DecodeError::Value {
-            field: "segment flags",
-            value: 32
-        }
-    );
+    assert_eq!(error(&with(32)), DecodeError::Value { field: "segment flags", value: 32 });
 }
 
 #[test]
@@ -161,13 +133,7 @@ fn addresses_are_canonical_and_zero_is_unknown() {
     let flow_with = |change: fn(&mut FlowIdent)| {
         let mut ident = ident();
         change(&mut ident);
-        let record = bytes(
-            &SegmentRecord {
-                ident,
-                ..segment_record()
-            },
-            b"hello",
-        );
+        let record = bytes(&SegmentRecord { ident, ..segment_record() }, b"hello");
         segment_of(&record).flow
     };
     let mapped = flow_with(|ident| {
@@ -191,18 +157,13 @@ fn addresses_are_canonical_and_zero_is_unknown() {
         ident.reserved = [0xff; 6];
     });
     assert_eq!(unix.endpoints, Endpoints::Unix);
-    assert_eq!(
-        (unix.cookie, unix.netns, unix.from_start),
-        (None, None, false)
-    );
+    assert_eq!((unix.cookie, unix.netns, unix.from_start), (None, None, false));
 }
 
 #[test]
 fn an_end() {
     let record = bytes(&end_record(), b"");
-    let Ok(Decoded::Event(Event::End(end))) = decode(&record) else {
-        panic!("an end")
-    };
+    let Ok(Decoded::Event(Event::End(end))) = decode(&record) else { panic!("an end") };
     assert_eq!((end.time, end.tgid), (Monotonic(2_000), Tgid(42)));
     assert!(end.receive_eof && !end.send_eof && end.closed && !end.error);
     assert_eq!((end.position, end.skipped), ([7, 8], [1, 2]));
@@ -215,20 +176,9 @@ fn a_unix_path() {
     let path_of = |name: &[u8], len: u32| {
         let mut path = [b'x'; 128];
         path[..name.len()].copy_from_slice(name);
-        let record = bytes(
-            &UnixPathRecord {
-                kind: 3,
-                len,
-                flow: 9,
-                path,
-            },
-            b"",
-        );
+        let record = bytes(&UnixPathRecord { kind: 3, len, flow: 9, path }, b"");
         match decode(&record) {
-            Ok(Decoded::Event(Event::UnixPath {
-                flow: FlowId(9),
-                path,
-            })) => Ok(path.to_string()),
+            Ok(Decoded::Event(Event::UnixPath { flow: FlowId(9), path })) => Ok(path.to_string()),
             Err(error) => Err(error),
             other => panic!("{other:?}"),
         }
@@ -242,10 +192,7 @@ fn a_unix_path() {
         let value = u64::from(len);
         assert_eq!(
             path_of(b"/a", len),
-            Err(DecodeError::Value {
-                field: "unix path length",
-                value
-            })
+            Err(DecodeError::Value { field: "unix path length", value })
         );
     }
 }
@@ -256,9 +203,7 @@ fn a_process() {
     let short = decode(&record).map(|_| ());
     assert_eq!(short, Ok(()), "args and environment fit");
     let record = bytes(&process_record(), b"curl\0x\0A=b\0");
-    let Ok(Decoded::Process(process)) = decode(&record) else {
-        panic!("a process")
-    };
+    let Ok(Decoded::Process(process)) = decode(&record) else { panic!("a process") };
     assert_eq!(
         process,
         ProcessRecordView {
@@ -274,27 +219,10 @@ fn a_process() {
             env_cut: true,
         }
     );
-    for flags in [
-        0,
-        process_flag::FORK | process_flag::EXIT,
-        process_flag::ENV_CUT,
-        1 << 20,
-    ] {
-        let record = bytes(
-            &ProcessRecord {
-                flags,
-                ..process_record()
-            },
-            b"curl\0x\0A=b\0",
-        );
+    for flags in [0, process_flag::FORK | process_flag::EXIT, process_flag::ENV_CUT, 1 << 20] {
+        let record = bytes(&ProcessRecord { flags, ..process_record() }, b"curl\0x\0A=b\0");
         let value = u64::from(flags);
-        assert_eq!(
-            error(&record),
-            DecodeError::Value {
-                field: "process flags",
-                value
-            }
-        );
+        assert_eq!(error(&record), DecodeError::Value { field: "process flags", value });
     }
 }
 
@@ -308,31 +236,13 @@ fn what_is_not_defined_is_an_error() {
     let value = |field, value| DecodeError::Value { field, value };
     assert_eq!(with(|record| record.kind = 5), value("kind", 5));
     assert_eq!(with(|record| record.direction = 2), value("direction", 2));
-    assert_eq!(
-        with(|record| record.ident.family = 0),
-        value("address family", 0)
-    );
-    assert_eq!(
-        with(|record| record.ident.family = 4),
-        value("address family", 4)
-    );
+    assert_eq!(with(|record| record.ident.family = 0), value("address family", 0));
+    assert_eq!(with(|record| record.ident.family = 4), value("address family", 4));
     assert_eq!(with(|record| record.ident.flow = 0), value("flow", 0));
-    assert_eq!(
-        with(|record| record.ident.from_start = 2),
-        value("from_start", 2)
-    );
-    assert_eq!(
-        with(|record| record.copied = 6),
-        DecodeError::Short {
-            have: 141,
-            need: 142
-        }
-    );
+    assert_eq!(with(|record| record.ident.from_start = 2), value("from_start", 2));
+    assert_eq!(with(|record| record.copied = 6), DecodeError::Short { have: 141, need: 142 });
     let position = u64::MAX - 24;
-    assert_eq!(
-        with(|record| record.position = u64::MAX - 24),
-        DecodeError::Position { position }
-    );
+    assert_eq!(with(|record| record.position = u64::MAX - 24), DecodeError::Position { position });
 }
 
 #[test]
@@ -340,15 +250,7 @@ fn every_prefix_is_too_short() {
     let all = [
         bytes(&segment_record(), b"hello"),
         bytes(&end_record(), b""),
-        bytes(
-            &UnixPathRecord {
-                kind: 3,
-                len: 1,
-                flow: 1,
-                path: [b'/'; 128],
-            },
-            b"",
-        ),
+        bytes(&UnixPathRecord { kind: 3, len: 1, flow: 1, path: [b'/'; 128] }, b""),
         bytes(&process_record(), b"curl\0x\0A=b\0"),
     ];
     for record in &all {
@@ -363,16 +265,10 @@ fn every_prefix_is_too_short() {
 
 #[test]
 fn the_time_is_found_without_decoding() {
-    assert_eq!(
-        time(&bytes(&segment_record(), b"hello")),
-        Some(Monotonic(1_000))
-    );
+    assert_eq!(time(&bytes(&segment_record(), b"hello")), Some(Monotonic(1_000)));
     assert_eq!(time(&bytes(&end_record(), b"")), Some(Monotonic(2_000)));
     assert_eq!(time(&bytes(&process_record(), b"")), Some(Monotonic(3_000)));
-    assert_eq!(
-        time(&[3, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]),
-        None
-    );
+    assert_eq!(time(&[3, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]), None);
     assert_eq!(time(&[1, 0, 0, 0]), None);
 }
 

@@ -105,11 +105,8 @@ impl<'a> Btf<'a> {
         let types = section(type_off, type_len).ok_or(BtfError::Damaged(data.len()))?;
         let mut words = Words { data: types, at: 0 };
         // Type 0 is void.
-        let mut btf = Self {
-            types: vec![Type::Other],
-            structs: HashMap::new(),
-            typedefs: HashSet::new(),
-        };
+        let mut btf =
+            Self { types: vec![Type::Other], structs: HashMap::new(), typedefs: HashSet::new() };
         while words.at < types.len() {
             btf.read_type(&mut words, strings)?;
         }
@@ -130,19 +127,11 @@ impl<'a> Btf<'a> {
                     let offset = words.next()?;
                     // With the flag, the top byte is a bit field's size.
                     let (bit_offset, bits) = if bit_fields {
-                        (
-                            offset & 0x00ff_ffff,
-                            (offset >> 24 != 0).then_some(offset >> 24),
-                        )
+                        (offset & 0x00ff_ffff, (offset >> 24 != 0).then_some(offset >> 24))
                     } else {
                         (offset, None)
                     };
-                    members.push(Member {
-                        name,
-                        type_id,
-                        bit_offset,
-                        bits,
-                    });
+                    members.push(Member { name, type_id, bit_offset, bits });
                 }
                 if kind == KIND_STRUCT && !name.is_empty() {
                     let id = u32::try_from(self.types.len()).unwrap_or(u32::MAX);
@@ -175,16 +164,10 @@ impl<'a> Btf<'a> {
     /// unions count as the outer one's. `None` if the kernel has no such field.
     pub fn field(&self, name: &str, path: &str) -> Option<Field> {
         let mut type_id = *self.structs.get(name)?;
-        let mut found = Field {
-            bit_offset: 0,
-            bits: None,
-        };
+        let mut found = Field { bit_offset: 0, bits: None };
         for part in path.split('.') {
             let (offset, member) = self.member(type_id, part, 0)?;
-            found = Field {
-                bit_offset: found.bit_offset + offset,
-                bits: member.bits,
-            };
+            found = Field { bit_offset: found.bit_offset + offset, bits: member.bits };
             type_id = member.type_id;
         }
         Some(found)
@@ -219,10 +202,7 @@ impl<'a> Btf<'a> {
 /// The string at `offset`, or an empty one where it is not text.
 fn text(strings: &[u8], offset: u32) -> &str {
     let rest = strings.get(offset as usize..).unwrap_or_default();
-    let end = rest
-        .iter()
-        .position(|&byte| byte == 0)
-        .unwrap_or(rest.len());
+    let end = rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
     std::str::from_utf8(&rest[..end]).unwrap_or_default()
 }
 
@@ -235,11 +215,7 @@ mod tests {
         let strings = b"\0outer\0a\0b\0c\0d\0e\0f\0int\0";
         let at = |name: &str| {
             let needle = format!("\0{name}\0");
-            (strings
-                .windows(needle.len())
-                .position(|w| w == needle.as_bytes())
-                .unwrap()
-                + 1) as u32
+            (strings.windows(needle.len()).position(|w| w == needle.as_bytes()).unwrap() + 1) as u32
         };
         let int = |words: &mut Vec<u32>| words.extend([at("int"), 1 << 24, 4, 32]);
         let mut types = Vec::new();
@@ -247,28 +223,12 @@ mod tests {
         types.extend([0, 4 << 24 | 2, 4, at("c"), 1, 0, at("d"), 1, 16]); // 2: anonymous struct
         types.extend([0, 5 << 24 | 2, 4, at("b"), 1, 0, 0, 2, 0]); // 3: anonymous union
         types.extend([at("outer"), 1 << 31 | 4 << 24 | 4, 16]); // 4
-        types.extend([
-            at("a"),
-            1,
-            0,
-            0,
-            3,
-            64,
-            at("e"),
-            1,
-            3 << 24 | 96,
-            at("f"),
-            1,
-            1 << 24 | 99,
-        ]);
+        types.extend([at("a"), 1, 0, 0, 3, 64, at("e"), 1, 3 << 24 | 96, at("f"), 1, 1 << 24 | 99]);
         let mut data = Vec::new();
         data.extend(0xeb9f_u16.to_ne_bytes());
         data.extend([1, 0]);
         let len = types.len() as u32 * 4;
-        for word in [24, 0, len, len, strings.len() as u32]
-            .into_iter()
-            .chain(types)
-        {
+        for word in [24, 0, len, len, strings.len() as u32].into_iter().chain(types) {
             data.extend(word.to_ne_bytes());
         }
         data.extend(strings);
@@ -279,10 +239,7 @@ mod tests {
     fn finds_fields_through_anonymous_members_and_bit_fields() {
         let data = sample();
         let btf = Btf::parse(&data).unwrap();
-        let offset = |path| {
-            btf.field("outer", path)
-                .map(|field| (field.bit_offset, field.bits))
-        };
+        let offset = |path| btf.field("outer", path).map(|field| (field.bit_offset, field.bits));
         assert_eq!(offset("a"), Some((0, None)));
         assert_eq!(offset("b"), Some((64, None)));
         assert_eq!(offset("d"), Some((80, None)));

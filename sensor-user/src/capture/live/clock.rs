@@ -17,30 +17,18 @@ pub(super) fn now() -> Result<ClockSync, CaptureError> {
         let after = read(libc::CLOCK_MONOTONIC)?;
         let width = after.saturating_sub(before);
         if best.is_none_or(|(least, _)| width < least) {
-            best = Some((
-                width,
-                ClockSync {
-                    monotonic: Monotonic(before + width / 2),
-                    unix_ns,
-                },
-            ));
+            best = Some((width, ClockSync { monotonic: Monotonic(before + width / 2), unix_ns }));
         }
     }
-    best.map(|(_, sync)| sync)
-        .ok_or_else(|| CaptureError("no clock could be read".into()))
+    best.map(|(_, sync)| sync).ok_or_else(|| CaptureError("no clock could be read".into()))
 }
 
 fn read(clock: libc::clockid_t) -> Result<u64, CaptureError> {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid place for the result.
     if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
         let error = io::Error::last_os_error();
-        return Err(CaptureError(format!(
-            "clock {clock} cannot be read: {error}"
-        )));
+        return Err(CaptureError(format!("clock {clock} cannot be read: {error}")));
     }
     Ok(u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
         + u64::try_from(time.tv_nsec).unwrap_or(0))

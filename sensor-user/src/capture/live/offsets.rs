@@ -110,13 +110,9 @@ fields! {
 /// On arm64 the arguments are elements of one array, which BTF gives the start of.
 pub fn adjust_for_architecture(offsets: &mut Offsets) {
     if cfg!(target_arch = "aarch64") {
-        for (i, slot) in [
-            &mut offsets.regs_arg1,
-            &mut offsets.regs_arg2,
-            &mut offsets.regs_arg3,
-        ]
-        .into_iter()
-        .enumerate()
+        for (i, slot) in [&mut offsets.regs_arg1, &mut offsets.regs_arg2, &mut offsets.regs_arg3]
+            .into_iter()
+            .enumerate()
         {
             if *slot != NO_FIELD {
                 *slot += 8 * (u32::try_from(i).unwrap_or(0) + 1);

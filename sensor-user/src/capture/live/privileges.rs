@@ -13,9 +13,7 @@ pub(super) const BPF: u32 = 39;
 /// The effective capabilities, as a bit set.
 pub(super) fn effective() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
@@ -42,15 +40,9 @@ pub(super) fn check() -> Result<(), OpenError> {
 /// Before Linux 5.11 maps count as locked memory, of which the default limit is 64 KiB. A refusal
 /// is not an error: newer kernels do not care.
 pub(super) fn raise_memlock() {
-    let limit = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: `limit` is a valid structure.
     if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) } != 0 {
-        tracing::debug!(
-            "the limit on locked memory stays: {}",
-            std::io::Error::last_os_error()
-        );
+        tracing::debug!("the limit on locked memory stays: {}", std::io::Error::last_os_error());
     }
 }

@@ -53,11 +53,7 @@ pub struct Check {
 pub fn checks() -> Vec<Check> {
     let capabilities = privileges::effective();
     let kernel = Kernel::read();
-    let mut all = vec![
-        release(),
-        load_privileges(capabilities),
-        type_information(&kernel),
-    ];
+    let mut all = vec![release(), load_privileges(capabilities), type_information(&kernel)];
     for engine in [Engine::Socket, Engine::Syscall] {
         all.push(engine_check(engine, &kernel));
     }
@@ -68,11 +64,7 @@ pub fn checks() -> Vec<Check> {
         let absent: Vec<_> = kernel.absent().collect();
         all.push(Check {
             name: "all kernel fields found",
-            answer: if absent.is_empty() {
-                Answer::Yes
-            } else {
-                Answer::No(absent.join(", "))
-            },
+            answer: if absent.is_empty() { Answer::Yes } else { Answer::No(absent.join(", ")) },
             needed: Needed::Optional,
             remedy: "what depends on the missing fields is reported as unknown".into(),
         });
@@ -122,10 +114,7 @@ fn type_information(kernel: &Result<Kernel, super::OpenError>) -> Check {
             Err(error) => Answer::No(error.to_string()),
         },
         needed: Needed::Required,
-        remedy: format!(
-            "a kernel with CONFIG_DEBUG_INFO_BTF=y has {}",
-            programs::VMLINUX
-        ),
+        remedy: format!("a kernel with CONFIG_DEBUG_INFO_BTF=y has {}", programs::VMLINUX),
     }
 }
 
@@ -135,10 +124,9 @@ fn engine_check(engine: Engine, kernel: &Result<Kernel, super::OpenError>) -> Ch
             "engine socket (only socket calls pay)",
             "needs Linux 6.3 or newer; the engine syscall does the same at a cost on every call",
         ),
-        Engine::Syscall => (
-            "engine syscall (every system call pays a little)",
-            "needs Linux 5.17 or newer",
-        ),
+        Engine::Syscall => {
+            ("engine syscall (every system call pays a little)", "needs Linux 5.17 or newer")
+        }
     };
     let answer = match kernel {
         Err(_) => Answer::Unknown("without type information".into()),
@@ -147,25 +135,14 @@ fn engine_check(engine: Engine, kernel: &Result<Kernel, super::OpenError>) -> Ch
             Err(reason) => Answer::No(reason),
         },
     };
-    Check {
-        name,
-        answer,
-        needed: Needed::OneOf("engine"),
-        remedy: remedy.into(),
-    }
+    Check { name, answer, needed: Needed::OneOf("engine"), remedy: remedy.into() }
 }
 
 /// Loads an engine's programs, and lets them go.
 fn trial(kernel: &Kernel, engine: Engine) -> Result<(), String> {
     // Nothing is attached; should anything ever be, it would trace nobody.
-    let config = Config {
-        mode: mode::SELECTED,
-        ..Config::ALL
-    };
-    let sizes = Sizes {
-        ring_bytes: 64 * 1024,
-        flows: 16,
-    };
+    let config = Config { mode: mode::SELECTED, ..Config::ALL };
+    let sizes = Sizes { ring_bytes: 64 * 1024, flows: 16 };
     programs::load(kernel, engine, &config, &sizes, false)
         .map(drop)
         .map_err(|error| error.to_string())
@@ -202,9 +179,7 @@ fn pid_namespace() -> Check {
 
 fn cgroup2() -> Check {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let mounted = mounts
-        .lines()
-        .any(|line| line.split(' ').nth(2) == Some("cgroup2"));
+    let mounted = mounts.lines().any(|line| line.split(' ').nth(2) == Some("cgroup2"));
     Check {
         name: "cgroup2 is mounted",
         answer: if mounted {

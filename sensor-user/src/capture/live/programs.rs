@@ -113,19 +113,13 @@ impl Kernel {
         if lacking.is_empty() {
             Ok(())
         } else {
-            Err(format!(
-                "this kernel's structures lack {}",
-                lacking.join(", ")
-            ))
+            Err(format!("this kernel's structures lack {}", lacking.join(", ")))
         }
     }
 
     /// Fields that are not there, and that nothing depends on.
     pub fn absent(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.missing
-            .iter()
-            .filter(|(need, _)| *need == Need::Neither)
-            .map(|&(_, name)| name)
+        self.missing.iter().filter(|(need, _)| *need == Need::Neither).map(|&(_, name)| name)
     }
 }
 
@@ -179,9 +173,7 @@ pub fn attach(ebpf: &mut Ebpf, engine: Engine) -> Result<(), OpenError> {
             .ok_or_else(|| OpenError::Object(format!("it has no program {name}")))?
             .try_into()
             .map_err(|error| OpenError::Object(format!("{name}: {error}")))?;
-        program
-            .attach()
-            .map_err(|error| refused(&format!("program {name}"), &error))?;
+        program.attach().map_err(|error| refused(&format!("program {name}"), &error))?;
     }
     Ok(())
 }
@@ -197,8 +189,5 @@ fn refused(what: &str, error: &dyn std::error::Error) -> OpenError {
         }
         cause = error.source();
     }
-    OpenError::Refused {
-        what: what.to_owned(),
-        reason,
-    }
+    OpenError::Refused { what: what.to_owned(), reason }
 }

@@ -32,18 +32,14 @@ impl Scope {
         let mut config = Config::ALL;
         config.self_tgid = std::process::id();
         if options.ports.len() > PORTS {
-            return Err(OpenError::Scope(format!(
-                "--port: at most {PORTS} can be given"
-            )));
+            return Err(OpenError::Scope(format!("--port: at most {PORTS} can be given")));
         }
         for (slot, &port) in config.ports.iter_mut().zip(&options.ports) {
             *slot = port;
             config.port_count += 1;
         }
         if options.cgroups.len() > CGROUPS {
-            return Err(OpenError::Scope(format!(
-                "--cgroup: at most {CGROUPS} can be given"
-            )));
+            return Err(OpenError::Scope(format!("--cgroup: at most {CGROUPS} can be given")));
         }
         for (i, path) in options.cgroups.iter().enumerate() {
             (config.cgroups[i], config.cgroup_levels[i]) = cgroup(path)?;
@@ -58,15 +54,7 @@ impl Scope {
         } else {
             mode::SELECTED
         };
-        Ok((
-            Self {
-                selection,
-                mode: config.mode,
-                verdicts: HashMap::new(),
-                map: None,
-            },
-            config,
-        ))
+        Ok((Self { selection, mode: config.mode, verdicts: HashMap::new(), map: None }, config))
     }
 
     /// Tells the kernel side about the processes that there are. Before anything is attached.
@@ -105,9 +93,7 @@ impl Scope {
         if let Some(&verdict) = self.verdicts.get(&tgid) {
             return verdict;
         }
-        let verdict = facts(Path::new("/proc"), tgid, |facts| {
-            self.selection.matches(facts)
-        });
+        let verdict = facts(Path::new("/proc"), tgid, |facts| self.selection.matches(facts));
         let verdict = verdict.unwrap_or(false);
         self.tell(tgid, verdict);
         verdict
@@ -162,16 +148,12 @@ impl Scope {
 fn cgroup(path: &PathBuf) -> Result<(u64, u32), OpenError> {
     let wrong = |what: String| OpenError::Scope(format!("--cgroup {}: {what}", path.display()));
     let path = path.canonicalize().map_err(|error| {
-        wrong(format!(
-            "{error}; give a directory below the cgroup2 mount (`findmnt -t cgroup2`)"
-        ))
+        wrong(format!("{error}; give a directory below the cgroup2 mount (`findmnt -t cgroup2`)"))
     })?;
     let is_cgroup = |path: &Path| path.join("cgroup.procs").exists();
     let metadata = path.metadata().map_err(|error| wrong(error.to_string()))?;
     if !metadata.is_dir() || !is_cgroup(&path) {
-        return Err(wrong(
-            "it is not a cgroup; give a directory below the cgroup2 mount".into(),
-        ));
+        return Err(wrong("it is not a cgroup; give a directory below the cgroup2 mount".into()));
     }
     if !is_version_2(&path) {
         return Err(wrong(

@@ -90,12 +90,7 @@ impl Assembly {
             return;
         }
         let begun = usize::try_from(position - start).unwrap_or(0);
-        let piece = Unplaced {
-            time,
-            data,
-            cut: cut as u64,
-        }
-        .after(begun);
+        let piece = Unplaced { time, data, cut: cut as u64 }.after(begun);
         // Not before `position` now, and offsets stay within 2^31 of it.
         let start = u64::try_from(start.max(position)).unwrap_or(self.position);
         if start == self.position {
@@ -174,14 +169,7 @@ impl Assembly {
             if placed.len() > 0 {
                 self.waiting_bytes += placed.data.len();
                 let Unplaced { time, data, cut } = placed;
-                self.waiting.insert(
-                    start,
-                    Waiting {
-                        time,
-                        data: data.into(),
-                        cut,
-                    },
-                );
+                self.waiting.insert(start, Waiting { time, data: data.into(), cut });
             }
             let Some((_, resume)) = next else { break };
             piece = piece.after(usize::try_from(resume - start).unwrap_or(usize::MAX));
@@ -206,25 +194,14 @@ impl Assembly {
         {
             let Waiting { time, data, cut } = first.remove();
             self.waiting_bytes -= data.len();
-            self.deliver(
-                Unplaced {
-                    time,
-                    data: &data,
-                    cut,
-                },
-                sink,
-            );
+            self.deliver(Unplaced { time, data: &data, cut }, sink);
         }
     }
 
     /// Delivers a piece, less what waits already and came first.
     fn deliver_until_next(&mut self, piece: Unplaced<'_>, sink: Sink<'_>) {
         let start = self.position;
-        let room = self
-            .waiting
-            .keys()
-            .next()
-            .map_or(u64::MAX, |next| next - start);
+        let room = self.waiting.keys().next().map_or(u64::MAX, |next| next - start);
         if piece.len() <= room {
             self.deliver(piece, sink);
             return;
@@ -237,13 +214,7 @@ impl Assembly {
     fn deliver(&mut self, piece: Unplaced<'_>, sink: Sink<'_>) {
         let Unplaced { time, data, cut } = piece;
         let seq = self.next_seq.unwrap_or_default();
-        sink(Piece {
-            time,
-            position: self.position,
-            seq,
-            data,
-            cut,
-        });
+        sink(Piece { time, position: self.position, seq, data, cut });
         self.jump(self.position + piece.len());
     }
 
@@ -251,10 +222,7 @@ impl Assembly {
         let forward = position.saturating_sub(self.position);
         self.position += forward;
         // Sequence numbers wrap around.
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "sequence numbers are modulo 2^32"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "sequence numbers are modulo 2^32")]
         let forward = forward as u32;
         self.next_seq = self.next_seq.map(|seq| seq.wrapping_add(forward));
     }
@@ -289,24 +257,13 @@ impl Unplaced<'_> {
     fn after(self, n: usize) -> Self {
         let (_, data) = self.data.split_at(n.min(self.data.len()));
         let cut = self.cut.saturating_sub((n - n.min(self.data.len())) as u64);
-        Self {
-            time: self.time,
-            data,
-            cut,
-        }
+        Self { time: self.time, data, cut }
     }
 
     /// Only the first `n`.
     fn before(self, n: u64) -> Self {
-        let data = usize::try_from(n)
-            .ok()
-            .and_then(|n| self.data.get(..n))
-            .unwrap_or(self.data);
+        let data = usize::try_from(n).ok().and_then(|n| self.data.get(..n)).unwrap_or(self.data);
         let cut = self.cut.min(n.saturating_sub(data.len() as u64));
-        Self {
-            time: self.time,
-            data,
-            cut,
-        }
+        Self { time: self.time, data, cut }
     }
 }

@@ -71,15 +71,8 @@ pub(super) struct File<R> {
 }
 
 enum Format {
-    Pcap {
-        link: Linktype,
-        big_endian: bool,
-        nanos: bool,
-    },
-    PcapNg {
-        big_endian: bool,
-        interfaces: Vec<Interface>,
-    },
+    Pcap { link: Linktype, big_endian: bool, nanos: bool },
+    PcapNg { big_endian: bool, interfaces: Vec<Interface> },
 }
 
 #[derive(Clone, Copy)]
@@ -97,10 +90,7 @@ impl<R: Read> File<R> {
         let mut file = Self {
             input,
             block: Vec::new(),
-            format: Format::PcapNg {
-                big_endian: false,
-                interfaces: Vec::new(),
-            },
+            format: Format::PcapNg { big_endian: false, interfaces: Vec::new() },
         };
         let have = file.read(4)?;
         if !is_capture(&file.block) {
@@ -126,11 +116,7 @@ impl<R: Read> File<R> {
     /// The next block.
     pub(super) fn next(&mut self) -> Result<Block<'_>, String> {
         match self.format {
-            Format::Pcap {
-                link,
-                big_endian,
-                nanos,
-            } => self.frame(link, big_endian, nanos),
+            Format::Pcap { link, big_endian, nanos } => self.frame(link, big_endian, nanos),
             Format::PcapNg { big_endian, .. } => self.ng_block(big_endian),
         }
     }
@@ -142,18 +128,12 @@ impl<R: Read> File<R> {
             _ => return Err("it is cut within a packet's header".into()),
         }
         let captured = word(&self.block, 8, big);
-        let len = usize::try_from(captured)
-            .ok()
-            .filter(|&len| len <= BLOCK_MAX);
+        let len = usize::try_from(captured).ok().filter(|&len| len <= BLOCK_MAX);
         let len = len.ok_or_else(|| {
             format!("it says that a packet has {captured} bytes; the file is damaged")
         })?;
         self.read_exactly(PCAP_FRAME_HEADER, PCAP_FRAME_HEADER + len)?;
-        let parse = if big {
-            parse_pcap_frame_be
-        } else {
-            parse_pcap_frame
-        };
+        let parse = if big { parse_pcap_frame_be } else { parse_pcap_frame };
         let Ok((_, frame)) = parse(&self.block) else {
             return Ok(Block::Undecodable);
         };
@@ -178,11 +158,7 @@ impl<R: Read> File<R> {
         }
         self.read_ng_body(big)?;
         let Self { block, format, .. } = self;
-        let Format::PcapNg {
-            big_endian,
-            interfaces,
-        } = format
-        else {
+        let Format::PcapNg { big_endian, interfaces } = format else {
             return Ok(Block::Other);
         };
         big = *big_endian;
@@ -190,12 +166,8 @@ impl<R: Read> File<R> {
         let Ok((_, parsed)) = parse(block) else {
             return Ok(Block::Undecodable);
         };
-        let interface = |id: u32| {
-            usize::try_from(id)
-                .ok()
-                .and_then(|id| interfaces.get(id))
-                .copied()
-        };
+        let interface =
+            |id: u32| usize::try_from(id).ok().and_then(|id| interfaces.get(id)).copied();
         Ok(match parsed {
             NgBlock::InterfaceDescription(description) => {
                 if interfaces.len() >= INTERFACES_MAX {
@@ -222,12 +194,7 @@ impl<R: Read> File<R> {
                 let captured = usize::try_from(packet.caplen).unwrap_or(usize::MAX);
                 let data = packet.data.get(..captured).unwrap_or(packet.data);
                 let original_len = usize::try_from(packet.origlen).unwrap_or(usize::MAX);
-                Block::Packet(Packet {
-                    unix_ns,
-                    link: interface.link,
-                    data,
-                    original_len,
-                })
+                Block::Packet(Packet { unix_ns, link: interface.link, data, original_len })
             }
             // Without a time, a packet cannot become an event; of old tools, packets alike.
             NgBlock::SimplePacket(_) => Block::Undecodable,
@@ -244,10 +211,7 @@ impl<R: Read> File<R> {
         // The byte order's mark comes after the length that it tells how to read.
         const MARK: usize = 8;
         self.read_exactly(have, MARK + 4)?;
-        let big = match (
-            word(&self.block, MARK, false),
-            word(&self.block, MARK, true),
-        ) {
+        let big = match (word(&self.block, MARK, false), word(&self.block, MARK, true)) {
             (NG_BYTE_ORDER, _) => false,
             (_, NG_BYTE_ORDER) => true,
             _ => {
@@ -260,10 +224,7 @@ impl<R: Read> File<R> {
             Ok((_, NgBlock::SectionHeader(_))) => {}
             _ => return Err("a section header is damaged".into()),
         }
-        self.format = Format::PcapNg {
-            big_endian: big,
-            interfaces: Vec::new(),
-        };
+        self.format = Format::PcapNg { big_endian: big, interfaces: Vec::new() };
         Ok(())
     }
 
@@ -296,20 +257,16 @@ impl<R: Read> File<R> {
     fn read_exactly(&mut self, have: usize, len: usize) -> Result<(), String> {
         self.extend(len.saturating_sub(have))?;
         match self.block.len() {
-            now if now < len => Err(format!(
-                "it is cut: {now} of a packet's {len} bytes are there"
-            )),
+            now if now < len => {
+                Err(format!("it is cut: {now} of a packet's {len} bytes are there"))
+            }
             _ => Ok(()),
         }
     }
 
     /// Memory grows with what is there, not with what a length says.
     fn extend(&mut self, len: usize) -> Result<(), String> {
-        let read = self
-            .input
-            .by_ref()
-            .take(len as u64)
-            .read_to_end(&mut self.block);
+        let read = self.input.by_ref().take(len as u64).read_to_end(&mut self.block);
         match read {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(()),
@@ -336,14 +293,7 @@ fn resolution(code: u8) -> Option<u64> {
 
 /// The 32-bit word at `at`; 0 where there is none.
 fn word(bytes: &[u8], at: usize, big: bool) -> u32 {
-    let word = bytes
-        .get(at..)
-        .and_then(|rest| rest.first_chunk::<4>())
-        .copied()
-        .unwrap_or_default();
-    if big {
-        u32::from_be_bytes(word)
-    } else {
-        u32::from_le_bytes(word)
-    }
+    let word =
+        bytes.get(at..).and_then(|rest| rest.first_chunk::<4>()).copied().unwrap_or_default();
+    if big { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
 }

@@ -68,21 +68,14 @@ impl Flows {
 
     #[cfg(test)]
     pub(super) fn bounded(metrics: Arc<Metrics>, flows_max: usize) -> Self {
-        Self {
-            flows_max,
-            ..Self::new(metrics)
-        }
+        Self { flows_max, ..Self::new(metrics) }
     }
 
     /// Takes one packet.
     pub(super) fn packet(&mut self, time: Monotonic, packet: &TcpPacket<'_>, sink: Sink<'_>) {
         self.packets += 1;
         let ends = (packet.source, packet.destination);
-        let key = if ends.0 <= ends.1 {
-            ends
-        } else {
-            (ends.1, ends.0)
-        };
+        let key = if ends.0 <= ends.1 { ends } else { (ends.1, ends.0) };
 
         if let Some(known) = self.flows.get_mut(&key)
             && known.replaced_by(packet)
@@ -141,19 +134,10 @@ impl Flows {
         if self.flows.len() < self.flows_max.max(2) {
             return;
         }
-        let mut used: Vec<u64> = self
-            .flows
-            .values()
-            .map(|connection| connection.used)
-            .collect();
+        let mut used: Vec<u64> = self.flows.values().map(|connection| connection.used).collect();
         let nth = (self.flows_max / FLOWS_FORGOTTEN).clamp(1, used.len() - 1);
         let (_, &mut newest_kept, _) = used.select_nth_unstable(nth);
-        let Self {
-            flows,
-            waiting,
-            metrics,
-            ..
-        } = self;
+        let Self { flows, waiting, metrics, .. } = self;
         flows.retain(|_, connection| {
             let keep = connection.used >= newest_kept;
             if !keep {
@@ -170,11 +154,7 @@ impl Flows {
 
 impl Connection {
     fn new(id: FlowId, packet: &TcpPacket<'_>) -> Self {
-        let TcpPacket {
-            source,
-            destination,
-            ..
-        } = *packet;
+        let TcpPacket { source, destination, .. } = *packet;
         let from_client = (source, destination);
         let from_server = (destination, source);
         let (client, server) = match (packet.syn, packet.ack) {
@@ -189,10 +169,7 @@ impl Connection {
         Self {
             flow: Flow {
                 id,
-                endpoints: Endpoints::Tcp {
-                    local: part(server),
-                    remote: part(client),
-                },
+                endpoints: Endpoints::Tcp { local: part(server), remote: part(client) },
                 netns: None,
                 cookie: None,
                 from_start: packet.syn,
@@ -219,11 +196,7 @@ impl Connection {
     }
 
     fn direction(&self, packet: &TcpPacket<'_>) -> Direction {
-        if packet.source == self.client {
-            Direction::Receive
-        } else {
-            Direction::Send
-        }
+        if packet.source == self.client { Direction::Receive } else { Direction::Send }
     }
 
     fn adds_data(&self, packet: &TcpPacket<'_>) -> bool {
@@ -284,20 +257,9 @@ impl Connection {
         sink: Sink<'_>,
         act: impl FnOnce(&mut Assembly, &mut dyn FnMut(Piece<'_>)),
     ) {
-        let Self {
-            flow,
-            directions,
-            last,
-            ..
-        } = self;
+        let Self { flow, directions, last, .. } = self;
         act(&mut directions[direction.index()], &mut |piece| {
-            let Piece {
-                time,
-                position,
-                seq,
-                data,
-                cut,
-            } = piece;
+            let Piece { time, position, seq, data, cut } = piece;
             last[direction.index()] = Some(time);
             sink(Event::Segment(Segment {
                 flow: flow.clone(),
@@ -369,7 +331,5 @@ fn opens_request(data: &[u8]) -> bool {
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !method.is_empty()
         && method.iter().all(token)
-        && words
-            .next_back()
-            .is_some_and(|version| version.starts_with(b"HTTP/1."))
+        && words.next_back().is_some_and(|version| version.starts_with(b"HTTP/1."))
 }

@@ -64,11 +64,7 @@ pub(super) fn tcp(
         LaxIpSlice::Ipv4(ip) => {
             let header = ip.header();
             let len = usize::from(header.total_len());
-            (
-                header.source_addr().into(),
-                header.destination_addr().into(),
-                len,
-            )
+            (header.source_addr().into(), header.destination_addr().into(), len)
         }
         LaxIpSlice::Ipv6(ip) => {
             let header = ip.header();
@@ -76,11 +72,7 @@ pub(super) fn tcp(
                 0 => 0,
                 len => usize::from(len) + header.slice().len(),
             };
-            (
-                header.source_addr().into(),
-                header.destination_addr().into(),
-                len,
-            )
+            (header.source_addr().into(), header.destination_addr().into(), len)
         }
     };
     let tcp = TcpSlice::from_slice(payload.payload).map_err(|_| Undelivered::Undecodable)?;
@@ -137,11 +129,7 @@ fn network_layer(link: Linktype, data: &[u8]) -> Result<&[u8], Undelivered> {
 /// `data` from `header` on, where the EtherType at `at` says IP, behind any VLAN tags.
 fn by_ethertype(data: &[u8], at: usize, header: usize) -> Result<&[u8], Undelivered> {
     let cut = Undelivered::Undecodable;
-    let number = |bytes: &[u8]| {
-        bytes
-            .first_chunk::<2>()
-            .map(|number| u16::from_be_bytes(*number))
-    };
+    let number = |bytes: &[u8]| bytes.first_chunk::<2>().map(|number| u16::from_be_bytes(*number));
     let mut ethertype = data.get(at..).and_then(number).ok_or(cut)?;
     let mut rest = data.get(header..).ok_or(cut)?;
     for _ in 0..=VLAN_TAGS_MAX {

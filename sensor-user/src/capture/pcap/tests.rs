@@ -55,10 +55,7 @@ impl Capture {
         if !self.flows.iter().any(|known| known.id == flow.id) {
             self.flows.push(flow.clone());
         }
-        assert!(
-            self.flows.contains(flow),
-            "a flow's identity does not change"
-        );
+        assert!(self.flows.contains(flow), "a flow's identity does not change");
         self.seen.push(match event {
             Event::Segment(segment) => {
                 assert_eq!((segment.tgid, segment.tid), (Tgid(0), 0));
@@ -113,14 +110,9 @@ impl Capture {
         let mut at = 0;
         for seen in &self.seen {
             match seen {
-                Seen::Segment {
-                    flow: of,
-                    direction,
-                    position,
-                    text,
-                    cut,
-                    ..
-                } if (*of, *direction) == (flow, wanted) => {
+                Seen::Segment { flow: of, direction, position, text, cut, .. }
+                    if (*of, *direction) == (flow, wanted) =>
+                {
                     stream.extend((at..*position).map(|_| '_'));
                     stream.push_str(text);
                     stream.extend((0..*cut).map(|_| '_'));
@@ -142,8 +134,5 @@ fn ends(server: &str, client: &str) -> Endpoints {
         let address: SocketAddr = text.parse().unwrap();
         (address.ip(), address.port())
     };
-    Endpoints::Tcp {
-        local: end(server),
-        remote: end(client),
-    }
+    Endpoints::Tcp { local: end(server), remote: end(client) }
 }

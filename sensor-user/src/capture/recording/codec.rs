@@ -58,8 +58,7 @@ impl<'a> Take<'a> {
     }
 
     pub(super) fn len(&mut self) -> Result<usize, Malformed> {
-        self.u32()
-            .and_then(|len| usize::try_from(len).map_err(|_| Malformed))
+        self.u32().and_then(|len| usize::try_from(len).map_err(|_| Malformed))
     }
 
     pub(super) fn bytes(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
@@ -75,10 +74,6 @@ impl<'a> Take<'a> {
 
     /// Everything has been taken.
     pub(super) fn finish(self) -> Result<(), Malformed> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Malformed)
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 }

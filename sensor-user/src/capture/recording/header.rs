@@ -31,9 +31,8 @@ impl Header {
                 .map(|text| text.trim_end().to_owned())
                 .unwrap_or_default()
         };
-        let since_epoch = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self {
             abi_version: ABI_VERSION,
             big_endian: cfg!(target_endian = "big"),
@@ -91,11 +90,7 @@ impl Header {
             ));
         }
         if self.big_endian != cfg!(target_endian = "big") {
-            let order = if self.big_endian {
-                "big-endian"
-            } else {
-                "little-endian"
-            };
+            let order = if self.big_endian { "big-endian" } else { "little-endian" };
             return Some(format!(
                 "it was made on a {order} machine ({}); replay it on one",
                 self.architecture

@@ -104,10 +104,7 @@ impl Item<'_> {
     pub(super) fn raw(&self) -> Raw<'_> {
         match self {
             Self::Record(record) => Raw::Record(record),
-            Self::Process(tgid, resource) => Raw::Process {
-                tgid: *tgid,
-                resource,
-            },
+            Self::Process(tgid, resource) => Raw::Process { tgid: *tgid, resource },
             Self::Clock(clock) => Raw::Clock(*clock),
             Self::Counters(counters) => Raw::Counters(counters),
         }
@@ -125,10 +122,9 @@ pub(super) fn take<'a>(block: &mut Take<'a>) -> Result<Item<'a>, Malformed> {
     let item = match tag {
         RECORD => return Ok(Item::Record(payload.0)),
         PROCESS => Item::Process(Tgid(payload.u32()?), Arc::new(take_resource(&mut payload)?)),
-        CLOCK => Item::Clock(ClockSync {
-            monotonic: Monotonic(payload.u64()?),
-            unix_ns: payload.u64()?,
-        }),
+        CLOCK => {
+            Item::Clock(ClockSync { monotonic: Monotonic(payload.u64()?), unix_ns: payload.u64()? })
+        }
         COUNTERS => {
             let len = payload.len()?;
             let counters = (0..len).map(|_| Ok((payload.text()?.to_owned(), payload.u64()?)));
@@ -165,7 +161,5 @@ fn take_resource(payload: &mut Take<'_>) -> Result<Resource, Malformed> {
             },
         })
     });
-    Ok(Resource {
-        attributes: attributes.collect::<Result<_, _>>()?,
-    })
+    Ok(Resource { attributes: attributes.collect::<Result<_, _>>()? })
 }

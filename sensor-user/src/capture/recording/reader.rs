@@ -105,10 +105,7 @@ impl<R: Read> Reader<R> {
                 return self.read_end().map(|()| Found::End);
             }
             if have == 0 {
-                return Err(Stop::cut(
-                    "it ends without its end mark",
-                    "what came after".into(),
-                ));
+                return Err(Stop::cut("it ends without its end mark", "what came after".into()));
             }
             if have == mark.len() && mark != BLOCK_MARK {
                 return Err(self.lost_place(have));
@@ -159,11 +156,7 @@ impl<R: Read> Reader<R> {
                 self.delivered.raw_bytes += lengths.raw as u64;
                 return Ok(Found::Block);
             }
-            tracing::warn!(
-                recording = self.name,
-                items = lengths.items,
-                "damaged block left out"
-            );
+            tracing::warn!(recording = self.name, items = lengths.items, "damaged block left out");
             self.block.clear();
             self.lost.blocks += 1;
             self.lost.items += u64::from(lengths.items);
@@ -175,16 +168,10 @@ impl<R: Read> Reader<R> {
         mark[..END_MARK.len()].copy_from_slice(&END_MARK);
         let have = END_MARK.len() + self.fill(&mut mark[END_MARK.len()..])?;
         if have < mark.len() {
-            return Err(Stop::cut(
-                "it ends within its end mark",
-                "nothing else".into(),
-            ));
+            return Err(Stop::cut("it ends within its end mark", "nothing else".into()));
         }
         let totals = decode_end(&mark).ok_or_else(|| {
-            Stop::cut(
-                "its end mark is damaged",
-                "at most what the mark would have told of".into(),
-            )
+            Stop::cut("its end mark is damaged", "at most what the mark would have told of".into())
         })?;
 
         let Lost { blocks, items } = self.lost;
@@ -207,10 +194,7 @@ impl<R: Read> Reader<R> {
         }
         match self.drain()? {
             0 => Ok(()),
-            rest => Err(Stop::cut(
-                "something follows its end mark",
-                format!("{rest} bytes"),
-            )),
+            rest => Err(Stop::cut("something follows its end mark", format!("{rest} bytes"))),
         }
     }
 
@@ -239,19 +223,8 @@ impl<R: Read> Reader<R> {
             let Lost { blocks, items } = self.lost;
             lost = format!("{lost}; damaged before that: {blocks} blocks, {items} items in all");
         }
-        let Totals {
-            blocks,
-            items,
-            raw_bytes: _,
-        } = self.delivered;
-        RecordingError::Incomplete {
-            name: self.name.clone(),
-            reason,
-            blocks,
-            items,
-            lost,
-        }
-        .into()
+        let Totals { blocks, items, raw_bytes: _ } = self.delivered;
+        RecordingError::Incomplete { name: self.name.clone(), reason, blocks, items, lost }.into()
     }
 }
 
@@ -290,27 +263,17 @@ impl<R: Read> RawSource for Reader<R> {
             delivered += 1;
             sink(item.raw());
         }
-        Ok(if delivered == 0 {
-            Progress::Idle
-        } else {
-            Progress::Delivered(delivered)
-        })
+        Ok(if delivered == 0 { Progress::Idle } else { Progress::Delivered(delivered) })
     }
 }
 
 impl Stop {
     fn cut(reason: &str, lost: String) -> Self {
-        Self {
-            reason: reason.to_owned(),
-            lost,
-        }
+        Self { reason: reason.to_owned(), lost }
     }
 
     fn read(error: &std::io::Error) -> Self {
-        Self {
-            reason: format!("it cannot be read on: {error}"),
-            lost: "what comes after".into(),
-        }
+        Self { reason: format!("it cannot be read on: {error}"), lost: "what comes after".into() }
     }
 }
 
@@ -345,11 +308,7 @@ fn decode_end(mark: &[u8; END_LEN]) -> Option<Totals> {
         return None;
     }
     let mut take = Take(covered.get(END_MARK.len()..)?);
-    Some(Totals {
-        blocks: take.u64().ok()?,
-        items: take.u64().ok()?,
-        raw_bytes: take.u64().ok()?,
-    })
+    Some(Totals { blocks: take.u64().ok()?, items: take.u64().ok()?, raw_bytes: take.u64().ok()? })
 }
 
 enum HeaderError {
@@ -372,9 +331,7 @@ fn read_header(input: &mut impl Read) -> Result<Header, HeaderError> {
     let have = fill(input, &mut fixed).map_err(HeaderError::Read)?;
     let (magic, fields) = fixed.split_at(MAGIC.len());
     if magic != MAGIC {
-        return Err(HeaderError::reason(
-            "it does not begin like a recording of `sensor record`",
-        ));
+        return Err(HeaderError::reason("it does not begin like a recording of `sensor record`"));
     }
     if have < FIXED {
         return Err(cut());
@@ -393,10 +350,7 @@ fn read_header(input: &mut impl Read) -> Result<Header, HeaderError> {
         return Err(damaged());
     }
     let mut body = Vec::new();
-    input
-        .take(len as u64)
-        .read_to_end(&mut body)
-        .map_err(HeaderError::Read)?;
+    input.take(len as u64).read_to_end(&mut body).map_err(HeaderError::Read)?;
     if body.len() < len {
         return Err(cut());
     }

@@ -22,10 +22,7 @@ impl Owned {
     fn raw(&self) -> Raw<'_> {
         match self {
             Self::Record(record) => Raw::Record(record),
-            Self::Process(tgid, resource) => Raw::Process {
-                tgid: Tgid(*tgid),
-                resource,
-            },
+            Self::Process(tgid, resource) => Raw::Process { tgid: Tgid(*tgid), resource },
             Self::Clock(clock) => Raw::Clock(*clock),
             Self::Counters(counters) => Raw::Counters(counters),
         }
@@ -56,9 +53,7 @@ fn header() -> Header {
 fn written(blocks: &[Vec<Owned>]) -> Vec<u8> {
     let mut writer = Writer::new("test".into(), Vec::new(), &header()).unwrap();
     for block in blocks {
-        block
-            .iter()
-            .for_each(|item| writer.append(item.raw()).unwrap());
+        block.iter().for_each(|item| writer.append(item.raw()).unwrap());
         writer.flush().unwrap();
     }
     writer.finish().unwrap().0
@@ -97,10 +92,8 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn item() -> impl Strategy<Value = Owned> {
-    let attribute = (".*", value()).prop_map(|(key, value): (String, Value)| Attribute {
-        key: key.into(),
-        value,
-    });
+    let attribute = (".*", value())
+        .prop_map(|(key, value): (String, Value)| Attribute { key: key.into(), value });
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..3000).prop_map(Owned::Record),
         (any::<u32>(), prop::collection::vec(attribute, 0..5)).prop_map(|(tgid, attributes)| {
@@ -164,18 +157,12 @@ fn a_cut_file_delivers_its_whole_blocks_and_says_what_is_lost() {
         assert_eq!(items, blocks[..whole].concat(), "cut at {cut}");
         let error = error.expect("a cut is noticed");
         if cut >= start {
-            assert!(
-                error.contains(&format!("Delivered: {whole} blocks")),
-                "{cut}: {error}"
-            );
+            assert!(error.contains(&format!("Delivered: {whole} blocks")), "{cut}: {error}");
         }
     }
     let (_, error) = read(&file[..ends[1] - 1]);
     let error = error.unwrap();
-    assert!(
-        error.contains("ends within a block") && error.contains("2 items"),
-        "{error}"
-    );
+    assert!(error.contains("ends within a block") && error.contains("2 items"), "{error}");
 }
 
 #[test]
@@ -188,10 +175,7 @@ fn a_damaged_block_is_left_out_and_reported() {
     assert_eq!(items, [record(1), record(4)]);
     let error = error.unwrap();
     assert!(error.contains("1 blocks, and 2 items in all"), "{error}");
-    assert!(
-        error.contains("Delivered: 2 blocks with 2 items"),
-        "{error}"
-    );
+    assert!(error.contains("Delivered: 2 blocks with 2 items"), "{error}");
 }
 
 #[test]
@@ -236,11 +220,7 @@ fn a_decompression_bomb_is_refused() {
     for raw_len in [64 << 20, 1000] {
         let file = forged(raw_len, &bomb);
         let mut reader = Reader::new("test".into(), file.as_slice()).unwrap();
-        assert!(
-            reader
-                .poll_raw(&mut |_| panic!("nothing to deliver"))
-                .is_err()
-        );
+        assert!(reader.poll_raw(&mut |_| panic!("nothing to deliver")).is_err());
     }
 }
 
@@ -281,23 +261,14 @@ impl Write for Disk {
 #[test]
 fn a_full_disk_is_named_and_leaves_a_readable_recording() {
     let room = written(&[vec![record(1)]]).len() - END_LEN + 10;
-    let mut disk = Disk {
-        room,
-        bytes: Vec::new(),
-    };
+    let mut disk = Disk { room, bytes: Vec::new() };
     let mut writer = Writer::new("/data/trace.rec".into(), &mut disk, &header()).unwrap();
     writer.append(record(1).raw()).unwrap();
     writer.flush().unwrap();
     writer.append(record(2).raw()).unwrap();
     let error = writer.flush().unwrap_err().to_string();
-    assert!(
-        error.contains("/data/trace.rec") && error.contains("no storage space"),
-        "{error}"
-    );
-    assert!(matches!(
-        writer.append(record(3).raw()),
-        Err(RecordingError::Failed { .. })
-    ));
+    assert!(error.contains("/data/trace.rec") && error.contains("no storage space"), "{error}");
+    assert!(matches!(writer.append(record(3).raw()), Err(RecordingError::Failed { .. })));
     assert!(writer.finish().is_err());
     let (items, error) = read(&disk.bytes);
     assert_eq!(items, [record(1)]);
@@ -306,13 +277,9 @@ fn a_full_disk_is_named_and_leaves_a_readable_recording() {
 
 #[test]
 fn a_real_full_device_is_named() {
-    let error = Writer::create(Path::new("/dev/full"))
-        .err()
-        .expect("/dev/full is full");
+    let error = Writer::create(Path::new("/dev/full")).err().expect("/dev/full is full");
     assert!(error.to_string().contains("/dev/full"), "{error}");
-    let error = Writer::create(Path::new("/nonexistent/x"))
-        .err()
-        .expect("no such directory");
+    let error = Writer::create(Path::new("/nonexistent/x")).err().expect("no such directory");
     assert!(error.to_string().contains("/nonexistent/x"), "{error}");
 }
 
@@ -327,49 +294,25 @@ fn the_header_says_what_keeps_a_recording_from_being_read() {
             .map_err(|error| error.to_string())
     };
     assert_eq!(with(|_| ()), Ok(header()));
-    assert!(
-        with(|header| header.abi_version += 1)
-            .unwrap_err()
-            .contains("release of sensor")
-    );
-    assert!(
-        with(|header| header.big_endian ^= true)
-            .unwrap_err()
-            .contains("-endian machine")
-    );
+    assert!(with(|header| header.abi_version += 1).unwrap_err().contains("release of sensor"));
+    assert!(with(|header| header.big_endian ^= true).unwrap_err().contains("-endian machine"));
 
     let mut newer = written(&[]);
     newer[MAGIC.len()] = 2;
     assert!(read(&newer).1.unwrap().contains("version 2"));
-    assert!(
-        read(b"GET / HTTP/1.1\r\n\r\n")
-            .1
-            .unwrap()
-            .contains("does not begin")
-    );
+    assert!(read(b"GET / HTTP/1.1\r\n\r\n").1.unwrap().contains("does not begin"));
 }
 
 #[test]
 fn in_real_time_an_item_is_held_back_until_it_is_due() {
-    let clock = |ns| {
-        Owned::Clock(ClockSync {
-            monotonic: Monotonic(ns),
-            unix_ns: 0,
-        })
-    };
+    let clock = |ns| Owned::Clock(ClockSync { monotonic: Monotonic(ns), unix_ns: 0 });
     let file = written(&[vec![clock(5), clock(30_000_005)]]);
     let mut reader = Reader::new("test".into(), file.as_slice()).unwrap();
     reader.real_time(true);
     let began = std::time::Instant::now();
     let mut items = 0;
-    assert_eq!(
-        reader.poll_raw(&mut |_| items += 1).unwrap(),
-        Progress::Delivered(1)
-    );
-    assert_eq!(
-        reader.poll_raw(&mut |_| items += 1).unwrap(),
-        Progress::Idle
-    );
+    assert_eq!(reader.poll_raw(&mut |_| items += 1).unwrap(), Progress::Delivered(1));
+    assert_eq!(reader.poll_raw(&mut |_| items += 1).unwrap(), Progress::Idle);
     while reader.poll_raw(&mut |_| items += 1).unwrap() != Progress::Finished {}
     assert_eq!(items, 2);
     assert!(began.elapsed() >= std::time::Duration::from_millis(30));

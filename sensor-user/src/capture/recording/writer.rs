@@ -87,17 +87,11 @@ impl<W: Write> Writer<W> {
     /// the recording takes no more; what was written before can be replayed.
     pub fn append(&mut self, raw: Raw<'_>) -> Result<(), RecordingError> {
         if self.failed {
-            return Err(RecordingError::Failed {
-                name: self.name.clone(),
-            });
+            return Err(RecordingError::Failed { name: self.name.clone() });
         }
         item::put(&mut self.block, raw)?;
         self.items += 1;
-        if self.block.len() >= BLOCK_TARGET {
-            self.flush()
-        } else {
-            Ok(())
-        }
+        if self.block.len() >= BLOCK_TARGET { self.flush() } else { Ok(()) }
     }
 
     /// Writes what is held as a block. Worth calling now and then on a quiet system: what is held
@@ -140,11 +134,7 @@ impl<W: Write> Writer<W> {
             return Err(RecordingError::Failed { name: self.name });
         }
         self.flush()?;
-        let Totals {
-            blocks,
-            items,
-            raw_bytes,
-        } = self.totals;
+        let Totals { blocks, items, raw_bytes } = self.totals;
         let mut bytes = Vec::with_capacity(END_LEN);
         bytes.extend_from_slice(&END_MARK);
         bytes.put_u64(blocks);
@@ -159,26 +149,19 @@ impl<W: Write> Writer<W> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), RecordingError> {
-        self.output
-            .write_all(bytes)
-            .map_err(|source| self.fail(source))
+        self.output.write_all(bytes).map_err(|source| self.fail(source))
     }
 
     fn fail(&mut self, source: std::io::Error) -> RecordingError {
         self.failed = true;
-        RecordingError::Write {
-            name: self.name.clone(),
-            source,
-        }
+        RecordingError::Write { name: self.name.clone(), source }
     }
 }
 
 /// A writer that a capture and the one who will finish it share.
 impl<W: Write> Tee for std::sync::Arc<std::sync::Mutex<Writer<W>>> {
     fn raw(&mut self, raw: Raw<'_>) -> Result<(), CaptureError> {
-        let mut writer = self
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut writer = self.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok(writer.append(raw)?)
     }
 }

@@ -114,20 +114,13 @@ fn rig(to: impl Write + Send + 'static, footer: Option<Footer>, gone: fn() -> bo
     };
     let stop = Stop::default();
     let output = Output::start(sheet, stop.clone(), Arc::clone(&metrics)).unwrap();
-    Rig {
-        output,
-        stop,
-        metrics,
-    }
+    Rig { output, stop, metrics }
 }
 
 fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(
-            started.elapsed() < Duration::from_secs(20),
-            "waited too long: {what}"
-        );
+        assert!(started.elapsed() < Duration::from_secs(20), "waited too long: {what}");
         thread::sleep(WAIT);
     }
 }
@@ -137,20 +130,11 @@ const LIMIT: Duration = Duration::from_secs(20);
 #[test]
 fn spans_in_order_then_the_summary() {
     let paper = Paper::default();
-    let Rig {
-        mut output,
-        metrics,
-        ..
-    } = rig(paper.clone(), None, || false);
+    let Rig { mut output, metrics, .. } = rig(paper.clone(), None, || false);
     (0..1000).for_each(|n| output.offer(&span(n), None));
-    assert!(matches!(
-        output.finish(Summary::default, LIMIT),
-        Ended::Written
-    ));
-    let expected: String = (0..1000)
-        .map(|n| format!("GET {n}\n"))
-        .chain(["summary\n".into()])
-        .collect();
+    assert!(matches!(output.finish(Summary::default, LIMIT), Ended::Written));
+    let expected: String =
+        (0..1000).map(|n| format!("GET {n}\n")).chain(["summary\n".into()]).collect();
     assert_eq!(paper.text(), expected);
     assert_eq!(metrics.get(Counter::OutputLost), 0);
 }
@@ -166,65 +150,35 @@ fn a_span_is_written_at_once_when_nothing_follows() {
 #[test]
 fn a_reader_that_does_not_read_costs_spans_and_nothing_else() {
     let (to, gate) = gated();
-    let Rig {
-        mut output,
-        stop,
-        metrics,
-    } = rig(to, None, || false);
+    let Rig { mut output, stop, metrics } = rig(to, None, || false);
     let sent = 2 * QUEUE as u64;
     let started = Instant::now();
     (0..sent).for_each(|n| output.offer(&span(n), None));
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "the capture went on"
-    );
+    assert!(started.elapsed() < Duration::from_secs(10), "the capture went on");
     let lost = metrics.get(Counter::OutputLost);
-    assert!(
-        lost > 0 && lost >= sent - QUEUE as u64 - BATCH - 1,
-        "{lost}"
-    );
+    assert!(lost > 0 && lost >= sent - QUEUE as u64 - BATCH - 1, "{lost}");
     assert!(!stop.requested());
 
     let ended = output.finish(
-        || Summary {
-            counters: vec![("x".into(), 1)],
-            ..Summary::default()
-        },
+        || Summary { counters: vec![("x".into(), 1)], ..Summary::default() },
         Duration::from_millis(20),
     );
-    let Ended::Stuck(summary) = ended else {
-        panic!("{ended:?}")
-    };
-    assert_eq!(
-        summary.counters,
-        [("x".to_owned(), 1)],
-        "the summary is not lost with it"
-    );
-    assert_eq!(
-        metrics.get(Counter::OutputLost),
-        sent,
-        "nothing was delivered, all is counted"
-    );
+    let Ended::Stuck(summary) = ended else { panic!("{ended:?}") };
+    assert_eq!(summary.counters, [("x".to_owned(), 1)], "the summary is not lost with it");
+    assert_eq!(metrics.get(Counter::OutputLost), sent, "nothing was delivered, all is counted");
     drop(gate);
 }
 
 #[test]
 fn a_patient_sender_loses_nothing() {
     let (to, gate) = gated();
-    let Rig {
-        mut output,
-        stop,
-        metrics,
-    } = rig(to, None, || false);
+    let Rig { mut output, stop, metrics } = rig(to, None, || false);
     let opener = thread::spawn(move || {
         thread::sleep(Duration::from_millis(50));
         drop(gate);
     });
     (0..2 * QUEUE as u64).for_each(|n| output.offer(&span(n), Some(&stop)));
-    assert!(matches!(
-        output.finish(Summary::default, LIMIT),
-        Ended::Written
-    ));
+    assert!(matches!(output.finish(Summary::default, LIMIT), Ended::Written));
     assert_eq!(metrics.get(Counter::OutputLost), 0);
     opener.join().unwrap();
 }
@@ -232,11 +186,7 @@ fn a_patient_sender_loses_nothing() {
 #[test]
 fn patience_ends_with_a_stop() {
     let (to, gate) = gated();
-    let Rig {
-        mut output,
-        stop,
-        metrics,
-    } = rig(to, None, || false);
+    let Rig { mut output, stop, metrics } = rig(to, None, || false);
     stop.request();
     (0..2 * QUEUE as u64).for_each(|n| output.offer(&span(n), Some(&stop)));
     assert!(metrics.get(Counter::OutputLost) > 0);
@@ -245,19 +195,12 @@ fn patience_ends_with_a_stop() {
 
 #[test]
 fn a_closed_pipe_asks_for_a_quiet_end() {
-    let Rig {
-        mut output,
-        stop,
-        metrics,
-    } = rig(Closed, None, || false);
+    let Rig { mut output, stop, metrics } = rig(Closed, None, || false);
     output.offer(&span(1), None);
     until("the end is asked for", || stop.requested());
     until("the thread has ended", || output.thread.is_finished());
     output.offer(&span(2), None);
-    assert!(matches!(
-        output.finish(Summary::default, LIMIT),
-        Ended::ReaderGone
-    ));
+    assert!(matches!(output.finish(Summary::default, LIMIT), Ended::ReaderGone));
     assert_eq!(metrics.get(Counter::OutputLost), 2);
 }
 
@@ -265,37 +208,24 @@ fn a_closed_pipe_asks_for_a_quiet_end() {
 fn a_reader_that_leaves_is_noticed_without_anything_to_write() {
     let Rig { output, stop, .. } = rig(Paper::default(), None, || true);
     until("the end is asked for", || stop.requested());
-    assert!(matches!(
-        output.finish(Summary::default, LIMIT),
-        Ended::ReaderGone
-    ));
+    assert!(matches!(output.finish(Summary::default, LIMIT), Ended::ReaderGone));
 }
 
 #[test]
 fn a_full_disk_is_an_error() {
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let Rig {
-        mut output,
-        stop,
-        metrics,
-    } = rig(full, None, || false);
+    let Rig { mut output, stop, metrics } = rig(full, None, || false);
     output.offer(&span(1), None);
     until("the end is asked for", || stop.requested());
     let ended = output.finish(Summary::default, LIMIT);
-    let Ended::Failed(error) = ended else {
-        panic!("{ended:?}")
-    };
+    let Ended::Failed(error) = ended else { panic!("{ended:?}") };
     assert_eq!(error.kind(), ErrorKind::StorageFull);
     assert_eq!(metrics.get(Counter::OutputLost), 1);
 }
 
 /// What a terminal shows: each line after its last [`ERASE`].
 fn as_shown(text: &str) -> Vec<String> {
-    let last = |line: &str| {
-        line.rsplit(super::super::footer::ERASE)
-            .next()
-            .map(str::to_owned)
-    };
+    let last = |line: &str| line.rsplit(super::super::footer::ERASE).next().map(str::to_owned);
     text.split('\n').filter_map(last).collect()
 }
 
@@ -313,10 +243,7 @@ fn the_footer_never_stays_among_the_spans() {
         shown.len() == 2 && shown[0] == "GET 1" && shown[1].contains("lost 0")
     });
     output.offer(&span(2), None);
-    assert!(matches!(
-        output.finish(Summary::default, LIMIT),
-        Ended::Written
-    ));
+    assert!(matches!(output.finish(Summary::default, LIMIT), Ended::Written));
     assert_eq!(as_shown(&paper.text()), ["GET 1", "GET 2", "summary", ""]);
     assert!(!screen.footer_is_shown());
 }

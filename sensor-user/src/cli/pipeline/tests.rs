@@ -22,17 +22,10 @@ impl<F: FnMut(usize) -> Result<Progress, CaptureError>> Work for Fake<F> {
 }
 
 fn fake<F: FnMut(usize) -> Result<Progress, CaptureError>>(answer: F) -> Fake<F> {
-    Fake {
-        answer,
-        polls: 0,
-        ticks: 0,
-    }
+    Fake { answer, polls: 0, ticks: 0 }
 }
 
-const NO_LIMIT: Limits = Limits {
-    duration: None,
-    drain: Duration::from_secs(1),
-};
+const NO_LIMIT: Limits = Limits { duration: None, drain: Duration::from_secs(1) };
 
 #[test]
 fn ends_when_there_will_never_be_more() {
@@ -57,11 +50,7 @@ fn what_is_still_there_at_a_stop_is_taken() {
         if poll == 3 {
             request.request();
         }
-        Ok(if poll < 10 {
-            Progress::Delivered(1)
-        } else {
-            Progress::Idle
-        })
+        Ok(if poll < 10 { Progress::Delivered(1) } else { Progress::Idle })
     });
     drive(&mut work, &stop, NO_LIMIT).unwrap();
     assert_eq!(work.polls, 10);
@@ -73,24 +62,13 @@ fn taking_the_rest_is_bounded() {
     stop.request();
     let mut work = fake(|_| Ok(Progress::Delivered(1)));
     let started = Instant::now();
-    let limits = Limits {
-        duration: None,
-        drain: Duration::from_millis(20),
-    };
+    let limits = Limits { duration: None, drain: Duration::from_millis(20) };
     drive(&mut work, &stop, limits).unwrap();
     assert!(started.elapsed() < Duration::from_secs(5));
     assert!(work.polls > 1);
 
     let mut work = fake(|_| Ok(Progress::Delivered(1)));
-    drive(
-        &mut work,
-        &stop,
-        Limits {
-            duration: None,
-            drain: Duration::ZERO,
-        },
-    )
-    .unwrap();
+    drive(&mut work, &stop, Limits { duration: None, drain: Duration::ZERO }).unwrap();
     assert_eq!(work.polls, 0, "zero leaves the rest");
 }
 
@@ -98,10 +76,7 @@ fn taking_the_rest_is_bounded() {
 fn the_time_is_kept() {
     let mut work = fake(|_| Ok(Progress::Idle));
     let started = Instant::now();
-    let limits = Limits {
-        duration: Some(Duration::from_millis(120)),
-        drain: Duration::ZERO,
-    };
+    let limits = Limits { duration: Some(Duration::from_millis(120)), drain: Duration::ZERO };
     drive(&mut work, &Stop::default(), limits).unwrap();
     let elapsed = started.elapsed();
     assert!(elapsed >= Duration::from_millis(120), "{elapsed:?}");

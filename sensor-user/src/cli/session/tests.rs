@@ -16,10 +16,7 @@ fn flow(id: u64) -> Flow {
     let local = IpAddr::from([127, 0, 0, 1]);
     Flow {
         id: FlowId(id),
-        endpoints: Endpoints::Tcp {
-            local: (local, 80),
-            remote: (local, 40_000),
-        },
+        endpoints: Endpoints::Tcp { local: (local, 80), remote: (local, 40_000) },
         netns: None,
         cookie: None,
         from_start: true,
@@ -50,15 +47,10 @@ fn events() -> Vec<Event<'static>> {
     let response = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
     let service = Attribute::new("service.name", "shop");
     vec![
-        Event::Clock(ClockSync {
-            monotonic: Monotonic(1000),
-            unix_ns: UNIX_NS,
-        }),
+        Event::Clock(ClockSync { monotonic: Monotonic(1000), unix_ns: UNIX_NS }),
         Event::Process {
             tgid: PROCESS,
-            resource: Arc::new(Resource {
-                attributes: vec![service],
-            }),
+            resource: Arc::new(Resource { attributes: vec![service] }),
         },
         segment(1, Direction::Receive, 2000, request),
         segment(1, Direction::Send, 3000, response),
@@ -120,11 +112,7 @@ impl SpanWriter for Notes {
 }
 
 fn session(notes: &Notes, duration: Option<Duration>) -> (Session, Stop) {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let metrics = Arc::new(Metrics::default());
     let stop = Stop::default();
     let view = Arc::new(View::new(Arc::clone(&metrics)));
@@ -136,59 +124,27 @@ fn session(notes: &Notes, duration: Option<Duration>) -> (Session, Stop) {
         reader_gone: || false,
     };
     let output = Output::start(sheet, stop.clone(), Arc::clone(&metrics)).unwrap();
-    let exporters = Exporters::start(
-        export::Settings::default(),
-        Arc::clone(&metrics),
-        runtime.handle(),
-    )
-    .unwrap();
-    let sinks = Sinks {
-        output: Some(output),
-        exporters,
-        services: BTreeMap::new(),
-        patience: None,
-    };
-    let limits = Limits {
-        duration,
-        drain: Duration::from_secs(1),
-    };
-    (
-        Session {
-            stop: stop.clone(),
-            limits,
-            metrics,
-            view,
-            runtime,
-            sinks,
-        },
-        stop,
-    )
+    let exporters =
+        Exporters::start(export::Settings::default(), Arc::clone(&metrics), runtime.handle())
+            .unwrap();
+    let sinks =
+        Sinks { output: Some(output), exporters, services: BTreeMap::new(), patience: None };
+    let limits = Limits { duration, drain: Duration::from_secs(1) };
+    (Session { stop: stop.clone(), limits, metrics, view, runtime, sinks }, stop)
 }
 
 fn check(notes: &Notes) {
     let (names, summary) = &*notes.0.lock().unwrap();
     assert_eq!(names, &["GET"]);
     let get = |name: &str| {
-        summary
-            .counters
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|&(_, value)| value)
+        summary.counters.iter().find(|(known, _)| known == name).map(|&(_, value)| value)
     };
     assert_eq!(get("exchanges.seen"), Some(2));
     assert_eq!(get("exchanges.spans"), Some(1));
     assert_eq!(get("exchanges.open"), Some(1), "seen = spans + open + lost");
-    assert_eq!(
-        get("kernel.ring_full"),
-        Some(3),
-        "the kernel side's are there too"
-    );
+    assert_eq!(get("kernel.ring_full"), Some(3), "the kernel side's are there too");
     assert_eq!(get(Counter::OutputLost.name()), Some(0));
-    let shop = ServiceCount {
-        server: 1,
-        client: 0,
-        errors: 1,
-    };
+    let shop = ServiceCount { server: 1, client: 0, errors: 1 };
     assert_eq!(summary.by_service, [("shop".to_owned(), shop)]);
 }
 
@@ -226,13 +182,8 @@ fn a_source_that_breaks_is_reported_after_what_it_gave() {
     }
     let notes = Notes::default();
     let (session, _) = session(&notes, None);
-    let failure = session
-        .run(&mut Broken(Memory(events().into_iter())))
-        .unwrap_err();
-    assert_eq!(
-        (failure.code(), failure.to_string().as_str()),
-        (1, "the file is cut")
-    );
+    let failure = session.run(&mut Broken(Memory(events().into_iter()))).unwrap_err();
+    assert_eq!((failure.code(), failure.to_string().as_str()), (1, "the file is cut"));
     check(&notes);
 }
 
@@ -243,13 +194,8 @@ fn many_services_are_bounded() {
     let template = output::tests::span(1);
     for n in 0..SERVICES + 5 {
         let service = Attribute::new("service.name", format!("s{n}"));
-        let resource = Arc::new(Resource {
-            attributes: vec![service],
-        });
-        session.sinks.count(&Span {
-            resource,
-            ..(*template).clone()
-        });
+        let resource = Arc::new(Resource { attributes: vec![service] });
+        session.sinks.count(&Span { resource, ..(*template).clone() });
     }
     assert_eq!(session.sinks.services.len(), SERVICES + 1);
     assert_eq!(session.sinks.services["(others)"].server, 5);

@@ -6,11 +6,7 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 fn accepted(value: &str) -> Option<(String, String, u8)> {
     let parent = traceparent(value.as_bytes()).ok()?;
-    Some((
-        parent.trace_id.to_string(),
-        parent.parent_id.to_string(),
-        parent.flags.0,
-    ))
+    Some((parent.trace_id.to_string(), parent.parent_id.to_string(), parent.flags.0))
 }
 
 #[test]
@@ -79,33 +75,19 @@ fn identifiers_and_flags() {
 }
 
 fn state(values: &[&str]) -> Result<Option<String>, Malformed> {
-    let values: Vec<_> = values
-        .iter()
-        .map(|value| Cow::Borrowed(value.as_bytes()))
-        .collect();
+    let values: Vec<_> = values.iter().map(|value| Cow::Borrowed(value.as_bytes())).collect();
     tracestate(&values).map(|state| state.map(String::from))
 }
 
 #[test]
 fn members_of_all_fields_in_order() {
     assert_eq!(
-        state(&["rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"])
-            .unwrap()
-            .unwrap(),
+        state(&["rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"]).unwrap().unwrap(),
         "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"
     );
-    assert_eq!(
-        state(&["foo=1,bar=2", "rojo=1"]).unwrap().unwrap(),
-        "foo=1,bar=2,rojo=1"
-    );
-    assert_eq!(
-        state(&["foo=1 \t , \t bar=2, \t baz=3"]).unwrap().unwrap(),
-        "foo=1,bar=2,baz=3"
-    );
-    assert_eq!(
-        state(&["foo=1,,", "", "bar=2"]).unwrap().unwrap(),
-        "foo=1,bar=2"
-    );
+    assert_eq!(state(&["foo=1,bar=2", "rojo=1"]).unwrap().unwrap(), "foo=1,bar=2,rojo=1");
+    assert_eq!(state(&["foo=1 \t , \t bar=2, \t baz=3"]).unwrap().unwrap(), "foo=1,bar=2,baz=3");
+    assert_eq!(state(&["foo=1,,", "", "bar=2"]).unwrap().unwrap(), "foo=1,bar=2");
     assert_eq!(state(&["", " ,"]).unwrap(), None);
 }
 
@@ -150,12 +132,7 @@ fn keys_and_values() {
 
 #[test]
 fn bounds() {
-    let members = |n: usize| {
-        (0..n)
-            .map(|i| format!("bar{i:02}=1"))
-            .collect::<Vec<_>>()
-            .join(",")
-    };
+    let members = |n: usize| (0..n).map(|i| format!("bar{i:02}=1")).collect::<Vec<_>>().join(",");
     assert_eq!(state(&[&members(32)]).unwrap().unwrap(), members(32));
     assert_eq!(state(&[&members(33)]), Err(Malformed));
     assert_eq!(state(&[&members(17), &members(16)]), Err(Malformed));
@@ -163,21 +140,11 @@ fn bounds() {
     // 512 characters stay; one more, and the member of more than 128 goes first.
     let long = format!("a={}", "l".repeat(127));
     let short = |n: usize| format!("b={}", "s".repeat(n));
-    let fits = [
-        long.clone(),
-        short(124),
-        short(124),
-        short(124),
-        "c=3".to_owned(),
-    ]
-    .join(",");
+    let fits = [long.clone(), short(124), short(124), short(124), "c=3".to_owned()].join(",");
     assert_eq!(fits.len(), 129 + 3 * 126 + 3 + 4);
     let shortened = [short(124), short(124), short(124), "c=3".to_owned()].join(",");
     assert_eq!(state(&[&fits]).unwrap().unwrap(), shortened);
     let even = [short(126), short(126), short(126), short(125)].join(",");
     assert_eq!(even.len(), 514);
-    assert_eq!(
-        state(&[&even]).unwrap().unwrap(),
-        [short(126), short(126), short(126)].join(",")
-    );
+    assert_eq!(state(&[&even]).unwrap().unwrap(), [short(126), short(126), short(126)].join(","));
 }

@@ -160,9 +160,8 @@ impl Queue {
 
     fn settle(&self, spans: u64, counter: Counter) {
         let mut state = self.lock();
-        state.under_way = state
-            .under_way
-            .saturating_sub(usize::try_from(spans).unwrap_or(usize::MAX));
+        state.under_way =
+            state.under_way.saturating_sub(usize::try_from(spans).unwrap_or(usize::MAX));
         self.metrics.add(counter, spans);
     }
 
@@ -204,10 +203,7 @@ fn weight(span: &Span) -> usize {
         Value::Strs(texts) => texts.iter().map(|text| text.len() + FIELD).sum(),
         Value::Int(_) | Value::Bool(_) => 8,
     };
-    let attributes = span
-        .attributes
-        .iter()
-        .map(|it| it.key.len() + value(&it.value) + FIELD);
+    let attributes = span.attributes.iter().map(|it| it.key.len() + value(&it.value) + FIELD);
     128 + span.name.len()
         + span.trace_state.as_ref().map_or(0, |state| state.len())
         + attributes.sum::<usize>()

@@ -14,10 +14,7 @@ pub(super) struct Backoff {
 
 impl Backoff {
     pub(super) fn new(policy: &Policy) -> Self {
-        Self {
-            next: policy.initial_backoff,
-            max: policy.max_backoff,
-        }
+        Self { next: policy.initial_backoff, max: policy.max_backoff }
     }
 
     /// Between half of the step and the whole of it, so that many sensors that lost the same
@@ -52,14 +49,8 @@ mod tests {
         let mut backoff = Backoff::new(&policy);
         for step in [100, 200, 350, 350, 350] {
             let wait = backoff.next();
-            assert!(
-                wait <= Duration::from_millis(step),
-                "{wait:?} after a step of {step} ms"
-            );
-            assert!(
-                wait >= Duration::from_millis(step / 2),
-                "{wait:?} of {step} ms"
-            );
+            assert!(wait <= Duration::from_millis(step), "{wait:?} after a step of {step} ms");
+            assert!(wait >= Duration::from_millis(step / 2), "{wait:?} of {step} ms");
         }
     }
 

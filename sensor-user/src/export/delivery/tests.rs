@@ -35,17 +35,10 @@ impl Backend for Scripted {
     }
 
     async fn send(&self, request: &usize) -> Outcome {
-        self.requests
-            .lock()
-            .unwrap()
-            .push((Instant::now(), *request));
+        self.requests.lock().unwrap().push((Instant::now(), *request));
         let next = {
             let mut script = self.script.lock().unwrap();
-            if script.len() > 1 {
-                script.pop_front()
-            } else {
-                script.front().cloned()
-            }
+            if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
         };
         match next {
             Some(Some(outcome)) => outcome,
@@ -72,13 +65,7 @@ impl Bench {
         let queue = Arc::new(Queue::new(policy.clone(), &LEDGER, Arc::clone(&metrics)));
         let worker = Worker::new(backend.clone(), Arc::clone(&queue), policy, TIMEOUT);
         let worker = tokio::spawn(worker.run());
-        Self {
-            backend,
-            queue,
-            metrics,
-            worker,
-            start: Instant::now(),
-        }
+        Self { backend, queue, metrics, worker, start: Instant::now() }
     }
 
     fn offer(&self, count: usize) {
@@ -89,10 +76,7 @@ impl Bench {
     /// Milliseconds since the start, and spans, of each request.
     fn requests(&self) -> Vec<(u128, usize)> {
         let requests = self.backend.requests.lock().unwrap();
-        requests
-            .iter()
-            .map(|(at, spans)| ((*at - self.start).as_millis(), *spans))
-            .collect()
+        requests.iter().map(|(at, spans)| ((*at - self.start).as_millis(), *spans)).collect()
     }
 
     #[track_caller]
@@ -128,10 +112,7 @@ async fn a_full_batch_goes_at_once_and_the_rest_when_it_is_old() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_bounded_in_bytes_and_a_giant_goes_alone() {
-    let policy = Policy {
-        batch_bytes: 10_000,
-        ..Policy::default()
-    };
+    let policy = Policy { batch_bytes: 10_000, ..Policy::default() };
     let bench = Bench::new(policy, [accepted()]);
     let heavy = |bytes: usize| {
         let mut span = Span::clone(&spans(1)[0]);
@@ -151,22 +132,13 @@ async fn a_batch_is_bounded_in_bytes_and_a_giant_goes_alone() {
 async fn backs_off_exponentially_and_loses_nothing_meanwhile() {
     let bench = Bench::new(
         Policy::default(),
-        [
-            retry(None),
-            retry(None),
-            retry(None),
-            retry(None),
-            accepted(),
-        ],
+        [retry(None), retry(None), retry(None), retry(None), accepted()],
     );
     bench.offer(3);
     seconds(60).await;
     let requests = bench.requests();
     assert_eq!(requests.len(), 5, "{requests:?}");
-    let waits: Vec<_> = requests
-        .windows(2)
-        .map(|pair| pair[1].0 - pair[0].0)
-        .collect();
+    let waits: Vec<_> = requests.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
     for (wait, step) in waits.iter().zip([500, 1000, 2000, 4000]) {
         assert!((step / 2..=step + 1).contains(wait), "waited {waits:?}");
     }
@@ -200,10 +172,7 @@ async fn a_request_for_endless_patience_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn gives_up_after_the_limit_and_counts() {
-    let policy = Policy {
-        retry_limit: Duration::from_secs(20),
-        ..Policy::default()
-    };
+    let policy = Policy { retry_limit: Duration::from_secs(20), ..Policy::default() };
     let bench = Bench::new(policy, [retry(None)]);
     bench.offer(4);
     seconds(15).await;
@@ -211,11 +180,7 @@ async fn gives_up_after_the_limit_and_counts() {
     assert_eq!(bench.queue.queued(), 4);
     seconds(10).await;
     bench.assert_account([4, 0, 0, 0, 4]);
-    assert!(
-        bench.requests().iter().all(|(at, _)| *at <= 21_000),
-        "{:?}",
-        bench.requests()
-    );
+    assert!(bench.requests().iter().all(|(at, _)| *at <= 21_000), "{:?}", bench.requests());
 }
 
 #[tokio::test(start_paused = true)]
@@ -231,10 +196,7 @@ async fn a_hanging_backend_is_cut_off_and_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_under_way_counts_against_the_capacity() {
-    let policy = Policy {
-        capacity: 600,
-        ..Policy::default()
-    };
+    let policy = Policy { capacity: 600, ..Policy::default() };
     let bench = Bench::new(policy, [None]);
     bench.offer(512);
     seconds(1).await;
@@ -246,16 +208,8 @@ async fn what_is_under_way_counts_against_the_capacity() {
 
 #[tokio::test(start_paused = true)]
 async fn rejections_are_counted_and_clamped() {
-    let partial = |rejected| {
-        Some(Outcome::Accepted {
-            rejected,
-            message: "too old".into(),
-        })
-    };
-    let bench = Bench::new(
-        Policy::default(),
-        [partial(2), partial(u64::MAX), partial(0)],
-    );
+    let partial = |rejected| Some(Outcome::Accepted { rejected, message: "too old".into() });
+    let bench = Bench::new(Policy::default(), [partial(2), partial(u64::MAX), partial(0)]);
     for _ in 0..3 {
         bench.offer(5);
         seconds(2).await;
@@ -266,10 +220,7 @@ async fn rejections_are_counted_and_clamped() {
 #[tokio::test(start_paused = true)]
 async fn what_can_never_work_is_not_tried_again() {
     let lost = |loss| Some(Outcome::lost(loss, "no"));
-    let bench = Bench::new(
-        Policy::default(),
-        [lost(Loss::Failed), lost(Loss::Rejected)],
-    );
+    let bench = Bench::new(Policy::default(), [lost(Loss::Failed), lost(Loss::Rejected)]);
     for _ in 0..2 {
         bench.offer(3);
         seconds(2).await;
@@ -302,25 +253,14 @@ async fn closing_ends_in_time_whatever_the_backend_does() {
         bench.queue.close(asked + Duration::from_secs(5));
         bench.worker.await.unwrap();
         bench.queue.abandon();
-        assert!(
-            asked.elapsed() <= Duration::from_secs(5),
-            "{script:?}: {:?}",
-            asked.elapsed()
-        );
-        assert_eq!(
-            account(&bench.metrics, &LEDGER),
-            [600, 0, 0, 0, 600],
-            "{script:?}"
-        );
+        assert!(asked.elapsed() <= Duration::from_secs(5), "{script:?}: {:?}", asked.elapsed());
+        assert_eq!(account(&bench.metrics, &LEDGER), [600, 0, 0, 0, 600], "{script:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn closing_during_a_wait_tries_once_more() {
-    let policy = Policy {
-        initial_backoff: Duration::from_secs(30),
-        ..Policy::default()
-    };
+    let policy = Policy { initial_backoff: Duration::from_secs(30), ..Policy::default() };
     let bench = Bench::new(policy, [retry(None), accepted()]);
     bench.offer(1);
     seconds(2).await;
@@ -352,10 +292,7 @@ impl std::io::Write for ThreadLog {
 /// Every change of health there is, each of them lasting for more than one batch.
 async fn ups_and_downs() -> Bench {
     let lost = Some(Outcome::lost(Loss::Rejected, "400 Bad Request"));
-    let policy = Policy {
-        capacity: 4,
-        ..Policy::default()
-    };
+    let policy = Policy { capacity: 4, ..Policy::default() };
     let script = [
         accepted(),
         accepted(),

@@ -50,15 +50,7 @@ impl<B: Backend> Worker<B> {
     pub(crate) fn new(backend: B, queue: Arc<Queue>, policy: Policy, timeout: Duration) -> Self {
         let closing = queue.closing();
         let health = Health::Unknown;
-        Self {
-            backend,
-            queue,
-            closing,
-            policy,
-            timeout,
-            not_before: None,
-            health,
-        }
+        Self { backend, queue, closing, policy, timeout, not_before: None, health }
     }
 
     /// Ends when the queue is closed and empty, or out of time.
@@ -199,10 +191,7 @@ impl<B: Backend> Worker<B> {
 
     fn note_refused(&mut self, reason: &str) {
         if self.turn(Health::Refused) != Health::Refused {
-            tracing::error!(
-                "{} refuses the data, which is lost: {reason}",
-                self.backend.target()
-            );
+            tracing::error!("{} refuses the data, which is lost: {reason}", self.backend.target());
         }
     }
 

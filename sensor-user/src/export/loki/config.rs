@@ -63,10 +63,7 @@ impl Settings {
     /// What is wrong with the endpoint.
     pub fn new(endpoint: &str) -> Result<Self, String> {
         let url = parse_endpoint(endpoint)?;
-        let full = url
-            .path()
-            .trim_end_matches('/')
-            .ends_with(&format!("/{PUSH}"));
+        let full = url.path().trim_end_matches('/').ends_with(&format!("/{PUSH}"));
         Ok(Self {
             endpoint: if full { url } else { append_path(&url, PUSH) },
             tenant: None,
@@ -89,9 +86,7 @@ impl Settings {
         tenant_flag: Option<&str>,
     ) -> Result<Option<Self>, Vec<String>> {
         let get = |name: &str| {
-            env(name)
-                .map(|text| text.trim().to_owned())
-                .filter(|text| !text.is_empty())
+            env(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
         };
         let choose = |flag: Option<&str>, flag_name: &str, name: &str| match flag {
             Some(flag) => Some((flag_name.to_owned(), flag.to_owned())),
@@ -101,16 +96,12 @@ impl Settings {
 
         let settings = choose(endpoint_flag, "--loki-endpoint", "SENSOR_LOKI_ENDPOINT").and_then(
             |(name, text)| {
-                Self::new(&text)
-                    .map_err(|error| errors.push(format!("{name} {error}")))
-                    .ok()
+                Self::new(&text).map_err(|error| errors.push(format!("{name} {error}"))).ok()
             },
         );
         let tenant =
             choose(tenant_flag, "--loki-tenant", "SENSOR_LOKI_TENANT").and_then(|(name, text)| {
-                parse_tenant(&text)
-                    .map_err(|error| errors.push(format!("{name} {error}")))
-                    .ok()
+                parse_tenant(&text).map_err(|error| errors.push(format!("{name} {error}"))).ok()
             });
         let timeout = get("SENSOR_LOKI_TIMEOUT").and_then(|text| {
             parse_timeout(&text)
@@ -164,11 +155,9 @@ fn parse_authorization(
             }
             Ok(Some(Authorization::Basic { username, password }))
         }
-        (_, _, Some(_)) => Err(
-            "SENSOR_LOKI_BEARER_TOKEN excludes SENSOR_LOKI_USERNAME and \
+        (_, _, Some(_)) => Err("SENSOR_LOKI_BEARER_TOKEN excludes SENSOR_LOKI_USERNAME and \
                                 SENSOR_LOKI_PASSWORD: set one kind"
-                .to_owned(),
-        ),
+            .to_owned()),
         (Some(_), None, None) => {
             Err("SENSOR_LOKI_USERNAME needs SENSOR_LOKI_PASSWORD beside it".to_owned())
         }

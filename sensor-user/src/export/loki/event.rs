@@ -83,10 +83,7 @@ pub(super) fn entry(span: &Span) -> Entry {
             },
         ));
     }
-    metadata.push((
-        "duration",
-        duration(span.end_unix_ns.saturating_sub(span.start_unix_ns)),
-    ));
+    metadata.push(("duration", duration(span.end_unix_ns.saturating_sub(span.start_unix_ns))));
     metadata.push(("trace_id", span.trace_id.to_string()));
     metadata.push(("span_id", span.span_id.to_string()));
     if let Some(parent) = span.parent_span_id {
@@ -101,18 +98,11 @@ pub(super) fn entry(span: &Span) -> Entry {
         line.push('=');
         logfmt(&mut line, value);
     }
-    Entry {
-        time_unix_ns: span.end_unix_ns,
-        line,
-        metadata,
-    }
+    Entry { time_unix_ns: span.end_unix_ns, line, metadata }
 }
 
 fn find<'a>(span: &'a Span, key: &str) -> Option<&'a Value> {
-    span.attributes
-        .iter()
-        .find(|attribute| attribute.key == key)
-        .map(|it| &it.value)
+    span.attributes.iter().find(|attribute| attribute.key == key).map(|it| &it.value)
 }
 
 /// As Go writes it, so that LogQL and LogsQL compare it (`| duration > 10ms`), and exact.

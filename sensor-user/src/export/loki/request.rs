@@ -59,35 +59,21 @@ pub(super) struct Timestamp {
 pub(super) fn push_request(batch: &[Arc<Span>]) -> PushRequest {
     let mut streams: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
     for span in batch {
-        streams
-            .entry(event::labels(span))
-            .or_default()
-            .push(event::entry(span));
+        streams.entry(event::labels(span)).or_default().push(event::entry(span));
     }
     let streams = streams
         .into_iter()
         .map(|(labels, mut entries)| {
             entries.sort_by_key(|entry| entry.time_unix_ns);
-            StreamAdapter {
-                labels,
-                entries: entries.into_iter().map(adapt).collect(),
-                hash: 0,
-            }
+            StreamAdapter { labels, entries: entries.into_iter().map(adapt).collect(), hash: 0 }
         })
         .collect();
     PushRequest { streams }
 }
 
-#[expect(
-    clippy::cast_possible_wrap,
-    reason = "seconds of a u64 of nanoseconds fit an i64"
-)]
+#[expect(clippy::cast_possible_wrap, reason = "seconds of a u64 of nanoseconds fit an i64")]
 fn adapt(entry: Entry) -> EntryAdapter {
-    let Entry {
-        time_unix_ns,
-        line,
-        metadata,
-    } = entry;
+    let Entry { time_unix_ns, line, metadata } = entry;
     EntryAdapter {
         timestamp: Some(Timestamp {
             seconds: (time_unix_ns / 1_000_000_000) as i64,
@@ -96,10 +82,7 @@ fn adapt(entry: Entry) -> EntryAdapter {
         line,
         structured_metadata: metadata
             .into_iter()
-            .map(|(name, value)| LabelPairAdapter {
-                name: name.to_owned(),
-                value,
-            })
+            .map(|(name, value)| LabelPairAdapter { name: name.to_owned(), value })
             .collect(),
     }
 }
@@ -109,10 +92,7 @@ pub(super) fn encode(request: &PushRequest) -> Vec<u8> {
     let message = request.encode_to_vec();
     let mut compressed = vec![0; snap::raw::max_compress_len(message.len())];
     let length = snap::raw::Encoder::new().compress(&message, &mut compressed);
-    #[expect(
-        clippy::expect_used,
-        reason = "a batch is far below snappy's 4 GiB, and the room is"
-    )]
+    #[expect(clippy::expect_used, reason = "a batch is far below snappy's 4 GiB, and the room is")]
     compressed.truncate(length.expect("the output has the length that snappy asks for"));
     compressed
 }

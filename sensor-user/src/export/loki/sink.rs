@@ -34,17 +34,9 @@ impl Sink {
             headers.push((HeaderName::from_static("x-scope-orgid"), tenant.clone()));
         }
         if let Some(authorization) = &settings.authorization {
-            headers.push((
-                AUTHORIZATION,
-                credentials(&client, &endpoint, authorization)?,
-            ));
+            headers.push((AUTHORIZATION, credentials(&client, &endpoint, authorization)?));
         }
-        Ok(Self {
-            target,
-            client,
-            endpoint,
-            headers,
-        })
+        Ok(Self { target, client, endpoint, headers })
     }
 }
 

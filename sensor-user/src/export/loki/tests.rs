@@ -17,19 +17,12 @@ use crate::metrics::Metrics;
 use crate::model::{Attribute, Resource, Span, SpanId, SpanKind, Status};
 
 fn settings(url: &str) -> Settings {
-    Settings {
-        policy: fast(),
-        timeout: Duration::from_secs(1),
-        ..Settings::new(url).unwrap()
-    }
+    Settings { policy: fast(), timeout: Duration::from_secs(1), ..Settings::new(url).unwrap() }
 }
 
 async fn deliver(settings: Settings, spans: &[Arc<Span>]) -> [u64; 5] {
     let metrics = Arc::new(Metrics::default());
-    let settings = ExportSettings {
-        otlp: None,
-        loki: Some(settings),
-    };
+    let settings = ExportSettings { otlp: None, loki: Some(settings) };
     let exporters = Exporters::start(settings, Arc::clone(&metrics), &Handle::current()).unwrap();
     spans.iter().for_each(|span| exporters.offer(span));
     eventually("settled", || exporters.queued().loki == 0).await;
@@ -39,9 +32,7 @@ async fn deliver(settings: Settings, spans: &[Arc<Span>]) -> [u64; 5] {
 }
 
 fn decode(request: &Received) -> PushRequest {
-    let message = snap::raw::Decoder::new()
-        .decompress_vec(&request.body)
-        .unwrap();
+    let message = snap::raw::Decoder::new().decompress_vec(&request.body).unwrap();
     PushRequest::decode(message.as_slice()).unwrap()
 }
 
@@ -66,11 +57,7 @@ fn a_line_tells_the_exchange() {
             + "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7 "
             + "parent_span_id=0101010101010101"
     );
-    let metadata: Vec<_> = entry
-        .metadata
-        .iter()
-        .map(|(k, v)| (*k, v.as_str()))
-        .collect();
+    let metadata: Vec<_> = entry.metadata.iter().map(|(k, v)| (*k, v.as_str())).collect();
     assert_eq!(metadata[3], ("query", "q=\"a b\"\n\u{1b}[31m"));
     assert_eq!(metadata[8], ("duration", "1.543211ms"));
 }
@@ -88,15 +75,8 @@ fn durations_are_exact_and_as_go_writes_them() {
         (61_000_000_001, "61.000000001s"),
     ] {
         let span = span_of(&resource("s"), 1);
-        let entry = event::entry(&Span {
-            end_unix_ns: span.start_unix_ns + ns,
-            ..span
-        });
-        assert!(
-            entry.line.contains(&format!(" duration={text} ")),
-            "{ns}: {}",
-            entry.line
-        );
+        let entry = event::entry(&Span { end_unix_ns: span.start_unix_ns + ns, ..span });
+        assert!(entry.line.contains(&format!(" duration={text} ")), "{ns}: {}", entry.line);
     }
 }
 
@@ -115,10 +95,7 @@ fn labels_are_few_and_escaped() {
         event::labels(&span_of(&resource, 1)),
         r#"{host_name="node-1", k8s_namespace_name="shop", level="info", service_name="a\"b\\c\nd", service_namespace="prod"}"#
     );
-    assert_eq!(
-        event::labels(&span_of(&Arc::default(), 1)),
-        r#"{level="info"}"#
-    );
+    assert_eq!(event::labels(&span_of(&Arc::default(), 1)), r#"{level="info"}"#);
 }
 
 #[test]
@@ -142,18 +119,9 @@ fn levels_follow_the_status() {
 fn entries_of_a_stream_are_in_order_of_time() {
     let (shop, cart) = (resource("shop"), resource("cart"));
     let at = |resource, end_unix_ns| {
-        Arc::new(Span {
-            start_unix_ns: 1,
-            end_unix_ns,
-            ..span_of(resource, 1)
-        })
+        Arc::new(Span { start_unix_ns: 1, end_unix_ns, ..span_of(resource, 1) })
     };
-    let batch = [
-        at(&shop, 3_000_000_001),
-        at(&cart, 9),
-        at(&shop, 2),
-        at(&shop, 2_999_999_999),
-    ];
+    let batch = [at(&shop, 3_000_000_001), at(&cart, 9), at(&shop, 2), at(&shop, 2_999_999_999)];
     let request = push_request(&batch);
     let streams: Vec<_> = request
         .streams
@@ -183,10 +151,7 @@ fn the_bytes_are_those_of_loki() {
         streams: vec![super::request::StreamAdapter {
             labels: "{a=\"b\"}".into(),
             entries: vec![super::request::EntryAdapter {
-                timestamp: Some(Timestamp {
-                    seconds: 1,
-                    nanos: 2,
-                }),
+                timestamp: Some(Timestamp { seconds: 1, nanos: 2 }),
                 line: "x".into(),
                 structured_metadata: vec![super::request::LabelPairAdapter {
                     name: "k".into(),
@@ -212,10 +177,8 @@ fn the_bytes_are_those_of_loki() {
 
 #[tokio::test]
 async fn a_push_is_what_loki_expects() {
-    let backend = HttpBackend::start(vec![Reply::Answer(
-        b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
-    )])
-    .await;
+    let backend =
+        HttpBackend::start(vec![Reply::Answer(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())]).await;
     let settings = Settings {
         tenant: Some("team-a".parse().unwrap()),
         authorization: Some(Authorization::Basic {
@@ -225,31 +188,16 @@ async fn a_push_is_what_loki_expects() {
         ..settings(&backend.url())
     };
     let mut batch = spans(2);
-    batch.push(Arc::new(Span {
-        kind: SpanKind::Client,
-        ..span_of(&resource("shop"), 9)
-    }));
+    batch.push(Arc::new(Span { kind: SpanKind::Client, ..span_of(&resource("shop"), 9) }));
     // The client span is not a line.
     assert_eq!(deliver(settings, &batch).await, [2, 2, 0, 0, 0]);
     let [request] = backend.received().try_into().unwrap();
-    assert!(
-        request
-            .head
-            .starts_with("POST /loki/api/v1/push HTTP/1.1\r\n"),
-        "{}",
-        request.head
-    );
-    assert_eq!(
-        request.header("content-type"),
-        Some("application/x-protobuf")
-    );
+    assert!(request.head.starts_with("POST /loki/api/v1/push HTTP/1.1\r\n"), "{}", request.head);
+    assert_eq!(request.header("content-type"), Some("application/x-protobuf"));
     assert_eq!(request.header("x-scope-orgid"), Some("team-a"));
     assert_eq!(request.header("user-agent"), Some("sensor/0.1.0"));
     // The example of RFC 7617, section 2.
-    assert_eq!(
-        request.header("authorization"),
-        Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
-    );
+    assert_eq!(request.header("authorization"), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
     let message = decode(&request);
     assert_eq!(message.streams.len(), 1);
     assert_eq!(message.streams[0].entries.len(), 2);
@@ -261,30 +209,12 @@ async fn answers_of_loki() {
     let (sent, rejected, failed) = ([3, 3, 0, 0, 0], [3, 0, 0, 3, 0], [3, 0, 0, 0, 3]);
     let old = b"entry for stream '{level=\"info\"}' has timestamp too old";
     for (script, expected) in [
-        (
-            vec![Reply::status("429 Too Many Requests"), no_content.clone()],
-            sent,
-        ),
-        (
-            vec![
-                Reply::status("500 Internal Server Error"),
-                no_content.clone(),
-            ],
-            sent,
-        ),
-        (
-            vec![Reply::status("503 Service Unavailable"), no_content.clone()],
-            sent,
-        ),
+        (vec![Reply::status("429 Too Many Requests"), no_content.clone()], sent),
+        (vec![Reply::status("500 Internal Server Error"), no_content.clone()], sent),
+        (vec![Reply::status("503 Service Unavailable"), no_content.clone()], sent),
         (vec![Reply::Hang, no_content.clone()], sent),
-        (
-            vec![Reply::Break(b"HTTP/1.1 204".to_vec()), no_content],
-            sent,
-        ),
-        (
-            vec![Reply::full("400 Bad Request", "text/plain", old)],
-            rejected,
-        ),
+        (vec![Reply::Break(b"HTTP/1.1 204".to_vec()), no_content], sent),
+        (vec![Reply::full("400 Bad Request", "text/plain", old)], rejected),
         (vec![Reply::status("401 Unauthorized")], rejected),
         (vec![Reply::status("404 Not Found")], rejected),
         (vec![Reply::status("301 Moved Permanently")], failed),
@@ -292,11 +222,7 @@ async fn answers_of_loki() {
         (vec![Reply::Break(b"garbage\r\n\r\n".to_vec())], failed),
     ] {
         let backend = HttpBackend::start(script.clone()).await;
-        assert_eq!(
-            deliver(settings(&backend.url()), &spans(3)).await,
-            expected,
-            "{script:?}"
-        );
+        assert_eq!(deliver(settings(&backend.url()), &spans(3)).await, expected, "{script:?}");
     }
 }
 
@@ -322,23 +248,13 @@ fn settings_from_the_environment() {
     .unwrap();
     assert_eq!(full.endpoint.as_str(), "http://loki:3100/loki/api/v1/push");
     assert_eq!(full.tenant.as_ref().unwrap(), "team-b");
-    assert_eq!(
-        full.authorization,
-        Some(Authorization::Bearer("topsecret".into()))
-    );
+    assert_eq!(full.authorization, Some(Authorization::Bearer("topsecret".into())));
     assert_eq!(full.timeout, Duration::from_millis(1500));
     assert!(!format!("{full:?}").contains("topsecret"));
 
-    let proxied = read(&[], Some("http://vl:9428/insert"), None)
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        proxied.endpoint.as_str(),
-        "http://vl:9428/insert/loki/api/v1/push"
-    );
-    let whole = read(&[], Some("http://l:1/loki/api/v1/push"), None)
-        .unwrap()
-        .unwrap();
+    let proxied = read(&[], Some("http://vl:9428/insert"), None).unwrap().unwrap();
+    assert_eq!(proxied.endpoint.as_str(), "http://vl:9428/insert/loki/api/v1/push");
+    let whole = read(&[], Some("http://l:1/loki/api/v1/push"), None).unwrap().unwrap();
     assert_eq!(whole.endpoint.as_str(), "http://l:1/loki/api/v1/push");
 
     let errors = read(
@@ -357,9 +273,6 @@ fn settings_from_the_environment() {
         "SENSOR_LOKI_TIMEOUT has to be",
         "SENSOR_LOKI_USERNAME needs SENSOR_LOKI_PASSWORD",
     ] {
-        assert!(
-            errors.iter().any(|error| error.contains(part)),
-            "{part:?} is not in {errors:#?}"
-        );
+        assert!(errors.iter().any(|error| error.contains(part)), "{part:?} is not in {errors:#?}");
     }
 }

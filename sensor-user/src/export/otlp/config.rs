@@ -82,11 +82,7 @@ impl Settings {
         endpoint_flag: Option<&str>,
         protocol_flag: Option<&str>,
     ) -> Result<Option<Self>, Vec<String>> {
-        Reader {
-            env,
-            errors: Vec::new(),
-        }
-        .read(endpoint_flag, protocol_flag)
+        Reader { env, errors: Vec::new() }.read(endpoint_flag, protocol_flag)
     }
 }
 
@@ -154,10 +150,7 @@ impl Reader<'_> {
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
-        Ok(endpoint.map(|endpoint| Settings {
-            endpoint,
-            ..settings
-        }))
+        Ok(endpoint.map(|endpoint| Settings { endpoint, ..settings }))
     }
 
     /// The setting's name, its text and its scope, where the environment asks for OTLP at all.
@@ -183,13 +176,7 @@ impl Reader<'_> {
             Some((_, text)) if text == "grpc" => "http://localhost:4317",
             _ => "http://localhost:4318",
         };
-        exporter.map(|_| {
-            (
-                "the default endpoint".to_owned(),
-                default.to_owned(),
-                Scope::Base,
-            )
-        })
+        exporter.map(|_| ("the default endpoint".to_owned(), default.to_owned(), Scope::Base))
     }
 
     fn protocol_text(&self) -> Option<(String, String)> {
@@ -228,9 +215,7 @@ impl Reader<'_> {
             }
             match header(pair) {
                 Ok(header) => headers.push(header),
-                Err(error) => self
-                    .errors
-                    .push(format!("{setting}: entry {} {error}", i + 1)),
+                Err(error) => self.errors.push(format!("{setting}: entry {} {error}", i + 1)),
             }
         }
         headers
@@ -253,34 +238,27 @@ impl Reader<'_> {
     }
 
     fn first(&self, suffix: &str) -> Option<(String, String)> {
-        ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"]
-            .into_iter()
-            .find_map(|prefix| {
-                let name = format!("{prefix}{suffix}");
-                self.get(&name).map(|text| (name, text))
-            })
+        ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"].into_iter().find_map(|prefix| {
+            let name = format!("{prefix}{suffix}");
+            self.get(&name).map(|text| (name, text))
+        })
     }
 
     /// Empty counts as not set
     /// (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
     fn get(&self, name: &str) -> Option<String> {
-        (self.env)(name)
-            .map(|text| text.trim().to_owned())
-            .filter(|text| !text.is_empty())
+        (self.env)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 }
 
 fn header(pair: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = pair
-        .split_once('=')
-        .ok_or("has no \"=\"; write key1=value1,key2=value2")?;
+    let (name, value) =
+        pair.split_once('=').ok_or("has no \"=\"; write key1=value1,key2=value2")?;
     let name = name.trim();
     let parsed = HeaderName::try_from(name)
         .map_err(|_| format!("has a name that is not allowed in a header: {name:?}"))?;
     if name.ends_with("-bin") {
-        return Err(format!(
-            "({name}) is binary metadata, which is not supported"
-        ));
+        return Err(format!("({name}) is binary metadata, which is not supported"));
     }
     let value = percent_decode(value.trim())
         .ok_or_else(|| format!("({name}) has a \"%\" without two hexadecimal digits after it"))?;

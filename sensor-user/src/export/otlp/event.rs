@@ -42,9 +42,7 @@ pub(super) fn span(span: &Span) -> OtlpSpan {
         trace_id: trace_id.bytes().to_vec(),
         span_id: span_id.bytes().to_vec(),
         trace_state: trace_state.as_deref().unwrap_or_default().to_owned(),
-        parent_span_id: parent_span_id
-            .map(|id| id.bytes().to_vec())
-            .unwrap_or_default(),
+        parent_span_id: parent_span_id.map(|id| id.bytes().to_vec()).unwrap_or_default(),
         flags: u32::from(flags.0) | remote,
         name: name.clone().into_owned(),
         kind: match kind {
@@ -62,28 +60,20 @@ pub(super) fn span(span: &Span) -> OtlpSpan {
         dropped_links_count: 0,
         status: match status {
             Status::Unset => None,
-            Status::Error => Some(OtlpStatus {
-                message: String::new(),
-                code: StatusCode::Error.into(),
-            }),
+            Status::Error => {
+                Some(OtlpStatus { message: String::new(), code: StatusCode::Error.into() })
+            }
         },
     }
 }
 
 pub(super) fn resource(resource: &Resource) -> OtlpResource {
     let Resource { attributes } = resource;
-    OtlpResource {
-        attributes: key_values(attributes),
-        ..OtlpResource::default()
-    }
+    OtlpResource { attributes: key_values(attributes), ..OtlpResource::default() }
 }
 
 fn event(event: &SpanEvent) -> OtlpEvent {
-    let SpanEvent {
-        time_unix_ns,
-        name,
-        attributes,
-    } = event;
+    let SpanEvent { time_unix_ns, name, attributes } = event;
     OtlpEvent {
         time_unix_nano: *time_unix_ns,
         name: (*name).to_owned(),
@@ -93,11 +83,7 @@ fn event(event: &SpanEvent) -> OtlpEvent {
 }
 
 fn link(link: &Link) -> OtlpLink {
-    let Link {
-        trace_id,
-        span_id,
-        attributes,
-    } = link;
+    let Link { trace_id, span_id, attributes } = link;
     OtlpLink {
         trace_id: trace_id.bytes().to_vec(),
         span_id: span_id.bytes().to_vec(),
@@ -122,12 +108,7 @@ fn any_value(value: &Value) -> AnyValue {
         Value::Int(it) => AnyValueKind::IntValue(*it),
         Value::Bool(it) => AnyValueKind::BoolValue(*it),
         Value::Strs(texts) => AnyValueKind::ArrayValue(ArrayValue {
-            values: texts
-                .iter()
-                .map(|it| AnyValue {
-                    value: Some(text(it)),
-                })
-                .collect(),
+            values: texts.iter().map(|it| AnyValue { value: Some(text(it)) }).collect(),
         }),
     };
     AnyValue { value: Some(kind) }

@@ -15,9 +15,7 @@ pub(super) fn export_request(batch: &[Arc<Span>]) -> ExportTraceServiceRequest {
     let mut groups: Vec<(&Arc<Resource>, Vec<_>)> = Vec::new();
     for span in batch {
         // Few processes speak within one batch, mostly the one that spoke last.
-        let known = groups
-            .iter()
-            .rposition(|(resource, _)| Arc::ptr_eq(resource, &span.resource));
+        let known = groups.iter().rposition(|(resource, _)| Arc::ptr_eq(resource, &span.resource));
         let group = known.unwrap_or_else(|| {
             groups.push((&span.resource, Vec::new()));
             groups.len() - 1

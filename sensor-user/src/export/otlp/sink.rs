@@ -37,10 +37,7 @@ impl Sink {
             Protocol::HttpProtobuf => Transport::Http(http::Http::new(settings)?),
             Protocol::Grpc => Transport::Grpc(grpc::Grpc::new(settings)?),
         };
-        Ok(Self {
-            target: format!("the OTLP backend {}", shown(&settings.endpoint)),
-            transport,
-        })
+        Ok(Self { target: format!("the OTLP backend {}", shown(&settings.endpoint)), transport })
     }
 }
 

@@ -18,17 +18,11 @@ use crate::model::{
 };
 
 fn text(text: &str) -> AnyValue {
-    AnyValue {
-        value: Some(Any::StringValue(text.into())),
-    }
+    AnyValue { value: Some(Any::StringValue(text.into())) }
 }
 
 fn pair(key: &str, value: AnyValue) -> KeyValue {
-    KeyValue {
-        key: key.into(),
-        value: Some(value),
-        ..KeyValue::default()
-    }
+    KeyValue { key: key.into(), value: Some(value), ..KeyValue::default() }
 }
 
 /// A span with everything that a span can have.
@@ -42,10 +36,7 @@ pub(super) fn full() -> Span {
             Attribute::new("url.path", "/cart"),
             Attribute::new("http.response.status_code", 503),
             Attribute::new("sensor.inferred", true),
-            Attribute::new(
-                "http.request.header.x",
-                vec!["a".to_owned(), "b".to_owned()],
-            ),
+            Attribute::new("http.request.header.x", vec!["a".to_owned(), "b".to_owned()]),
         ],
         events: vec![SpanEvent {
             time_unix_ns: 1_700_000_000_124_000_000,
@@ -80,10 +71,7 @@ fn a_span_carries_everything() {
         status,
         ..
     } = event::span(&full());
-    assert_eq!(
-        trace_id,
-        0x4bf92f3577b34da6a3ce929d0e0e4736_u128.to_be_bytes()
-    );
+    assert_eq!(trace_id, 0x4bf92f3577b34da6a3ce929d0e0e4736_u128.to_be_bytes());
     assert_eq!(span_id, 0x00f067aa0ba902b7_u64.to_be_bytes());
     assert_eq!(parent_span_id, 0xb7ad6b7169203331_u64.to_be_bytes());
     assert_eq!(trace_state, "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE");
@@ -94,37 +82,23 @@ fn a_span_carries_everything() {
     assert_eq!(start_time_unix_nano, 1_700_000_000_123_456_789);
     assert_eq!(end_time_unix_nano, 1_700_000_000_125_000_000);
     let array = AnyValue {
-        value: Some(Any::ArrayValue(
-            opentelemetry_proto::tonic::common::v1::ArrayValue {
-                values: vec![text("a"), text("b")],
-            },
-        )),
+        value: Some(Any::ArrayValue(opentelemetry_proto::tonic::common::v1::ArrayValue {
+            values: vec![text("a"), text("b")],
+        })),
     };
     assert_eq!(
         attributes,
         [
             pair("url.path", text("/cart")),
-            pair(
-                "http.response.status_code",
-                AnyValue {
-                    value: Some(Any::IntValue(503))
-                }
-            ),
-            pair(
-                "sensor.inferred",
-                AnyValue {
-                    value: Some(Any::BoolValue(true))
-                }
-            ),
+            pair("http.response.status_code", AnyValue { value: Some(Any::IntValue(503)) }),
+            pair("sensor.inferred", AnyValue { value: Some(Any::BoolValue(true)) }),
             pair("http.request.header.x", array),
         ]
     );
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].time_unix_nano, 1_700_000_000_124_000_000);
     assert_eq!(events[0].name, "http.response.first_byte");
-    let minus_one = AnyValue {
-        value: Some(Any::IntValue(-1)),
-    };
+    let minus_one = AnyValue { value: Some(Any::IntValue(-1)) };
     assert_eq!(events[0].attributes, [pair("n", minus_one)]);
     assert_eq!(links.len(), 1);
     assert_eq!(
@@ -137,11 +111,7 @@ fn a_span_carries_everything() {
 
 #[test]
 fn what_is_not_known_is_not_set() {
-    let span = Span {
-        kind: SpanKind::Client,
-        flags: TraceFlags(0),
-        ..span_of(&resource("s"), 1)
-    };
+    let span = Span { kind: SpanKind::Client, flags: TraceFlags(0), ..span_of(&resource("s"), 1) };
     let span = event::span(&span);
     assert_eq!(span.kind, 3, "SPAN_KIND_CLIENT");
     assert_eq!(span.flags, 0);
@@ -164,29 +134,16 @@ fn spans_are_grouped_by_resource() {
         .resource_spans
         .iter()
         .map(|group| {
-            let [scope_spans] = group.scope_spans.as_slice() else {
-                panic!("one scope")
-            };
+            let [scope_spans] = group.scope_spans.as_slice() else { panic!("one scope") };
             let scope = scope_spans.scope.as_ref().unwrap();
-            assert_eq!(
-                (scope.name.as_str(), scope.version.as_str()),
-                ("sensor", "0.1.0")
-            );
-            let ids: Vec<_> = scope_spans
-                .spans
-                .iter()
-                .map(|span| span.span_id[7])
-                .collect();
+            assert_eq!((scope.name.as_str(), scope.version.as_str()), ("sensor", "0.1.0"));
+            let ids: Vec<_> = scope_spans.spans.iter().map(|span| span.span_id[7]).collect();
             (group.resource.as_ref().unwrap().attributes.clone(), ids)
         })
         .collect();
     let service = |name| vec![pair("service.name", text(name))];
     assert_eq!(
         groups,
-        [
-            (service("shop"), vec![1, 3]),
-            (service("cart"), vec![2, 5]),
-            (service("shop"), vec![4])
-        ]
+        [(service("shop"), vec![1, 3]), (service("cart"), vec![2, 5]), (service("shop"), vec![4])]
     );
 }

@@ -63,13 +63,6 @@ fn loss(name: &str) -> Option<String> {
     if !parts.contains(&"lost") {
         return None;
     }
-    let named = parts
-        .iter()
-        .filter(|part| **part != "lost" && **part != "exchanges");
-    Some(
-        named
-            .map(|part| part.replace('_', " "))
-            .collect::<Vec<_>>()
-            .join(" "),
-    )
+    let named = parts.iter().filter(|part| **part != "lost" && **part != "exchanges");
+    Some(named.map(|part| part.replace('_', " ")).collect::<Vec<_>>().join(" "))
 }

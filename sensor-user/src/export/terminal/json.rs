@@ -31,10 +31,7 @@ pub struct JsonLines<W: Write> {
 impl<W: Write> JsonLines<W> {
     /// Writes to `out`, unbuffered beyond the line.
     pub fn new(out: W) -> Self {
-        Self {
-            out,
-            line: Vec::with_capacity(1024),
-        }
+        Self { out, line: Vec::with_capacity(1024) }
     }
 
     fn write(&mut self, value: &impl Serialize) -> io::Result<()> {
@@ -118,11 +115,7 @@ fn entry_unless_empty<'a, M: SerializeMap, T, V: Serialize>(
     items: &'a [T],
     wrap: impl FnOnce(&'a [T]) -> V,
 ) -> Result<(), M::Error> {
-    if items.is_empty() {
-        Ok(())
-    } else {
-        map.serialize_entry(key, &wrap(items))
-    }
+    if items.is_empty() { Ok(()) } else { map.serialize_entry(key, &wrap(items)) }
 }
 
 /// What `Display` says, as text.
@@ -168,11 +161,7 @@ struct EventObject<'a>(&'a SpanEvent);
 
 impl Serialize for EventObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let SpanEvent {
-            time_unix_ns,
-            name,
-            attributes,
-        } = self.0;
+        let SpanEvent { time_unix_ns, name, attributes } = self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("time_unix_nano", time_unix_ns)?;
         map.serialize_entry("name", name)?;
@@ -185,11 +174,7 @@ struct LinkObject<'a>(&'a Link);
 
 impl Serialize for LinkObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Link {
-            trace_id,
-            span_id,
-            attributes,
-        } = self.0;
+        let Link { trace_id, span_id, attributes } = self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("trace_id", &Shown(trace_id))?;
         map.serialize_entry("span_id", &Shown(span_id))?;
@@ -202,11 +187,7 @@ struct SummaryLine<'a>(&'a Summary);
 
 impl Serialize for SummaryLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Summary {
-            elapsed,
-            counters,
-            by_service,
-        } = self.0;
+        let Summary { elapsed, counters, by_service } = self.0;
         let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", "summary")?;
@@ -229,11 +210,7 @@ struct Count<'a>(&'a ServiceCount);
 
 impl Serialize for Count<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let ServiceCount {
-            server,
-            client,
-            errors,
-        } = self.0;
+        let ServiceCount { server, client, errors } = self.0;
         serializer.collect_map([("server", server), ("client", client), ("errors", errors)])
     }
 }

@@ -68,11 +68,7 @@ pub struct Pretty<W: Write> {
 impl<W: Write> Pretty<W> {
     /// Writes to `out`, one `write` a line.
     pub fn new(out: W, options: PrettyOptions) -> Self {
-        Self {
-            out,
-            options,
-            recent: VecDeque::with_capacity(RECENT_TRACES),
-        }
+        Self { out, options, recent: VecDeque::with_capacity(RECENT_TRACES) }
     }
 
     /// For a terminal that changed its size.
@@ -101,22 +97,8 @@ impl<W: Write> Pretty<W> {
         let colour = self.options.colour;
         let mut head = Line::new(colour);
         head.push(DIM, &time_of_day(span.start_unix_ns, self.options.clock));
-        head.push(
-            DIM,
-            if self.seen(span.trace_id) {
-                "  └"
-            } else {
-                "   "
-            },
-        );
-        head.push(
-            BOLD,
-            if span.kind == SpanKind::Server {
-                "⇐ "
-            } else {
-                "⇒ "
-            },
-        );
+        head.push(DIM, if self.seen(span.trace_id) { "  └" } else { "   " });
+        head.push(BOLD, if span.kind == SpanKind::Server { "⇐ " } else { "⇒ " });
         head.column("", span.resource.service_name().unwrap_or("-"), SERVICE);
         let method = text(span, "http.request.method_original")
             .or_else(|| text(span, "http.request.method"))
@@ -130,24 +112,15 @@ impl<W: Write> Pretty<W> {
         tail.push("", &format!(" {took:>8}  "));
         tail.column(DIM, &peer(span), PEER);
         let trace = span.trace_id.to_string();
-        let shown = if self.options.full_trace_ids {
-            trace.as_str()
-        } else {
-            &trace[..8]
-        };
+        let shown = if self.options.full_trace_ids { trace.as_str() } else { &trace[..8] };
         let bytes = span.trace_id.bytes();
-        tail.push(
-            TRACE_COLOURS[usize::from(bytes[15]) % TRACE_COLOURS.len()],
-            shown,
-        );
+        tail.push(TRACE_COLOURS[usize::from(bytes[15]) % TRACE_COLOURS.len()], shown);
 
         let target = target(span);
         let target = clean(&target);
         match self.options.width {
             Some(width) => {
-                let room = width
-                    .saturating_sub(head.width + tail.width + 1)
-                    .max(MIN_TARGET);
+                let room = width.saturating_sub(head.width + tail.width + 1).max(MIN_TARGET);
                 head.push("", &format!("{:room$} ", cut(&target, room)));
             }
             None => head.push("", &format!("{target:DEFAULT_TARGET$} ")),
@@ -165,33 +138,16 @@ impl<W: Write> SpanWriter for Pretty<W> {
     }
 
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
-        let Summary {
-            elapsed,
-            counters,
-            by_service,
-        } = summary;
+        let Summary { elapsed, counters, by_service } = summary;
         let elapsed = duration(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
         let mut text = format!("\n{elapsed} of traffic\n\n");
         if !by_service.is_empty() {
-            text += &format!(
-                "{:24} {:>10} {:>10} {:>10}\n",
-                "service", "received", "sent", "errors"
-            );
+            text +=
+                &format!("{:24} {:>10} {:>10} {:>10}\n", "service", "received", "sent", "errors");
         }
-        for (
-            service,
-            ServiceCount {
-                server,
-                client,
-                errors,
-            },
-        ) in by_service
-        {
+        for (service, ServiceCount { server, client, errors }) in by_service {
             let service = clean(service);
-            text += &format!(
-                "{:24} {server:>10} {client:>10} {errors:>10}\n",
-                cut(&service, 24)
-            );
+            text += &format!("{:24} {server:>10} {client:>10} {errors:>10}\n", cut(&service, 24));
         }
         text.push('\n');
         for (name, count) in counters.iter().filter(|(_, count)| *count > 0) {
@@ -217,11 +173,7 @@ struct Line {
 
 impl Line {
     fn new(colour: bool) -> Self {
-        Self {
-            text: String::with_capacity(160),
-            width: 0,
-            colour,
-        }
+        Self { text: String::with_capacity(160), width: 0, colour }
     }
 
     /// Appends text that is clean already.
@@ -249,10 +201,7 @@ fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
 }
 
 fn value<'a>(span: &'a Span, key: &str) -> Option<&'a Value> {
-    span.attributes
-        .iter()
-        .find(|attribute| attribute.key == key)
-        .map(|it| &it.value)
+    span.attributes.iter().find(|attribute| attribute.key == key).map(|it| &it.value)
 }
 
 fn target(span: &Span) -> Cow<'_, str> {
@@ -314,11 +263,7 @@ fn time_of_day(unix_ns: u64, clock: Clock) -> String {
 }
 
 fn local(unix_seconds: u64) -> (u64, u64, u64) {
-    let utc = (
-        unix_seconds / 3600 % 24,
-        unix_seconds / 60 % 60,
-        unix_seconds % 60,
-    );
+    let utc = (unix_seconds / 3600 % 24, unix_seconds / 60 % 60, unix_seconds % 60);
     let Ok(time) = libc::time_t::try_from(unix_seconds) else {
         return utc;
     };

@@ -29,10 +29,7 @@ fn a_json_line_carries_everything() {
             Attribute::new("url.path", "/\"\\\n\u{1b}\u{7f}é\u{fffd}"),
             Attribute::new("http.response.status_code", 503),
             Attribute::new("sensor.inferred", true),
-            Attribute::new(
-                "http.request.header.x",
-                vec!["a".to_owned(), "b".to_owned()],
-            ),
+            Attribute::new("http.request.header.x", vec!["a".to_owned(), "b".to_owned()]),
         ],
         events: vec![
             SpanEvent {
@@ -40,11 +37,7 @@ fn a_json_line_carries_everything() {
                 name: "http.response.first_byte",
                 attributes: vec![Attribute::new("n", -1)],
             },
-            SpanEvent {
-                time_unix_ns: 1,
-                name: "bare",
-                attributes: vec![],
-            },
+            SpanEvent { time_unix_ns: 1, name: "bare", attributes: vec![] },
         ],
         links: vec![Link {
             trace_id: TraceId::new([7; 16]).unwrap(),
@@ -96,18 +89,8 @@ fn the_json_summary_carries_every_counter() {
     metrics.add(Counter::ExchangesSpans, 7);
     let summary = Summary {
         elapsed: Duration::from_millis(1500),
-        counters: metrics
-            .snapshot()
-            .map(|(name, n)| (name.to_owned(), n))
-            .collect(),
-        by_service: vec![(
-            "shop".into(),
-            ServiceCount {
-                server: 4,
-                client: 3,
-                errors: 1,
-            },
-        )],
+        counters: metrics.snapshot().map(|(name, n)| (name.to_owned(), n)).collect(),
+        by_service: vec![("shop".into(), ServiceCount { server: 4, client: 3, errors: 1 })],
     };
     let mut out = Vec::new();
     JsonLines::new(&mut out).summary(&summary).unwrap();
@@ -134,18 +117,12 @@ fn a_closed_pipe_is_told() {
             Ok(())
         }
     }
-    let error = JsonLines::new(Closed)
-        .span(&span_of(&Arc::default(), 1))
-        .unwrap_err();
+    let error = JsonLines::new(Closed).span(&span_of(&Arc::default(), 1)).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
 }
 
-const PLAIN: PrettyOptions = PrettyOptions {
-    colour: false,
-    width: Some(110),
-    full_trace_ids: false,
-    clock: Clock::Utc,
-};
+const PLAIN: PrettyOptions =
+    PrettyOptions { colour: false, width: Some(110), full_trace_ids: false, clock: Clock::Utc };
 
 fn pretty(options: PrettyOptions, spans: &[Span]) -> String {
     let mut out = Vec::new();
@@ -163,10 +140,7 @@ fn pretty_lines_are_aligned() {
         Attribute::new("client.address", "10.0.0.7"),
         Attribute::new("client.port", 41822),
     ]);
-    let mut client = Span {
-        kind: SpanKind::Client,
-        ..span_of(&resource("front"), 2)
-    };
+    let mut client = Span { kind: SpanKind::Client, ..span_of(&resource("front"), 2) };
     client.status = Status::Error;
     client.end_unix_ns = client.start_unix_ns + 2_345_000_000;
     client.attributes = vec![
@@ -192,50 +166,24 @@ fn pretty_fits_the_width() {
     let mut span = span_of(&resource("a-service-with-a-long-name"), 1);
     span.attributes[1] = Attribute::new("url.path", "/long".repeat(50));
     for width in [100, 120, 200] {
-        let line = pretty(
-            PrettyOptions {
-                width: Some(width),
-                ..PLAIN
-            },
-            std::slice::from_ref(&span),
-        );
+        let line =
+            pretty(PrettyOptions { width: Some(width), ..PLAIN }, std::slice::from_ref(&span));
         assert_eq!(line.trim_end_matches('\n').chars().count(), width, "{line}");
         assert!(line.contains(" a-service-with-… "), "{line}");
     }
     // Too narrow is long, not broken; and without a terminal nothing is cut.
     assert!(
-        pretty(
-            PrettyOptions {
-                width: Some(1),
-                ..PLAIN
-            },
-            std::slice::from_ref(&span)
-        )
-        .contains("/long/long/…")
+        pretty(PrettyOptions { width: Some(1), ..PLAIN }, std::slice::from_ref(&span))
+            .contains("/long/long/…")
     );
-    assert!(
-        pretty(
-            PrettyOptions {
-                width: None,
-                ..PLAIN
-            },
-            &[span]
-        )
-        .contains(&"/long".repeat(50))
-    );
+    assert!(pretty(PrettyOptions { width: None, ..PLAIN }, &[span]).contains(&"/long".repeat(50)));
 }
 
 #[test]
 fn colour_only_where_asked_for() {
     let span = span_of(&resource("shop"), 1);
     assert!(!pretty(PLAIN, std::slice::from_ref(&span)).contains('\u{1b}'));
-    let coloured = pretty(
-        PrettyOptions {
-            colour: true,
-            ..PLAIN
-        },
-        std::slice::from_ref(&span),
-    );
+    let coloured = pretty(PrettyOptions { colour: true, ..PLAIN }, std::slice::from_ref(&span));
     assert!(coloured.contains("\u{1b}[32m200\u{1b}[0m"), "{coloured:?}");
     let mut stripped = String::new();
     let mut rest = coloured.as_str();
@@ -244,17 +192,8 @@ fn colour_only_where_asked_for() {
         rest = after.split_once('m').unwrap().1;
     }
     assert_eq!(stripped + rest, pretty(PLAIN, std::slice::from_ref(&span)));
-    let full = pretty(
-        PrettyOptions {
-            full_trace_ids: true,
-            ..PLAIN
-        },
-        &[span],
-    );
-    assert!(
-        full.ends_with(" 4bf92f3577b34da6a3ce929d0e0e4736\n"),
-        "{full}"
-    );
+    let full = pretty(PrettyOptions { full_trace_ids: true, ..PLAIN }, &[span]);
+    assert!(full.ends_with(" 4bf92f3577b34da6a3ce929d0e0e4736\n"), "{full}");
 }
 
 #[test]
@@ -321,32 +260,17 @@ fn the_footer_names_every_loss() {
                 output 1) · not HTTP 3";
     assert_eq!(footer(counters, None), line);
     assert_eq!(footer(counters, Some(20)), "connections 12 · ca…");
-    assert_eq!(
-        footer([], None),
-        "connections 0 · captured 0 · spans 0 · lost 0"
-    );
+    assert_eq!(footer([], None), "connections 0 · captured 0 · spans 0 · lost 0");
 }
 
 #[test]
 fn the_pretty_summary_counts_by_service() {
-    let mut summary = Summary {
-        elapsed: Duration::from_secs(20),
-        ..Summary::default()
-    };
+    let mut summary = Summary { elapsed: Duration::from_secs(20), ..Summary::default() };
     summary.count(&span_of(&resource("shop"), 1));
-    summary.count(&Span {
-        status: Status::Error,
-        ..span_of(&resource("shop"), 2)
-    });
-    summary.count(&Span {
-        kind: SpanKind::Client,
-        ..span_of(&resource("front"), 3)
-    });
+    summary.count(&Span { status: Status::Error, ..span_of(&resource("shop"), 2) });
+    summary.count(&Span { kind: SpanKind::Client, ..span_of(&resource("front"), 3) });
     summary.count(&span_of(&Arc::default(), 4));
-    summary.counters = vec![
-        ("exchanges.spans".into(), 4),
-        ("exchanges.lost.gap".into(), 0),
-    ];
+    summary.counters = vec![("exchanges.spans".into(), 4), ("exchanges.lost.gap".into(), 0)];
     let mut out = Vec::new();
     Pretty::new(&mut out, PLAIN).summary(&summary).unwrap();
     let text = String::from_utf8(out).unwrap();
@@ -356,10 +280,7 @@ fn the_pretty_summary_counts_by_service() {
         "front                             0          1          0",
         "connections 0 · captured 0 · spans 4 · lost 0",
     ] {
-        assert!(
-            text.lines().any(|it| it.trim_end() == line),
-            "{line:?} is not in\n{text}"
-        );
+        assert!(text.lines().any(|it| it.trim_end() == line), "{line:?} is not in\n{text}");
     }
     assert!(!text.contains("exchanges.lost.gap"));
 }

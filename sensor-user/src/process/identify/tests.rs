@@ -7,14 +7,8 @@ use crate::capture::event::Monotonic;
 
 fn identifier(root: &str) -> (Identifier, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
-    let host = Host {
-        name: Some("node-1".into()),
-        id: None,
-    };
-    (
-        Identifier::new(PathBuf::from(root), host, Arc::clone(&metrics)),
-        metrics,
-    )
+    let host = Host { name: Some("node-1".into()), id: None };
+    (Identifier::new(PathBuf::from(root), host, Arc::clone(&metrics)), metrics)
 }
 
 /// A child of this test, ended with it.
@@ -29,11 +23,7 @@ impl Drop for Running {
 
 fn sleeping(env: &[(&str, &str)]) -> Running {
     let mut command = Command::new("sleep");
-    command
-        .arg("60")
-        .env_clear()
-        .envs(env.iter().copied())
-        .stdin(Stdio::null());
+    command.arg("60").env_clear().envs(env.iter().copied()).stdin(Stdio::null());
     let running = Running(command.spawn().unwrap());
     // Until the exec is done, it is still this test.
     let exe = format!("/proc/{}/exe", running.0.id());
@@ -67,20 +57,10 @@ fn a_real_process() {
     let name = Path::new(exe).file_name().unwrap().to_str().unwrap();
     assert_eq!(resource.text("process.executable.name"), Some(name));
     assert_eq!(resource.service_name(), Some(name));
-    let number = |key: &str| {
-        resource
-            .attributes
-            .iter()
-            .find(|a| a.key == key)
-            .unwrap()
-            .value
-            .clone()
-    };
+    let number =
+        |key: &str| resource.attributes.iter().find(|a| a.key == key).unwrap().value.clone();
     assert_eq!(number("process.pid"), i64::from(running.0.id()).into());
-    assert_eq!(
-        number("process.parent_pid"),
-        i64::from(std::process::id()).into()
-    );
+    assert_eq!(number("process.parent_pid"), i64::from(std::process::id()).into());
     assert_eq!(resource.text("service.namespace"), None);
     assert_eq!(metrics.get(Counter::ProcessAttributesMalformed), 1);
 
@@ -94,12 +74,7 @@ fn a_process_that_has_ended_is_an_error_that_names_it() {
     let (identifier, _) = identifier("/proc");
     // Beyond the largest PID_MAX_LIMIT, 2^22.
     let error = identifier.identify(Tgid(1 << 23)).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("cannot read /proc/8388608/comm: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("cannot read /proc/8388608/comm: "), "{error}");
 }
 
 #[test]

@@ -1,10 +1,7 @@
 use super::*;
 
 fn host() -> Host {
-    Host {
-        name: Some("node-1".into()),
-        id: Some("0123456789abcdef0123456789abcdef".into()),
-    }
+    Host { name: Some("node-1".into()), id: Some("0123456789abcdef0123456789abcdef".into()) }
 }
 
 fn of(facts: &Facts<'_>) -> Resource {
@@ -67,14 +64,8 @@ fn the_service_names_itself_first() {
     };
     for (env, expected) in [
         (&b""[..], "app"),
-        (
-            b"OTEL_SERVICE_NAME=shop\0OTEL_RESOURCE_ATTRIBUTES=service.name=other\0",
-            "shop",
-        ),
-        (
-            b"OTEL_SERVICE_NAME=\0OTEL_RESOURCE_ATTRIBUTES=a=b,service.name=caf%C3%A9\0",
-            "café",
-        ),
+        (b"OTEL_SERVICE_NAME=shop\0OTEL_RESOURCE_ATTRIBUTES=service.name=other\0", "shop"),
+        (b"OTEL_SERVICE_NAME=\0OTEL_RESOURCE_ATTRIBUTES=a=b,service.name=caf%C3%A9\0", "café"),
         (b"OTEL_SERVICE_NAME=one\0OTEL_SERVICE_NAME=two\0", "one"),
         (b"NOT_OTEL_SERVICE_NAME=x\0OTEL_SERVICE_NAMES=y\0", "app"),
     ] {
@@ -92,11 +83,7 @@ fn without_an_own_name_it_is_the_program() {
     };
     assert_eq!(name(&nginx).as_deref(), Some("nginx"));
     // The executable is not known: the process ended before it could be asked.
-    let short = Facts {
-        comm: b"curl",
-        args: b"/usr/bin/curl\0http://x\0",
-        ..Facts::default()
-    };
+    let short = Facts { comm: b"curl", args: b"/usr/bin/curl\0http://x\0", ..Facts::default() };
     assert_eq!(name(&short).as_deref(), Some("curl"));
     let long = Facts {
         comm: b"a-service-with-",
@@ -104,11 +91,7 @@ fn without_an_own_name_it_is_the_program() {
         ..Facts::default()
     };
     assert_eq!(name(&long).as_deref(), Some("a-service-with-a-long-name"));
-    let script = Facts {
-        comm: b"python3",
-        args: b"python3\0app.py\0",
-        ..Facts::default()
-    };
+    let script = Facts { comm: b"python3", args: b"python3\0app.py\0", ..Facts::default() };
     assert_eq!(name(&script).as_deref(), Some("app"));
     assert_eq!(name(&Facts::default()), None);
 }
@@ -124,17 +107,9 @@ fn what_was_cut_is_not_guessed() {
         ..Facts::default()
     };
     assert_eq!(name(&java).as_deref(), Some("java"));
-    let whole = Facts {
-        args_cut: false,
-        env_cut: false,
-        ..java
-    };
+    let whole = Facts { args_cut: false, env_cut: false, ..java };
     assert_eq!(name(&whole).as_deref(), Some("sho"));
-    let ended = Facts {
-        args: b"java\0com.example.Main\0",
-        env: b"A=b\0",
-        ..java
-    };
+    let ended = Facts { args: b"java\0com.example.Main\0", env: b"A=b\0", ..java };
     assert_eq!(name(&ended).as_deref(), Some("Main"));
 }
 
@@ -147,20 +122,12 @@ fn what_is_observed_is_not_overruled() {
         ..Facts::default()
     };
     let found = of(&facts);
-    assert!(
-        found
-            .attributes
-            .contains(&Attribute::new("process.pid", 42))
-    );
+    assert!(found.attributes.contains(&Attribute::new("process.pid", 42)));
     assert_eq!(found.text("host.name"), Some("node-1"));
     assert_eq!(found.text("host.type"), Some("t"));
     assert_eq!(found.text("os.type"), Some("o"));
     assert_eq!(found.text("container.id"), Some("c"));
-    let mut keys: Vec<_> = found
-        .attributes
-        .iter()
-        .map(|attribute| &attribute.key)
-        .collect();
+    let mut keys: Vec<_> = found.attributes.iter().map(|attribute| &attribute.key).collect();
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), found.attributes.len(), "each key once");

@@ -4,31 +4,18 @@ use std::path::PathBuf;
 use super::*;
 
 fn selection(pids: &[u32], comm: &[&str], exe: &[&str]) -> Result<Selection, Vec<SelectionError>> {
-    let owned = |globs: &[&str]| {
-        globs
-            .iter()
-            .map(|&glob| glob.to_owned())
-            .collect::<Vec<_>>()
-    };
+    let owned = |globs: &[&str]| globs.iter().map(|&glob| glob.to_owned()).collect::<Vec<_>>();
     Selection::new(pids.iter().copied(), &owned(comm), &owned(exe))
 }
 
 fn matches(selection: &Selection, tgid: u32, comm: &str, exe: Option<&str>) -> bool {
-    selection.matches(&ProcessFacts {
-        tgid: Tgid(tgid),
-        comm,
-        exe,
-    })
+    selection.matches(&ProcessFacts { tgid: Tgid(tgid), comm, exe })
 }
 
 #[test]
 fn by_id_by_name_and_by_executable() {
-    let by = selection(
-        &[7],
-        &["nginx", "java*"],
-        &["/usr/bin/py*", "node", "/opt/**/app"],
-    )
-    .unwrap();
+    let by =
+        selection(&[7], &["nginx", "java*"], &["/usr/bin/py*", "node", "/opt/**/app"]).unwrap();
     assert!(matches(&by, 7, "x", None));
     assert!(matches(&by, 1, "nginx", None));
     assert!(matches(&by, 1, "java-worker", None));
@@ -55,10 +42,7 @@ fn all_errors_are_told() {
     let errors = selection(&[], &["[", "a-name-that-is-too-long"], &["{a", "ok"]).unwrap_err();
     let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(text.len(), 3, "{text:?}");
-    assert!(
-        text.iter()
-            .any(|text| text.contains("--comm 'a-name-that-is-*' or --exe"))
-    );
+    assert!(text.iter().any(|text| text.contains("--comm 'a-name-that-is-*' or --exe")));
     assert!(text.iter().any(|text| text.starts_with("--comm [: ")));
     assert!(text.iter().any(|text| text.starts_with("--exe {a: ")));
 }
@@ -73,11 +57,7 @@ impl Proc {
         for (pid, parent, comm, exe) in processes {
             let directory = root.join(pid.to_string());
             fs::create_dir_all(&directory).unwrap();
-            fs::write(
-                directory.join("stat"),
-                format!("{pid} ({comm}) S {parent} 0"),
-            )
-            .unwrap();
+            fs::write(directory.join("stat"), format!("{pid} ({comm}) S {parent} 0")).unwrap();
             fs::write(directory.join("comm"), format!("{comm}\n")).unwrap();
             symlink(exe, directory.join("exe")).unwrap();
         }
@@ -105,36 +85,19 @@ fn descendants_are_selected_with_their_ancestor() {
     ]);
     let verdicts = |by: &Selection| {
         let all = initial_selection(&root.0, by).unwrap();
-        all.into_iter()
-            .map(|(tgid, selected)| (tgid.0, selected))
-            .collect::<Vec<_>>()
+        all.into_iter().map(|(tgid, selected)| (tgid.0, selected)).collect::<Vec<_>>()
     };
     assert_eq!(
         verdicts(&selection(&[], &["gunicorn"], &[]).unwrap()),
-        [
-            (1, false),
-            (10, true),
-            (11, true),
-            (12, true),
-            (20, false),
-            (30, false),
-            (31, false)
-        ]
+        [(1, false), (10, true), (11, true), (12, true), (20, false), (30, false), (31, false)]
     );
-    assert!(
-        verdicts(&Selection::default())
-            .iter()
-            .all(|&(_, selected)| selected)
-    );
+    assert!(verdicts(&Selection::default()).iter().all(|&(_, selected)| selected));
     assert!(initial_selection(&root.0.join("none"), &Selection::default()).is_err());
 }
 
 #[test]
 fn this_process_and_its_child_are_found_in_the_real_proc() {
-    let mut child = std::process::Command::new("sleep")
-        .arg("60")
-        .spawn()
-        .unwrap();
+    let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     let by = selection(&[std::process::id()], &[], &[]).unwrap();
     let all = initial_selection(Path::new("/proc"), &by);
     let (id, _) = (child.id(), (child.kill().unwrap(), child.wait().unwrap()));

@@ -17,9 +17,7 @@ pub(in crate::trace) struct Feed<'a> {
 
 impl Feed<'_> {
     fn request_head(&mut self, head: &Head<'_>, first: At) {
-        let Self {
-            exchanges, core, ..
-        } = self;
+        let Self { exchanges, core, .. } = self;
         if !std::mem::take(&mut exchanges.heading) {
             return;
         }
@@ -49,12 +47,7 @@ impl Feed<'_> {
             resource: core.resource(exchanges.tgid),
             inferred: exchanges.pairing != Pairing::Certain,
         };
-        let Core {
-            clock,
-            contexts,
-            metrics,
-            ..
-        } = &mut **core;
+        let Core { clock, contexts, metrics, .. } = &mut **core;
         let mut exchange = Exchange::new(head, first, setting, clock, contexts, metrics);
         exchanges.requesting = true;
         if exchanges.early.is_empty() {
@@ -76,16 +69,9 @@ impl Feed<'_> {
     }
 
     fn response_head(&mut self, status: u16, first: At) -> Asked {
-        let Self {
-            exchanges, core, ..
-        } = self;
+        let Self { exchanges, core, .. } = self;
         exchanges.notice.resume = true;
-        let response = Response {
-            status,
-            first: first.time,
-            end: None,
-            body: None,
-        };
+        let response = Response { status, first: first.time, end: None, body: None };
         match exchanges.pairing {
             Pairing::Unknown(reason, turn) => {
                 core.metrics.inc(Counter::ResponsesOrphaned);
@@ -126,12 +112,7 @@ impl Feed<'_> {
     }
 
     fn response_end(&mut self, end: MessageEnd) {
-        let Self {
-            exchanges,
-            core,
-            out,
-            ..
-        } = self;
+        let Self { exchanges, core, out, .. } = self;
         match std::mem::replace(&mut exchanges.answering, Answering::Nothing) {
             Answering::Nothing => {}
             Answering::Turn => {
@@ -168,9 +149,7 @@ impl Feed<'_> {
 
 impl Sink for Feed<'_> {
     fn start(&mut self, kind: Kind, _first: At) {
-        let Self {
-            exchanges, core, ..
-        } = self;
+        let Self { exchanges, core, .. } = self;
         let requests = match kind {
             Kind::Request => self.direction,
             Kind::Response => self.direction.opposite(),
@@ -211,10 +190,7 @@ impl Sink for Feed<'_> {
                 self.request_head(head, first);
                 Asked::Other
             }
-            StartLine::Response {
-                status: 100 | 102..=199,
-                ..
-            } => Asked::Other,
+            StartLine::Response { status: 100 | 102..=199, .. } => Asked::Other,
             StartLine::Response { status, .. } => self.response_head(status, first),
         }
     }
@@ -223,12 +199,7 @@ impl Sink for Feed<'_> {
         match end.kind {
             Kind::Response => self.response_end(end),
             Kind::Request => {
-                let Self {
-                    exchanges,
-                    core,
-                    out,
-                    ..
-                } = self;
+                let Self { exchanges, core, out, .. } = self;
                 if std::mem::take(&mut exchanges.requesting)
                     && let Some(last) = exchanges.open.back_mut()
                 {
@@ -260,19 +231,14 @@ impl Sink for Feed<'_> {
         self.core.metrics.inc(Counter::ConnectionsUpgraded);
         self.exchanges.notice.opaque = true;
         self.exchanges.requests_ended(self.core, self.out);
-        self.exchanges
-            .lose_all(self.core, Counter::ExchangesLostUndecodable);
+        self.exchanges.lose_all(self.core, Counter::ExchangesLostUndecodable);
     }
 }
 
 fn asked(head: &Head<'_>) -> Asked {
     match head.line {
-        StartLine::Request {
-            method: b"HEAD", ..
-        } => Asked::Head,
-        StartLine::Request {
-            method: b"CONNECT", ..
-        } => Asked::Connect,
+        StartLine::Request { method: b"HEAD", .. } => Asked::Head,
+        StartLine::Request { method: b"CONNECT", .. } => Asked::Connect,
         _ => Asked::Other,
     }
 }

@@ -55,11 +55,7 @@ fn message(direction: Direction, time: u64, head: &str, body: Body, empty: bool)
             push(b"0\r\nT: x\r\n\r\n", false);
         }
     }
-    Message {
-        direction,
-        time,
-        bytes,
-    }
+    Message { direction, time, bytes }
 }
 
 fn body() -> impl Strategy<Value = Body> {
@@ -73,19 +69,9 @@ fn body() -> impl Strategy<Value = Body> {
 /// Batches of requests that are sent together, each then answered in its order. The status code
 /// of an answer says which request it belongs to.
 fn conversation() -> impl Strategy<Value = Vec<Message>> {
-    let exchange = (
-        prop_oneof!["GET", "POST", "HEAD"],
-        body(),
-        body(),
-        any::<bool>(),
-    );
+    let exchange = (prop_oneof!["GET", "POST", "HEAD"], body(), body(), any::<bool>());
     let batch = prop::collection::vec(exchange, 1..4);
-    let alone = (
-        prop_oneof!["GET", "POST", "HEAD"],
-        body(),
-        body(),
-        any::<bool>(),
-    )
+    let alone = (prop_oneof!["GET", "POST", "HEAD"], body(), body(), any::<bool>())
         .prop_map(|exchange| vec![exchange]);
     prop::collection::vec(prop_oneof![3 => alone, 1 => batch], 1..6).prop_map(|batches| {
         let (mut messages, mut id, mut time) = (Vec::new(), 0, 100);
@@ -99,11 +85,7 @@ fn conversation() -> impl Strategy<Value = Vec<Message>> {
             }
             for (id, (method, _, response, interim)) in (first..).zip(&batch) {
                 time += 10;
-                let interim = if *interim {
-                    "HTTP/1.1 100 Continue\r\n\r\n"
-                } else {
-                    ""
-                };
+                let interim = if *interim { "HTTP/1.1 100 Continue\r\n\r\n" } else { "" };
                 let head = format!("{interim}HTTP/1.1 {} OK\r\n", 205 + id);
                 let (response, empty) = match (response, *method == "HEAD") {
                     // A body that ends with the connection would swallow what follows.
@@ -134,38 +116,16 @@ fn cut(messages: &[Message], choices: &[(usize, bool)]) -> Vec<Cut> {
                 continue;
             }
             // What is body at the end of a part may be left out too.
-            let tail = if skip {
-                part.iter().rev().take_while(|(_, body)| *body).count()
-            } else {
-                0
-            };
-            let bytes = part[..part.len() - tail]
-                .iter()
-                .map(|&(byte, _)| byte)
-                .collect();
-            let Message {
-                direction, time, ..
-            } = *message;
-            cuts.push(Cut {
-                direction,
-                time,
-                before,
-                bytes,
-                after: tail as u64,
-            });
+            let tail =
+                if skip { part.iter().rev().take_while(|(_, body)| *body).count() } else { 0 };
+            let bytes = part[..part.len() - tail].iter().map(|&(byte, _)| byte).collect();
+            let Message { direction, time, .. } = *message;
+            cuts.push(Cut { direction, time, before, bytes, after: tail as u64 });
             before = 0;
         }
         if before > 0 {
-            let Message {
-                direction, time, ..
-            } = *message;
-            cuts.push(Cut {
-                direction,
-                time,
-                before,
-                bytes: Vec::new(),
-                after: 0,
-            });
+            let Message { direction, time, .. } = *message;
+            cuts.push(Cut { direction, time, before, bytes: Vec::new(), after: 0 });
         }
     }
     cuts
@@ -185,17 +145,10 @@ fn run(cuts: &[Cut], lost: impl Fn(usize) -> bool) -> (World, Vec<Span>) {
             continue;
         }
         let records = std::mem::take(&mut lost_records[direction]);
-        world.segment(
-            &flow,
-            cut.direction,
-            cut.time,
-            &cut.bytes,
-            cut.after,
-            |segment| {
-                segment.skipped_before = cut.before;
-                segment.lost_records = records;
-            },
-        );
+        world.segment(&flow, cut.direction, cut.time, &cut.bytes, cut.after, |segment| {
+            segment.skipped_before = cut.before;
+            segment.lost_records = records;
+        });
     }
     world.end(&flow, 1_000_000, false);
     assert_eq!(world.pipeline.open_exchanges(), 0);
@@ -205,10 +158,7 @@ fn run(cuts: &[Cut], lost: impl Fn(usize) -> bool) -> (World, Vec<Span>) {
 }
 
 fn choices() -> impl Strategy<Value = Vec<(usize, bool)>> {
-    prop::collection::vec(
-        (prop_oneof![3 => 1..8usize, 2 => 8..200usize], any::<bool>()),
-        1..60,
-    )
+    prop::collection::vec((prop_oneof![3 => 1..8usize, 2 => 8..200usize], any::<bool>()), 1..60)
 }
 
 /// What must not differ, by path. An answer carries the number of its request.
@@ -216,17 +166,10 @@ fn told(spans: &[Span]) -> HashMap<String, (u64, u64, String, i64)> {
     let each = spans.iter().map(|span| {
         let path = text(span, "url.path").unwrap();
         let status = int(span, "http.response.status_code").unwrap();
-        assert_eq!(
-            path,
-            format!("/{}", status - 205),
-            "a response of another request"
-        );
+        assert_eq!(path, format!("/{}", status - 205), "a response of another request");
         assert_eq!(text(span, "error.type"), None);
         let ids = format!("{} {}", span.trace_id, span.span_id);
-        (
-            path.to_owned(),
-            (span.start_unix_ns, span.end_unix_ns, ids, status),
-        )
+        (path.to_owned(), (span.start_unix_ns, span.end_unix_ns, ids, status))
     });
     each.collect()
 }

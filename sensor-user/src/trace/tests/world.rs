@@ -65,17 +65,8 @@ impl World {
     pub(super) fn with(limits: Limits) -> Self {
         let metrics = Arc::new(Metrics::default());
         let pipeline = Pipeline::new(limits, Arc::clone(&metrics));
-        let mut world = Self {
-            pipeline,
-            spans: Vec::new(),
-            delivered: 0,
-            metrics,
-            flows: 0,
-        };
-        let sync = ClockSync {
-            monotonic: Monotonic(0),
-            unix_ns: 3_600_000_000_000,
-        };
+        let mut world = Self { pipeline, spans: Vec::new(), delivered: 0, metrics, flows: 0 };
+        let sync = ClockSync { monotonic: Monotonic(0), unix_ns: 3_600_000_000_000 };
         world.handle(&Event::Clock(sync));
         world
     }
@@ -91,13 +82,8 @@ impl World {
         let (local, remote): ((IpAddr, u16), (IpAddr, u16)) = if client { (a, b) } else { (b, a) };
         let tgid = u32::try_from(self.flows).unwrap() + 9;
         let name = Attribute::new("service.name", format!("svc-{tgid}"));
-        let resource = Arc::new(Resource {
-            attributes: vec![name],
-        });
-        self.handle(&Event::Process {
-            tgid: Tgid(tgid),
-            resource,
-        });
+        let resource = Arc::new(Resource { attributes: vec![name] });
+        self.handle(&Event::Process { tgid: Tgid(tgid), resource });
         TestFlow {
             id: FlowId(self.flows),
             endpoints: Endpoints::Tcp { local, remote },
@@ -122,11 +108,7 @@ impl World {
             .sum();
         let spans = self.count(Counter::ExchangesSpans);
         let open = self.pipeline.open_exchanges() as u64;
-        assert_eq!(
-            self.count(Counter::ExchangesSeen),
-            spans + open + lost,
-            "{event:?}"
-        );
+        assert_eq!(self.count(Counter::ExchangesSeen), spans + open + lost, "{event:?}");
         assert_eq!(spans, self.delivered + self.count(Counter::SpansNotSampled));
     }
 
@@ -238,10 +220,7 @@ impl World {
 }
 
 fn value<'a>(span: &'a Span, key: &str) -> Option<&'a Value> {
-    let mut found = span
-        .attributes
-        .iter()
-        .filter(|attribute| attribute.key == key);
+    let mut found = span.attributes.iter().filter(|attribute| attribute.key == key);
     let value = found.next().map(|attribute| &attribute.value);
     assert!(found.next().is_none(), "{key} twice");
     value

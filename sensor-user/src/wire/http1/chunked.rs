@@ -45,11 +45,7 @@ pub(super) struct Broken;
 
 impl Chunked {
     pub(super) fn new() -> Self {
-        Self {
-            phase: Phase::Size(false),
-            remaining: 0,
-            line: 0,
-        }
+        Self { phase: Phase::Size(false), remaining: 0, line: 0 }
     }
 
     /// Takes bytes from `data`, adding those of chunk data to `size`. Gives how many were taken
@@ -155,9 +151,7 @@ impl Chunked {
     }
 
     fn count(&mut self, n: usize, max: u32) -> Result<(), Broken> {
-        self.line = self
-            .line
-            .saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
+        self.line = self.line.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
         if self.line > max { Err(Broken) } else { Ok(()) }
     }
 }

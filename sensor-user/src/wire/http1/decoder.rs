@@ -44,10 +44,7 @@ impl At {
     /// `n` bytes further on, at the same time.
     #[must_use]
     pub fn advance(self, n: usize) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "sequence numbers are modulo 2^32"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "sequence numbers are modulo 2^32")]
         let step = n as u32;
         Self {
             time: self.time,
@@ -148,11 +145,7 @@ impl Decoder {
     /// A decoder for a direction that is seen from its first byte (`from_start`), or from anywhere.
     /// Heads and chunk lines of more than `head_max` bytes are given up.
     pub fn new(from_start: bool, head_max: u32) -> Self {
-        let state = if from_start {
-            State::Detect(Detector::default())
-        } else {
-            State::Seek(None)
-        };
+        let state = if from_start { State::Detect(Detector::default()) } else { State::Seek(None) };
         Self {
             state,
             kind: None,
@@ -184,11 +177,7 @@ impl Decoder {
     pub fn resume(&mut self) {
         self.pause = false;
         if let State::Paused { missed } = self.state {
-            self.state = if missed {
-                State::Seek(None)
-            } else {
-                State::Start
-            };
+            self.state = if missed { State::Seek(None) } else { State::Start };
         }
     }
 
@@ -365,11 +354,7 @@ impl Decoder {
             }
         }
         // A head that failed leaves nothing to go on with in this piece.
-        if matches!(self.state, State::Seek(_)) {
-            data.len()
-        } else {
-            end
-        }
+        if matches!(self.state, State::Seek(_)) { data.len() } else { end }
     }
 
     fn head_done(&mut self, raw: &[u8], last: At, sink: &mut impl Sink) {
@@ -385,24 +370,17 @@ impl Decoder {
                 None
             }
             // Interim: the message to come is still the answer.
-            StartLine::Response {
-                status: 100 | 102..=199,
-                ..
-            } => {
+            StartLine::Response { status: 100 | 102..=199, .. } => {
                 self.state = State::Start;
                 return;
             }
             StartLine::Response { status: 101, .. } => Some(true),
-            StartLine::Response {
-                status: 200..=299, ..
-            } if asked == Asked::Connect => Some(true),
+            StartLine::Response { status: 200..=299, .. } if asked == Asked::Connect => Some(true),
             StartLine::Response { .. } if asked == Asked::Unknown => {
                 self.state = State::Seek(None);
                 return;
             }
-            StartLine::Response {
-                status: 204 | 304, ..
-            } => Some(false),
+            StartLine::Response { status: 204 | 304, .. } => Some(false),
             StartLine::Response { .. } => (asked == Asked::Head).then_some(false),
         };
         match (over, head.body) {

@@ -102,11 +102,7 @@ impl Detector {
             _ => Step::No,
         };
         self.0 = next;
-        if next == Step::No {
-            Detection::NotHttp
-        } else {
-            Detection::NeedMore
-        }
+        if next == Step::No { Detection::NotHttp } else { Detection::NeedMore }
     }
 }
 
@@ -133,16 +129,8 @@ mod tests {
     /// Every prefix of `message` shorter than `at` is undecided; from there on the answer stands.
     fn every_prefix(message: &[u8], at: usize, answer: Detection) {
         for length in 0..=message.len() {
-            let expected = if length < at {
-                Detection::NeedMore
-            } else {
-                answer
-            };
-            assert_eq!(
-                detect(&message[..length]),
-                expected,
-                "{length} of {message:?}"
-            );
+            let expected = if length < at { Detection::NeedMore } else { answer };
+            assert_eq!(detect(&message[..length]), expected, "{length} of {message:?}");
         }
     }
 
@@ -162,21 +150,13 @@ mod tests {
             "\r\n\nGET / HTTP/1.1\r\n",
         ] {
             let message = format!("{line}Host: a\r\n\r\n");
-            every_prefix(
-                message.as_bytes(),
-                line.len(),
-                Detection::Http(Kind::Request),
-            );
+            every_prefix(message.as_bytes(), line.len(), Detection::Http(Kind::Request));
         }
     }
 
     #[test]
     fn responses_on_every_prefix() {
-        every_prefix(
-            b"HTTP/1.1 200 OK\r\n\r\n",
-            12,
-            Detection::Http(Kind::Response),
-        );
+        every_prefix(b"HTTP/1.1 200 OK\r\n\r\n", 12, Detection::Http(Kind::Response));
         every_prefix(b"HTTP/1.0 404\r\n\r\n", 12, Detection::Http(Kind::Response));
     }
 

@@ -84,13 +84,7 @@ impl<'a> Head<'a> {
             framing.field(&field)?;
         }
         let body = framing.body(line)?;
-        Ok(Self {
-            line,
-            body,
-            upgrade: framing.upgrade,
-            raw,
-            fields,
-        })
+        Ok(Self { line, body, upgrade: framing.upgrade, raw, fields })
     }
 
     /// The fields, in order.
@@ -166,11 +160,7 @@ fn split_line(data: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// A field value must not hold NUL or CR (RFC 9110 section 5.5).
 fn checked(value: &[u8]) -> Result<&[u8], Malformed> {
-    if memchr::memchr2(0, b'\r', value).is_some() {
-        Err(Malformed)
-    } else {
-        Ok(value)
-    }
+    if memchr::memchr2(0, b'\r', value).is_some() { Err(Malformed) } else { Ok(value) }
 }
 
 fn request_line(line: &[u8]) -> Option<StartLine<'_>> {
@@ -182,38 +172,16 @@ fn request_line(line: &[u8]) -> Option<StartLine<'_>> {
         && !target.is_empty()
         && target.iter().copied().all(is_target);
     match version {
-        [
-            b' ',
-            b'H',
-            b'T',
-            b'T',
-            b'P',
-            b'/',
-            b'1',
-            b'.',
-            minor @ b'0'..=b'9',
-        ] if well => Some(StartLine::Request {
-            method,
-            target,
-            minor: minor - b'0',
-        }),
+        [b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] if well => {
+            Some(StartLine::Request { method, target, minor: minor - b'0' })
+        }
         _ => None,
     }
 }
 
 fn status_line(line: &[u8]) -> Option<StartLine<'_>> {
     let (version, rest) = line.split_at_checked(8)?;
-    let [
-        b'H',
-        b'T',
-        b'T',
-        b'P',
-        b'/',
-        b'1',
-        b'.',
-        minor @ b'0'..=b'9',
-    ] = version
-    else {
+    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] = version else {
         return None;
     };
     let (&[b' ', ref code @ ..], after) = rest.split_at_checked(4)? else {
@@ -223,14 +191,9 @@ fn status_line(line: &[u8]) -> Option<StartLine<'_>> {
         return None;
     }
     let status = code.iter().try_fold(0u16, |value, digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| value * 10 + u16::from(digit - b'0'))
+        digit.is_ascii_digit().then(|| value * 10 + u16::from(digit - b'0'))
     })?;
-    (status >= 100).then_some(StartLine::Response {
-        status,
-        minor: minor - b'0',
-    })
+    (status >= 100).then_some(StartLine::Response { status, minor: minor - b'0' })
 }
 
 /// What the fields seen so far say of the body.
@@ -285,11 +248,7 @@ impl Framing {
     /// The codings in order, over all fields of the name.
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Malformed> {
         for member in value.split(|&byte| byte == b',') {
-            let name = member
-                .split(|&byte| byte == b';')
-                .next()
-                .unwrap_or_default()
-                .trim_ascii();
+            let name = member.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
             if name.is_empty() {
                 continue;
             }
@@ -303,11 +262,7 @@ impl Framing {
             });
         }
         // Present, and naming nothing.
-        if self.coding.is_none() {
-            Err(Malformed)
-        } else {
-            Ok(())
-        }
+        if self.coding.is_none() { Err(Malformed) } else { Ok(()) }
     }
 
     /// RFC 9112 section 6.3, items 3 to 8.
@@ -363,35 +318,21 @@ mod tests {
             };
             assert_eq!(request(&text).unwrap().line, line);
         }
-        for line in [
-            "GET /",
-            "GET / HTTP/2.0",
-            "GET  / HTTP/1.1",
-            "GET / HTTP/1.1 ",
-            "G:T / HTTP/1.1",
-        ] {
-            assert_eq!(
-                request(&format!("{line}\r\n\r\n")).unwrap_err(),
-                Malformed,
-                "{line}"
-            );
+        for line in
+            ["GET /", "GET / HTTP/2.0", "GET  / HTTP/1.1", "GET / HTTP/1.1 ", "G:T / HTTP/1.1"]
+        {
+            assert_eq!(request(&format!("{line}\r\n\r\n")).unwrap_err(), Malformed, "{line}");
         }
-        for (line, status) in [
-            ("HTTP/1.1 200 OK", 200),
-            ("HTTP/1.1 200", 200),
-            ("HTTP/1.0 599 ", 599),
-        ] {
+        for (line, status) in
+            [("HTTP/1.1 200 OK", 200), ("HTTP/1.1 200", 200), ("HTTP/1.0 599 ", 599)]
+        {
             let head = format!("{line}\r\n\r\n");
             let head = Head::parse(Kind::Response, head.as_bytes()).unwrap();
             assert!(matches!(head.line, StartLine::Response { status: got, .. } if got == status));
         }
-        for line in [
-            "HTTP/1.1 20",
-            "HTTP/1.1 2000",
-            "HTTP/1.1  200",
-            "HTTP/2.0 200",
-            "HTTP/1.1 099",
-        ] {
+        for line in
+            ["HTTP/1.1 20", "HTTP/1.1 2000", "HTTP/1.1  200", "HTTP/2.0 200", "HTTP/1.1 099"]
+        {
             assert!(answer_body(line, "").is_err(), "{line}");
         }
     }
@@ -409,10 +350,7 @@ mod tests {
             })
             .collect();
         let pairs = [("Host", "a"), ("X", "one two three"), ("Empty", "")];
-        assert_eq!(
-            fields,
-            pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))
-        );
+        assert_eq!(fields, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
     #[test]
@@ -437,30 +375,11 @@ mod tests {
             body_of("Content-Length: 42, 42\r\ncontent-length: 42\r\n"),
             Ok(Body::Length(42))
         );
-        assert_eq!(
-            body_of("Content-Length: 18446744073709551615\r\n"),
-            Ok(Body::Length(u64::MAX))
-        );
-        for value in [
-            "42, 43",
-            "-1",
-            "+1",
-            "",
-            "4 2",
-            "0x10",
-            "18446744073709551616",
-            "1,",
-        ] {
-            assert_eq!(
-                body_of(&format!("Content-Length: {value}\r\n")),
-                Err(Malformed),
-                "{value}"
-            );
+        assert_eq!(body_of("Content-Length: 18446744073709551615\r\n"), Ok(Body::Length(u64::MAX)));
+        for value in ["42, 43", "-1", "+1", "", "4 2", "0x10", "18446744073709551616", "1,"] {
+            assert_eq!(body_of(&format!("Content-Length: {value}\r\n")), Err(Malformed), "{value}");
         }
-        assert_eq!(
-            body_of("Content-Length: 1\r\nContent-Length: 2\r\n"),
-            Err(Malformed)
-        );
+        assert_eq!(body_of("Content-Length: 1\r\nContent-Length: 2\r\n"), Err(Malformed));
     }
 
     #[test]

@@ -154,21 +154,13 @@ fn a_hole_at_the_end_of_the_capture_is_a_gap() {
 
 #[test]
 fn an_end_behind_such_a_hole_is_told() {
-    let capture = after_handshake([
-        ip(Client, 1, Some(1), "", b"abc"),
-        ip(Client, 7, Some(1), "F", b"ghi"),
-    ]);
+    let capture =
+        after_handshake([ip(Client, 1, Some(1), "", b"abc"), ip(Client, 7, Some(1), "F", b"ghi")]);
     assert_eq!(received(&capture), "abc___ghi");
     let position = [9, 0];
     assert_eq!(
         *capture.seen.last().unwrap(),
-        Seen::End {
-            flow: 1,
-            eof: [true, false],
-            closed: false,
-            error: false,
-            position
-        }
+        Seen::End { flow: 1, eof: [true, false], closed: false, error: false, position }
     );
 }
 
@@ -184,20 +176,8 @@ fn a_missing_tail_shows_at_the_end() {
     assert_eq!(
         capture.seen[2..],
         [
-            Seen::End {
-                flow: 1,
-                eof: [true, false],
-                closed: false,
-                error: false,
-                position
-            },
-            Seen::End {
-                flow: 1,
-                eof: [true, true],
-                closed: true,
-                error: false,
-                position
-            },
+            Seen::End { flow: 1, eof: [true, false], closed: false, error: false, position },
+            Seen::End { flow: 1, eof: [true, true], closed: true, error: false, position },
         ]
     );
 }
@@ -214,9 +194,13 @@ fn what_waits_behind_a_hole_is_bounded() {
     assert!(stream.starts_with("__________x") && stream.ends_with('x'));
 
     let late = after_handshake(
-        (0..18)
-            .map(|n| ip(Client, 11 + n * 60_000, Some(1), "", &piece))
-            .chain([ip(Client, 1, Some(1), "", b"0123456789")]),
+        (0..18).map(|n| ip(Client, 11 + n * 60_000, Some(1), "", &piece)).chain([ip(
+            Client,
+            1,
+            Some(1),
+            "",
+            b"0123456789",
+        )]),
     );
     assert!(received(&late).starts_with('_'), "too late");
 }
@@ -234,27 +218,14 @@ fn a_reset_ends_the_connection_and_what_follows_is_counted() {
     let position = [9, 0];
     assert_eq!(
         *capture.seen.last().unwrap(),
-        Seen::End {
-            flow: 1,
-            eof: [false; 2],
-            closed: true,
-            error: true,
-            position
-        }
+        Seen::End { flow: 1, eof: [false; 2], closed: true, error: true, position }
     );
-    assert_eq!(
-        capture.count(Counter::PacketsAfterClose),
-        1,
-        "a repetition is no loss"
-    );
+    assert_eq!(capture.count(Counter::PacketsAfterClose), 1, "a repetition is no loss");
 }
 
 #[test]
 fn a_refused_connection_is_no_flow() {
-    let refused = [
-        ip(Client, 0, None, "S", b""),
-        ip(Server, 0, Some(1), "R", b""),
-    ];
+    let refused = [ip(Client, 0, None, "S", b""), ip(Server, 0, Some(1), "R", b"")];
     assert_eq!(capture(&refused).seen, [Seen::Clock(0)]);
 }
 
@@ -271,13 +242,7 @@ fn ports_are_used_again() {
     let position = [3, 0];
     assert_eq!(
         capture.seen[2],
-        Seen::End {
-            flow: 1,
-            eof: [false; 2],
-            closed: true,
-            error: false,
-            position
-        }
+        Seen::End { flow: 1, eof: [false; 2], closed: true, error: false, position }
     );
     assert!(capture.flows.iter().all(|flow| flow.from_start));
 }
@@ -286,22 +251,10 @@ fn ports_are_used_again() {
 fn without_a_syn_the_data_say_who_the_server_is() {
     let server = ends("198.51.100.7:8080", "192.0.2.1:51000");
     for (packet, direction) in [
-        (
-            ip(Client, 100, Some(50), "", b"GET /x HTTP/1.1\r\n"),
-            Direction::Receive,
-        ),
-        (
-            ip(Server, 100, Some(50), "", b"HTTP/1.1 200 OK\r\n"),
-            Direction::Send,
-        ),
-        (
-            ip(Server, 100, Some(50), "", b"the middle of a body"),
-            Direction::Send,
-        ),
-        (
-            ip(Client, 100, Some(50), "", b"the middle of a body"),
-            Direction::Receive,
-        ),
+        (ip(Client, 100, Some(50), "", b"GET /x HTTP/1.1\r\n"), Direction::Receive),
+        (ip(Server, 100, Some(50), "", b"HTTP/1.1 200 OK\r\n"), Direction::Send),
+        (ip(Server, 100, Some(50), "", b"the middle of a body"), Direction::Send),
+        (ip(Client, 100, Some(50), "", b"the middle of a body"), Direction::Receive),
     ] {
         let capture = capture(&[ip(Server, 99, Some(1), "", b""), packet]);
         assert_eq!(capture.flows[0].endpoints, server);
@@ -312,10 +265,7 @@ fn without_a_syn_the_data_say_who_the_server_is() {
     }
     // Requests tell even where the ports mislead.
     let odd = capture(&[ip(Server, 100, Some(50), "", b"OPTIONS * HTTP/1.1\r\n")]);
-    assert_eq!(
-        odd.flows[0].endpoints,
-        ends("192.0.2.1:51000", "198.51.100.7:8080")
-    );
+    assert_eq!(odd.flows[0].endpoints, ends("192.0.2.1:51000", "198.51.100.7:8080"));
 }
 
 #[test]
@@ -324,24 +274,13 @@ fn link_layers() {
     let behind = |header: &[u8]| [header, &packet].concat();
     let ethernet = [0; 12];
     let vlan = [&ethernet[..], &[0x81, 0x00, 0x00, 0x05, 0x08, 0x00]].concat();
-    let double = [
-        &ethernet[..],
-        &[0x88, 0xa8, 0, 5, 0x81, 0x00, 0, 6, 0x08, 0x00],
-    ]
-    .concat();
+    let double = [&ethernet[..], &[0x88, 0xa8, 0, 5, 0x81, 0x00, 0, 6, 0x08, 0x00]].concat();
     for (link, packet) in [
         (1, behind(&[&ethernet[..], &[0x08, 0x00]].concat())),
         (1, behind(&vlan)),
         (1, behind(&double)),
         // Padded to Ethernet's least length: not data.
-        (
-            1,
-            [
-                behind(&[&ethernet[..], &[0x08, 0x00]].concat()),
-                vec![0xff; 9],
-            ]
-            .concat(),
-        ),
+        (1, [behind(&[&ethernet[..], &[0x08, 0x00]].concat()), vec![0xff; 9]].concat()),
         (0, behind(&[2, 0, 0, 0])),
         (0, behind(&[0, 0, 0, 2])),
         (108, behind(&[0, 0, 0, 2])),
@@ -362,18 +301,8 @@ fn what_is_not_delivered_is_counted_by_reason() {
     let mut last = tcp.clone();
     last[7] = 3;
     let mut udp = Vec::new();
-    PacketBuilder::ipv4([1; 4], [2; 4], 9)
-        .udp(1, 2)
-        .write(&mut udp, b"x")
-        .unwrap();
-    let capture = capture(&[
-        fragment,
-        last,
-        udp,
-        tcp[..30].to_vec(),
-        vec![],
-        vec![0xf0; 40],
-    ]);
+    PacketBuilder::ipv4([1; 4], [2; 4], 9).udp(1, 2).write(&mut udp, b"x").unwrap();
+    let capture = capture(&[fragment, last, udp, tcp[..30].to_vec(), vec![], vec![0xf0; 40]]);
     assert_eq!(capture.seen, [Seen::Clock(0)]);
     assert_eq!(capture.count(Counter::Packets), 6);
     assert_eq!(capture.count(Counter::PacketsFragmented), 2);
@@ -412,18 +341,10 @@ fn connections_are_bounded() {
 /// A pcapng section of one interface with these options, and one packet.
 fn pcapng(big: bool, options: &[(u16, &[u8])], units: u64, packet: &[u8]) -> Vec<u8> {
     let u16s = |value: u16| {
-        if big {
-            value.to_be_bytes()
-        } else {
-            value.to_le_bytes()
-        }
+        if big { value.to_be_bytes() } else { value.to_le_bytes() }
     };
     let u32s = |value: u32| {
-        if big {
-            value.to_be_bytes()
-        } else {
-            value.to_le_bytes()
-        }
+        if big { value.to_be_bytes() } else { value.to_le_bytes() }
     };
     let block = |kind: u32, body: &[u8]| {
         let mut body = body.to_vec();
@@ -441,17 +362,9 @@ fn pcapng(big: bool, options: &[(u16, &[u8])], units: u64, packet: &[u8]) -> Vec
     }
     interface.extend_from_slice(&[0; 4]);
     let len = u32s(u32::try_from(packet.len()).unwrap());
-    let (high, low) = (
-        u32::try_from(units >> 32).unwrap(),
-        (units & 0xffff_ffff) as u32,
-    );
+    let (high, low) = (u32::try_from(units >> 32).unwrap(), (units & 0xffff_ffff) as u32);
     let enhanced = [&u32s(0)[..], &u32s(high), &u32s(low), &len, &len, packet].concat();
-    [
-        block(0x0a0d_0d0a, &section),
-        block(1, &interface),
-        block(6, &enhanced),
-    ]
-    .concat()
+    [block(0x0a0d_0d0a, &section), block(1, &interface), block(6, &enhanced)].concat()
 }
 
 #[test]
@@ -459,11 +372,7 @@ fn time_resolutions_and_offsets() {
     let packet = ip(Client, 1, Some(1), "", b"GET / HTTP/1.1\r\n");
     let offset = 1_700_000_000_i64;
     for big in [false, true] {
-        let offset_bytes = if big {
-            offset.to_be_bytes()
-        } else {
-            offset.to_le_bytes()
-        };
+        let offset_bytes = if big { offset.to_be_bytes() } else { offset.to_le_bytes() };
         for (options, units, unix_ns) in [
             // Microseconds where nothing is said.
             (vec![], 1_500_000, 1_500_000_000),
@@ -471,11 +380,7 @@ fn time_resolutions_and_offsets() {
             (vec![(9, &[3][..])], 1_500, 1_500_000_000),
             // 2^-10 seconds.
             (vec![(9, &[0x8a][..])], 1_536, 1_500_000_000),
-            (
-                vec![(14, &offset_bytes[..])],
-                1_500_000,
-                1_700_000_001_500_000_000,
-            ),
+            (vec![(14, &offset_bytes[..])], 1_500_000, 1_700_000_001_500_000_000),
         ] {
             let capture = Capture::of(&pcapng(big, &options, units, &packet));
             assert_eq!(capture.error, None);
@@ -491,18 +396,8 @@ fn garbage_is_an_error() {
     let huge = [good.as_slice(), &[0; 8], &[0xff; 8]].concat();
     let capture = Capture::of(&huge);
     assert_eq!(received(&capture), "abc");
-    assert!(
-        capture
-            .error
-            .unwrap()
-            .contains("4294967295 bytes; the file is damaged")
-    );
-    assert!(
-        Capture::of(b"GET / HTTP/1.1\r\n")
-            .error
-            .unwrap()
-            .contains("neither pcap nor pcapng")
-    );
+    assert!(capture.error.unwrap().contains("4294967295 bytes; the file is damaged"));
+    assert!(Capture::of(b"GET / HTTP/1.1\r\n").error.unwrap().contains("neither pcap nor pcapng"));
 }
 
 proptest! {

@@ -10,15 +10,9 @@ fn file(name: &str) -> Vec<u8> {
 /// Direction, time, position, sequence number and length of each segment.
 fn segments(capture: &Capture) -> Vec<(Direction, u64, u64, u32, usize)> {
     let segment = |seen: &Seen| match seen {
-        Seen::Segment {
-            flow: 1,
-            direction,
-            time,
-            position,
-            seq,
-            text,
-            cut: 0,
-        } => Some((*direction, *time, *position, *seq, text.len())),
+        Seen::Segment { flow: 1, direction, time, position, seq, text, cut: 0 } => {
+            Some((*direction, *time, *position, *seq, text.len()))
+        }
         _ => None,
     };
     capture.seen.iter().filter_map(segment).collect()
@@ -55,20 +49,8 @@ fn two_requests_on_one_connection() {
     assert_eq!(
         capture.seen[7..],
         [
-            Seen::End {
-                flow: 1,
-                eof: [true, false],
-                closed: false,
-                error: false,
-                position
-            },
-            Seen::End {
-                flow: 1,
-                eof: [true, true],
-                closed: true,
-                error: false,
-                position
-            },
+            Seen::End { flow: 1, eof: [true, false], closed: false, error: false, position },
+            Seen::End { flow: 1, eof: [true, true], closed: true, error: false, position },
         ]
     );
     assert_eq!(capture.stream(1, Receive), REQUESTS);
@@ -93,55 +75,31 @@ fn pcapng_tells_the_same() {
 #[test]
 fn nanoseconds_and_ipv6() {
     let capture = Capture::of(&file("nanos-ipv6-post.pcap"));
-    assert_eq!(
-        capture.flows[0].endpoints,
-        ends("[::1]:18081", "[::1]:46846")
-    );
+    assert_eq!(capture.flows[0].endpoints, ends("[::1]:18081", "[::1]:46846"));
     assert_eq!(capture.seen[0], Seen::Clock(1_795_219_390_043_759_404));
-    let first = (
-        Direction::Receive,
-        1_795_219_390_043_819_225,
-        0,
-        658_015_556,
-        3153,
-    );
+    let first = (Direction::Receive, 1_795_219_390_043_819_225, 0, 658_015_556, 3153);
     assert_eq!(segments(&capture)[0], first);
     let body = "0123456789".repeat(300);
     let request = capture.stream(1, Direction::Receive);
     assert!(request.starts_with("POST /upload HTTP/1.1\r\n") && request.ends_with(&body));
-    assert!(
-        capture
-            .stream(1, Direction::Send)
-            .ends_with("Content-Length: 11\r\n\r\n3000 bytes\n")
-    );
+    assert!(capture.stream(1, Direction::Send).ends_with("Content-Length: 11\r\n\r\n3000 bytes\n"));
 }
 
 #[test]
 fn cooked_captures() {
-    for (name, client, path) in [
-        ("any-sll.pcap", 37_900, "/sll"),
-        ("any-sll2.pcap", 45_716, "/any"),
-    ] {
+    for (name, client, path) in
+        [("any-sll.pcap", 37_900, "/sll"), ("any-sll2.pcap", 45_716, "/any")]
+    {
         let capture = Capture::of(&file(name));
         assert_eq!(capture.error, None);
         let client = format!("127.0.0.1:{client}");
         assert_eq!(capture.flows[0].endpoints, ends("127.0.0.1:18080", &client));
-        assert!(
-            capture
-                .stream(1, Direction::Receive)
-                .starts_with(&format!("GET {path} HTTP/1.1"))
-        );
+        assert!(capture.stream(1, Direction::Receive).starts_with(&format!("GET {path} HTTP/1.1")));
         let last = capture.seen.last().unwrap();
         let position = [82, 154];
         assert_eq!(
             *last,
-            Seen::End {
-                flow: 1,
-                eof: [true; 2],
-                closed: true,
-                error: false,
-                position
-            }
+            Seen::End { flow: 1, eof: [true; 2], closed: true, error: false, position }
         );
     }
 }
@@ -151,25 +109,12 @@ fn bytes_beyond_the_snapshot_length_are_missing_not_absent() {
     let capture = Capture::of(&file("snaplen96.pcap"));
     // 96 bytes less 14 of Ethernet, 20 of IPv4 and 32 of TCP with its timestamps.
     let request = capture.stream(1, Direction::Receive);
-    assert_eq!(
-        request,
-        format!("{}{}", "GET /cut HTTP/1.1\r\nHost: 127.0", "_".repeat(52))
-    );
+    assert_eq!(request, format!("{}{}", "GET /cut HTTP/1.1\r\nHost: 127.0", "_".repeat(52)));
     let response = capture.stream(1, Direction::Send);
     let cut = format!("{}{}", "HTTP/1.1 200 OK\r\nServer: BaseH", "_".repeat(108));
     assert_eq!(response, format!("{cut}hello from /cut\n"));
     let last = capture.seen.last().unwrap();
-    assert!(
-        matches!(
-            last,
-            Seen::End {
-                position: [82, 154],
-                closed: true,
-                ..
-            }
-        ),
-        "{last:?}"
-    );
+    assert!(matches!(last, Seen::End { position: [82, 154], closed: true, .. }), "{last:?}");
 }
 
 #[test]
@@ -180,19 +125,12 @@ fn a_cut_file_delivers_what_is_there_and_says_so() {
         for len in 0..bytes.len() {
             let cut = Capture::of(&bytes[..len]);
             let common = cut.seen.len().min(whole.seen.len());
-            assert_eq!(
-                cut.seen[..common],
-                whole.seen[..common],
-                "{name} cut at {len}"
-            );
+            assert_eq!(cut.seen[..common], whole.seen[..common], "{name} cut at {len}");
             assert_eq!(cut.seen.len(), common);
         }
         let error = Capture::of(&bytes[..bytes.len() - 1]).error;
         let error = error.expect("the last block is cut");
-        assert!(
-            error.contains("test.pcap") && error.contains("after 1"),
-            "{error}"
-        );
+        assert!(error.contains("test.pcap") && error.contains("after 1"), "{error}");
     }
 }
 

@@ -56,10 +56,7 @@ impl Grpc {
         }
         client = client.accept_compressed(CompressionEncoding::Gzip);
         let headers = settings.headers.iter().cloned().collect();
-        Ok(Self {
-            client,
-            metadata: MetadataMap::from_headers(headers),
-        })
+        Ok(Self { client, metadata: MetadataMap::from_headers(headers) })
     }
 
     pub(super) async fn send(&self, message: Bytes) -> Outcome {
@@ -69,9 +66,7 @@ impl Grpc {
         }
         let mut request = Request::new(message);
         *request.metadata_mut() = self.metadata.clone();
-        let answer = client
-            .unary(request, PathAndQuery::from_static(EXPORT), ExportCodec)
-            .await;
+        let answer = client.unary(request, PathAndQuery::from_static(EXPORT), ExportCodec).await;
         match answer {
             Ok(response) => accepted(response.into_inner()),
             Err(status) => outcome(&status),
@@ -96,10 +91,7 @@ fn outcome(status: &Status) -> Outcome {
         return if text.contains("connect") {
             unreachable(&text)
         } else {
-            Outcome::retry(
-                format!("the connection broke before the answer came ({text})"),
-                None,
-            )
+            Outcome::retry(format!("the connection broke before the answer came ({text})"), None)
         };
     }
     let code = status.code();
@@ -111,15 +103,13 @@ fn outcome(status: &Status) -> Outcome {
         | Code::Aborted
         | Code::OutOfRange
         | Code::Unavailable
-        | Code::DataLoss => Outcome::retry(
-            format!("{code:?}: the backend asks to try again ({says})"),
-            after,
-        ),
+        | Code::DataLoss => {
+            Outcome::retry(format!("{code:?}: the backend asks to try again ({says})"), after)
+        }
         // Only a backend that says when it will recover is expected to.
-        Code::ResourceExhausted if after.is_some() => Outcome::retry(
-            format!("{code:?}: the backend asks to slow down ({says})"),
-            after,
-        ),
+        Code::ResourceExhausted if after.is_some() => {
+            Outcome::retry(format!("{code:?}: the backend asks to slow down ({says})"), after)
+        }
         Code::Unauthenticated | Code::PermissionDenied => Outcome::lost(
             Loss::Failed,
             format!("{code:?}: check the credentials in the headers ({says})"),
@@ -128,25 +118,17 @@ fn outcome(status: &Status) -> Outcome {
             Loss::Failed,
             format!("{code:?}: no OTLP trace receiver there, check endpoint and protocol ({says})"),
         ),
-        _ => Outcome::lost(
-            Loss::Failed,
-            format!("{code:?}: see the backend's log ({says})"),
-        ),
+        _ => Outcome::lost(Loss::Failed, format!("{code:?}: see the backend's log ({says})")),
     }
 }
 
 /// From `grpc-status-details-bin`.
 fn retry_delay(details: &[u8]) -> Option<Duration> {
     let status = RpcStatus::decode(details).ok()?;
-    let info = status
-        .details
-        .iter()
-        .find(|any| any.type_url == RETRY_INFO)?;
+    let info = status.details.iter().find(|any| any.type_url == RETRY_INFO)?;
     let delay = RetryInfo::decode(info.value.as_slice()).ok()?.retry_delay?;
     let seconds = u64::try_from(delay.seconds).ok()?;
-    let nanos = u32::try_from(delay.nanos)
-        .ok()
-        .filter(|nanos| *nanos < 1_000_000_000)?;
+    let nanos = u32::try_from(delay.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
     Some(Duration::new(seconds, nanos))
 }
 

@@ -39,12 +39,7 @@ impl Http {
             headers.push((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
         }
         let endpoint = settings.endpoint.clone();
-        Ok(Self {
-            client,
-            endpoint,
-            headers,
-            compression: settings.compression,
-        })
+        Ok(Self { client, endpoint, headers, compression: settings.compression })
     }
 
     /// Compresses once, however often it is sent.
@@ -102,10 +97,7 @@ fn success(answer: &Answer, port: Option<u16>) -> Outcome {
                 _ => ": is the endpoint really an OTLP backend?",
             };
             let status = answer.status;
-            Outcome::lost(
-                Loss::Failed,
-                format!("{status}, but the answer is not OTLP's{hint}"),
-            )
+            Outcome::lost(Loss::Failed, format!("{status}, but the answer is not OTLP's{hint}"))
         }
     }
 }
@@ -125,9 +117,7 @@ fn from_json(body: &[u8]) -> Option<ExportTraceServiceResponse> {
         Some(serde_json::Value::String(text)) => text.parse().ok()?,
         Some(number) => number.as_i64()?,
     };
-    let error_message = partial
-        .get("errorMessage")
-        .and_then(serde_json::Value::as_str);
+    let error_message = partial.get("errorMessage").and_then(serde_json::Value::as_str);
     Some(ExportTraceServiceResponse {
         partial_success: Some(ExportTracePartialSuccess {
             rejected_spans,

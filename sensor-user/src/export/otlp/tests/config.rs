@@ -20,15 +20,8 @@ fn settings(env: &[(&str, &str)]) -> Settings {
 #[test]
 fn nothing_asked_for_is_nothing() {
     assert!(read(&[], None, None).unwrap().is_none());
-    assert!(
-        read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")], None, None)
-            .unwrap()
-            .is_none()
-    );
-    let none = [
-        ("OTEL_TRACES_EXPORTER", "none"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1"),
-    ];
+    assert!(read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")], None, None).unwrap().is_none());
+    let none = [("OTEL_TRACES_EXPORTER", "none"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1")];
     assert!(read(&none, None, None).unwrap().is_none());
 }
 
@@ -42,42 +35,25 @@ fn endpoints_by_the_specification() {
             "http://collector:4318/v1/traces",
         ),
         (
-            &[(
-                "OTEL_EXPORTER_OTLP_ENDPOINT",
-                "http://collector:4318/mycollector/",
-            )],
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/mycollector/")],
             None,
             "http://collector:4318/mycollector/v1/traces",
         ),
         (
             &[
                 ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
-                (
-                    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-                    "https://other.example.com/any/path",
-                ),
+                ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://other.example.com/any/path"),
             ],
             None,
             "https://other.example.com/any/path",
         ),
         (
-            &[(
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-                "http://collector:4318",
-            )],
+            &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector:4318")],
             None,
             "http://collector:4318/",
         ),
-        (
-            &[("OTEL_TRACES_EXPORTER", "otlp")],
-            None,
-            "http://localhost:4318/v1/traces",
-        ),
-        (
-            &[("OTEL_TRACES_EXPORTER", "otlp")],
-            Some("grpc"),
-            "http://localhost:4317/",
-        ),
+        (&[("OTEL_TRACES_EXPORTER", "otlp")], None, "http://localhost:4318/v1/traces"),
+        (&[("OTEL_TRACES_EXPORTER", "otlp")], Some("grpc"), "http://localhost:4317/"),
         (
             &[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4317")],
             Some("grpc"),
@@ -97,9 +73,7 @@ fn flags_win_over_the_environment() {
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://env:1"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
     ];
-    let settings = read(&env, Some("http://flag:4317"), Some("grpc"))
-        .unwrap()
-        .unwrap();
+    let settings = read(&env, Some("http://flag:4317"), Some("grpc")).unwrap().unwrap();
     assert_eq!(
         (settings.endpoint.as_str(), settings.protocol),
         ("http://flag:4317/", Protocol::Grpc)
@@ -120,22 +94,13 @@ fn headers_are_percent_decoded_and_kept_out_of_debug() {
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem"),
     ]);
-    let got: Vec<_> = settings
-        .headers
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.to_str().unwrap()))
-        .collect();
-    assert_eq!(
-        got,
-        [("api-key", "s=cret x"), ("x-team", "blue"), ("last", "a=b")]
-    );
+    let got: Vec<_> =
+        settings.headers.iter().map(|(k, v)| (k.as_str(), v.to_str().unwrap())).collect();
+    assert_eq!(got, [("api-key", "s=cret x"), ("x-team", "blue"), ("last", "a=b")]);
     assert!(!format!("{settings:?}").contains("cret"), "{settings:?}");
     assert_eq!(settings.timeout, Duration::from_millis(250));
     assert_eq!(settings.compression, Compression::None);
-    assert_eq!(
-        settings.certificate.as_deref(),
-        Some("/etc/ca.pem".as_ref())
-    );
+    assert_eq!(settings.certificate.as_deref(), Some("/etc/ca.pem".as_ref()));
 }
 
 #[test]
@@ -159,10 +124,7 @@ fn all_mistakes_are_reported_together() {
         &[
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4318"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
-            (
-                "OTEL_EXPORTER_OTLP_HEADERS",
-                "good=1,topsecret,bad name=topsecret,k=%zztopsecret",
-            ),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "good=1,topsecret,bad name=topsecret,k=%zztopsecret"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
             ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
             ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key.pem"),
@@ -181,10 +143,7 @@ fn all_mistakes_are_reported_together() {
         "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION has to be gzip or none",
         "OTEL_EXPORTER_OTLP_CLIENT_KEY is not supported",
     ] {
-        assert!(
-            errors.iter().any(|error| error.contains(part)),
-            "{part:?} is not in {errors:#?}"
-        );
+        assert!(errors.iter().any(|error| error.contains(part)), "{part:?} is not in {errors:#?}");
     }
     assert_eq!(errors.len(), 8, "{errors:#?}");
     assert!(!errors.concat().contains("topsecret"), "{errors:#?}");
@@ -198,11 +157,7 @@ fn unusable_endpoints_are_refused() {
         ("ftp://host", None, "has to begin with"),
         ("http://user:secret@host", None, "must not carry a password"),
         ("http://host/#x", None, "fragment"),
-        (
-            "http://host:4317/v1/traces",
-            Some("grpc"),
-            "must not have a path for gRPC",
-        ),
+        ("http://host:4317/v1/traces", Some("grpc"), "must not have a path for gRPC"),
         ("http://host:99999", None, "is not a URL"),
     ] {
         let errors = read(&[], Some(endpoint), protocol).unwrap_err();

@@ -44,11 +44,7 @@ impl TraceService for Receiver {
         self.received.lock().unwrap().push((metadata, message));
         let next = {
             let mut script = self.script.lock().unwrap();
-            if script.len() > 1 {
-                script.pop_front()
-            } else {
-                script.front().cloned()
-            }
+            if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
         };
         match next.flatten() {
             Some(answer) => answer.map(Response::new),
@@ -58,20 +54,13 @@ impl TraceService for Receiver {
 }
 
 async fn backend(script: Vec<Option<Answer>>) -> (String, Receiver) {
-    let receiver = Receiver {
-        script: Arc::new(Mutex::new(script.into())),
-        ..Receiver::default()
-    };
+    let receiver = Receiver { script: Arc::new(Mutex::new(script.into())), ..Receiver::default() };
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", incoming.local_addr().unwrap());
     let service = TraceServiceServer::new(receiver.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
-    tokio::spawn(
-        Server::builder()
-            .add_service(service)
-            .serve_with_incoming(incoming),
-    );
+    tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
     (url, receiver)
 }
 
@@ -101,31 +90,15 @@ fn ok() -> Option<Answer> {
 
 fn partial(rejected_spans: i64) -> Option<Answer> {
     let error_message = "too old".to_owned();
-    let partial_success = Some(ExportTracePartialSuccess {
-        rejected_spans,
-        error_message,
-    });
+    let partial_success = Some(ExportTracePartialSuccess { rejected_spans, error_message });
     Some(Ok(ExportTraceServiceResponse { partial_success }))
 }
 
 fn retry_info(code: Code, delay: Duration) -> Status {
-    let delay = Delay {
-        seconds: delay.as_secs() as i64,
-        nanos: delay.subsec_nanos() as i32,
-    };
-    let info = RetryInfo {
-        retry_delay: Some(delay),
-    }
-    .encode_to_vec();
-    let any = Any {
-        type_url: RETRY_INFO.to_owned(),
-        value: info,
-    };
-    let status = RpcStatus {
-        code: code as i32,
-        message: "slow down".into(),
-        details: vec![any],
-    };
+    let delay = Delay { seconds: delay.as_secs() as i64, nanos: delay.subsec_nanos() as i32 };
+    let info = RetryInfo { retry_delay: Some(delay) }.encode_to_vec();
+    let any = Any { type_url: RETRY_INFO.to_owned(), value: info };
+    let status = RpcStatus { code: code as i32, message: "slow down".into(), details: vec![any] };
     Status::with_details(code, "slow down", status.encode_to_vec().into())
 }
 
@@ -134,26 +107,15 @@ async fn a_request_is_what_the_service_expects() {
     for compression in [Compression::None, Compression::Gzip] {
         let (url, receiver) = backend(vec![ok()]).await;
         let key = ("api-key".parse().unwrap(), "k".parse().unwrap());
-        let settings = Settings {
-            compression,
-            headers: vec![key],
-            ..settings(&url)
-        };
+        let settings = Settings { compression, headers: vec![key], ..settings(&url) };
         assert_eq!(deliver(settings).await.0, SENT);
         let received = receiver.received.lock().unwrap();
-        let [(metadata, message)] = received.as_slice() else {
-            panic!("one request")
-        };
+        let [(metadata, message)] = received.as_slice() else { panic!("one request") };
         assert_eq!(metadata.get("api-key").unwrap(), "k");
         let agent = metadata.get("user-agent").unwrap().to_str().unwrap();
         assert!(agent.starts_with("sensor/0.1.0"), "{agent}");
-        let encoding = metadata
-            .get("grpc-encoding")
-            .map(|value| value.to_str().unwrap());
-        assert_eq!(
-            encoding,
-            (compression == Compression::Gzip).then_some("gzip")
-        );
+        let encoding = metadata.get("grpc-encoding").map(|value| value.to_str().unwrap());
+        assert_eq!(encoding, (compression == Compression::Gzip).then_some("gzip"));
         let spans = &message.resource_spans[0].scope_spans[0].spans;
         let ids: Vec<_> = spans.iter().map(|span| span.span_id[7]).collect();
         assert_eq!(ids, [1, 2, 3]);
@@ -184,11 +146,7 @@ async fn codes_by_the_table() {
         let (url, _) = backend(vec![Some(Err(Status::new(code, "no"))), ok()]).await;
         let (account, metrics) = deliver(settings(&url)).await;
         assert_eq!(account, if retryable { SENT } else { FAILED }, "{code:?}");
-        assert_eq!(
-            metrics.get(Counter::OtlpRetries),
-            u64::from(retryable),
-            "{code:?}"
-        );
+        assert_eq!(metrics.get(Counter::OtlpRetries), u64::from(retryable), "{code:?}");
     }
 }
 
@@ -199,11 +157,7 @@ async fn retry_info_makes_exhaustion_retryable_and_is_honoured() {
         let (url, _) = backend(vec![Some(Err(status)), ok()]).await;
         let asked = Instant::now();
         assert_eq!(deliver(settings(&url)).await.0, SENT);
-        assert!(
-            asked.elapsed() >= Duration::from_millis(350),
-            "{:?}",
-            asked.elapsed()
-        );
+        assert!(asked.elapsed() >= Duration::from_millis(350), "{:?}", asked.elapsed());
     }
 }
 
@@ -211,10 +165,7 @@ async fn retry_info_makes_exhaustion_retryable_and_is_honoured() {
 async fn partial_success_is_counted() {
     for (rejected, counted) in [(2, 2), (0, 0), (99, 3), (-1, 0)] {
         let (url, _) = backend(vec![partial(rejected)]).await;
-        assert_eq!(
-            deliver(settings(&url)).await.0,
-            [3, 3 - counted, 0, counted, 0]
-        );
+        assert_eq!(deliver(settings(&url)).await.0, [3, 3 - counted, 0, counted, 0]);
     }
 }
 
@@ -229,11 +180,7 @@ async fn a_hanging_backend_is_tried_again() {
 /// tried until the limit.
 #[tokio::test]
 async fn broken_connections_are_tried_until_the_limit() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let garbage = HttpBackend::start(vec![Reply::Break(b"\0\xff garbage\r\n\r\n".to_vec())]).await;
     for url in [format!("http://127.0.0.1:{port}"), garbage.url()] {
         let (account, metrics) = deliver(settings(&url)).await;
@@ -256,10 +203,8 @@ async fn a_backend_that_comes_later_gets_what_waited() {
     assert_eq!(exporters.queued().otlp, 3);
     assert_balanced(&metrics, &LEDGER, 3);
 
-    let receiver = Receiver {
-        script: Arc::new(Mutex::new(vec![ok()].into())),
-        ..Receiver::default()
-    };
+    let receiver =
+        Receiver { script: Arc::new(Mutex::new(vec![ok()].into())), ..Receiver::default() };
     let service = TraceServiceServer::new(receiver).accept_compressed(CompressionEncoding::Gzip);
     tokio::spawn(Server::builder().add_service(service).serve(address));
     eventually("sent", || account(&metrics, &LEDGER) == SENT).await;

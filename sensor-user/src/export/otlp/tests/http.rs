@@ -29,14 +29,8 @@ fn settings(url: &str) -> Settings {
 
 pub(super) fn start(settings: Settings) -> (Exporters, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
-    let settings = ExportSettings {
-        otlp: Some(settings),
-        loki: None,
-    };
-    (
-        Exporters::start(settings, Arc::clone(&metrics), &Handle::current()).unwrap(),
-        metrics,
-    )
+    let settings = ExportSettings { otlp: Some(settings), loki: None };
+    (Exporters::start(settings, Arc::clone(&metrics), &Handle::current()).unwrap(), metrics)
 }
 
 /// Offers three spans and waits until they are settled.
@@ -75,18 +69,10 @@ async fn a_request_is_what_the_specification_says() {
     for compression in [Compression::None, Compression::Gzip] {
         let backend = HttpBackend::start(vec![ok()]).await;
         let key = ("api-key".parse().unwrap(), "k".parse().unwrap());
-        let settings = Settings {
-            compression,
-            headers: vec![key],
-            ..settings(&backend.url())
-        };
+        let settings = Settings { compression, headers: vec![key], ..settings(&backend.url()) };
         assert_eq!(deliver(settings).await.0, SENT);
         let [request] = backend.received().try_into().unwrap();
-        assert!(
-            request.head.starts_with("POST /v1/traces HTTP/1.1\r\n"),
-            "{}",
-            request.head
-        );
+        assert!(request.head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{}", request.head);
         assert_eq!(request.header("content-type"), Some(PROTOBUF));
         assert_eq!(request.header("user-agent"), Some("sensor/0.1.0"));
         assert_eq!(request.header("api-key"), Some("k"));
@@ -153,10 +139,8 @@ async fn what_will_not_pass_is_counted_at_once() {
 #[tokio::test]
 async fn partial_success_is_counted() {
     let partial = |rejected_spans, message: &str| {
-        let partial_success = Some(ExportTracePartialSuccess {
-            rejected_spans,
-            error_message: message.into(),
-        });
+        let partial_success =
+            Some(ExportTracePartialSuccess { rejected_spans, error_message: message.into() });
         let body = ExportTraceServiceResponse { partial_success }.encode_to_vec();
         Reply::full("200 OK", PROTOBUF, &body)
     };
@@ -167,10 +151,7 @@ async fn partial_success_is_counted() {
         (partial(i64::MAX, ""), 3),
         (partial(-5, ""), 0),
         (Reply::full("200 OK", "application/json", json), 1),
-        (
-            Reply::full("200 OK", "application/json; charset=utf-8", b"{}"),
-            0,
-        ),
+        (Reply::full("200 OK", "application/json; charset=utf-8", b"{}"), 0),
         (Reply::full("202 Accepted", "text/plain", b""), 0),
     ] {
         let backend = HttpBackend::start(vec![reply]).await;
@@ -197,21 +178,14 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date() {
         let asked = Instant::now();
         assert_eq!(deliver(settings).await.0, SENT);
         let waited = asked.elapsed().as_millis();
-        assert!(
-            (at_least..at_least + 2_500).contains(&waited),
-            "{value}: {waited} ms"
-        );
+        assert!((at_least..at_least + 2_500).contains(&waited), "{value}: {waited} ms");
     }
 }
 
 #[tokio::test]
 async fn nobody_there_is_counted_after_the_limit() {
     // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (account, metrics) = deliver(settings(&format!("http://127.0.0.1:{port}"))).await;
     assert_eq!(account, FAILED);
     assert!(metrics.get(Counter::OtlpRetries) > 5);
@@ -220,19 +194,14 @@ async fn nobody_there_is_counted_after_the_limit() {
 #[tokio::test]
 async fn shutdown_keeps_its_deadline_when_the_backend_hangs() {
     let backend = HttpBackend::start(vec![Reply::Hang]).await;
-    let (exporters, metrics) = start(Settings {
-        timeout: Duration::from_secs(60),
-        ..settings(&backend.url())
-    });
+    let (exporters, metrics) =
+        start(Settings { timeout: Duration::from_secs(60), ..settings(&backend.url()) });
     let clone = exporters.clone();
     spans(3).iter().for_each(|span| exporters.offer(span));
     let asked = Instant::now();
     exporters.shutdown(Duration::from_millis(300)).await;
     let took = asked.elapsed();
-    assert!(
-        took >= Duration::from_millis(290) && took < Duration::from_secs(2),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_millis(290) && took < Duration::from_secs(2), "{took:?}");
     assert_eq!(account(&metrics, &LEDGER), FAILED);
     clone.offer(&spans(1)[0]);
     assert_eq!(account(&metrics, &LEDGER), [4, 0, 0, 0, 4]);
@@ -260,10 +229,7 @@ async fn unreadable_certificates_fail_at_the_start() {
                 certificate: Some(path.clone()),
                 ..Settings::new("https://localhost:1", protocol).unwrap()
             };
-            let settings = ExportSettings {
-                otlp: Some(otlp),
-                loki: None,
-            };
+            let settings = ExportSettings { otlp: Some(otlp), loki: None };
             let error = Exporters::start(settings, Arc::default(), &Handle::current()).unwrap_err();
             assert!(
                 matches!(error, StartError::Certificate { .. }),

@@ -52,16 +52,10 @@ const MAX: u32 = 1024;
 /// Decodes pieces; a finish closes the stream.
 fn pieces(asked: Asked, pieces: &[Piece<'_>]) -> (Vec<String>, Decoder, Heard) {
     let mut decoder = Decoder::new(true, MAX);
-    let mut heard = Heard {
-        asked,
-        log: Vec::new(),
-    };
+    let mut heard = Heard { asked, log: Vec::new() };
     let mut position = 0;
     for piece in pieces {
-        let at = At {
-            position,
-            ..At::default()
-        };
+        let at = At { position, ..At::default() };
         decoder.feed(*piece, at, &mut heard);
         position += match piece {
             Piece::Bytes(bytes) => bytes.len() as u64,
@@ -79,11 +73,7 @@ fn stream(asked: Asked, data: &str) -> Vec<String> {
     assert_eq!(pieces(asked, &single).0, whole, "byte by byte");
     for at in 1..data.len() {
         let (a, b) = data.split_at(at);
-        assert_eq!(
-            pieces(asked, &[Piece::Bytes(a), Piece::Bytes(b)]).0,
-            whole,
-            "split at {at}"
-        );
+        assert_eq!(pieces(asked, &[Piece::Bytes(a), Piece::Bytes(b)]).0, whole, "split at {at}");
     }
     whole
 }
@@ -121,32 +111,15 @@ fn chunked_with_extensions_and_trailers() {
 
 #[test]
 fn chunk_lines_that_are_broken() {
-    for body in [
-        "\r\n",
-        "x\r\n",
-        "4\n",
-        "4\rX",
-        "4;a\n",
-        "1\r\nab\r\n",
-        "10000000000000000\r\n",
-    ] {
+    for body in ["\r\n", "x\r\n", "4\n", "4\rX", "4;a\n", "1\r\nab\r\n", "10000000000000000\r\n"] {
         let data = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
-        assert_eq!(
-            stream(Asked::Other, &data).last().unwrap(),
-            "Malformed",
-            "{body:?}"
-        );
+        assert_eq!(stream(Asked::Other, &data).last().unwrap(), "Malformed", "{body:?}");
     }
     // A chunk line without an end is bounded.
-    let data = format!(
-        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;{}",
-        "x".repeat(2000)
-    );
+    let data =
+        format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;{}", "x".repeat(2000));
     assert_eq!(
-        pieces(Asked::Other, &[Piece::Bytes(data.as_bytes())])
-            .0
-            .last()
-            .unwrap(),
+        pieces(Asked::Other, &[Piece::Bytes(data.as_bytes())]).0.last().unwrap(),
         "Malformed"
     );
 }
@@ -155,29 +128,13 @@ fn chunk_lines_that_are_broken() {
 fn responses_without_a_body() {
     let next = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     for (asked, head) in [
-        (
-            Asked::Head,
-            "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
-        ),
-        (
-            Asked::Head,
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-        ),
-        (
-            Asked::Other,
-            "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n",
-        ),
-        (
-            Asked::Other,
-            "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n",
-        ),
+        (Asked::Head, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
+        (Asked::Head, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        (Asked::Other, "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n"),
+        (Asked::Other, "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"),
     ] {
         let heard = stream(asked, &format!("{head}{next}"));
-        assert_eq!(
-            heard.iter().filter(|line| line.starts_with("end")).count(),
-            2,
-            "{head}"
-        );
+        assert_eq!(heard.iter().filter(|line| line.starts_with("end")).count(), 2, "{head}");
         assert_eq!(heard[3], format!("start {}", head.len()));
     }
 }
@@ -186,27 +143,16 @@ fn responses_without_a_body() {
 fn interim_responses_belong_to_what_follows() {
     let data = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n\
                 HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-    let expected = [
-        "start 0", "100", "start 25", "103", "start 65", "200", "end 2",
-    ];
+    let expected = ["start 0", "100", "start 25", "103", "start 65", "200", "end 2"];
     assert_eq!(stream(Asked::Other, data), expected);
 }
 
 #[test]
 fn until_the_end_of_the_stream() {
-    for head in [
-        "HTTP/1.0 200 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
-    ] {
+    for head in ["HTTP/1.0 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"] {
         let data = format!("{head}HTTP/1.1 200 is body");
-        let (log, mut decoder, mut heard) = pieces(
-            Asked::Other,
-            &[
-                Piece::Bytes(data.as_bytes()),
-                Piece::Skip(10),
-                Piece::Lost(5),
-            ],
-        );
+        let (log, mut decoder, mut heard) =
+            pieces(Asked::Other, &[Piece::Bytes(data.as_bytes()), Piece::Skip(10), Piece::Lost(5)]);
         assert_eq!(log, ["start 0", "200"]);
         decoder.finish(Monotonic(9), &mut heard);
         assert_eq!(heard.log, ["end 35"]);
@@ -221,16 +167,10 @@ fn until_the_end_of_the_stream() {
 #[test]
 fn another_protocol_takes_over() {
     let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x01\x02HTTP/1.1 200 OK\r\n\r\n";
-    assert_eq!(
-        stream(Asked::Other, switch),
-        ["start 0", "101", "end", "upgraded"]
-    );
+    assert_eq!(stream(Asked::Other, switch), ["start 0", "101", "end", "upgraded"]);
     let tunnel =
         "HTTP/1.1 200 Connection established\r\nContent-Length: 9\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
-    assert_eq!(
-        stream(Asked::Connect, tunnel),
-        ["start 0", "200", "end", "upgraded"]
-    );
+    assert_eq!(stream(Asked::Connect, tunnel), ["start 0", "200", "end", "upgraded"]);
     let refused = "HTTP/1.1 407 No\r\nContent-Length: 2\r\n\r\nno";
     assert_eq!(stream(Asked::Connect, refused), ["start 0", "407", "end 2"]);
 }
@@ -240,18 +180,11 @@ fn after_connect_nothing_is_read_until_the_answer() {
     let connect = "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n";
     let tunnelled = "GET / HTTP/1.1\r\n\r\n";
     let both = format!("{connect}{tunnelled}");
-    assert_eq!(
-        stream(Asked::Other, &both),
-        ["start 0", "CONNECT a:1", "end"]
-    );
+    assert_eq!(stream(Asked::Other, &both), ["start 0", "CONNECT a:1", "end"]);
 
     let (_, mut decoder, mut heard) = pieces(Asked::Other, &[Piece::Bytes(connect.as_bytes())]);
     decoder.resume();
-    decoder.feed(
-        Piece::Bytes(tunnelled.as_bytes()),
-        At::default(),
-        &mut heard,
-    );
+    decoder.feed(Piece::Bytes(tunnelled.as_bytes()), At::default(), &mut heard);
     assert_eq!(heard.log, ["start 0", "GET /", "end"]);
 }
 
@@ -269,29 +202,12 @@ fn what_is_missing_in_a_body_of_known_length_does_no_harm() {
     let expected = ["start 0", "POST /", "end 100", "start 140", "GET /n", "end"];
     assert_eq!(log(&[Piece::Skip(100)]), expected);
     assert_eq!(log(&[Piece::Lost(60), Piece::Bytes(&body[60..])]), expected);
-    assert_eq!(
-        log(&[
-            Piece::Skip(30),
-            Piece::Bytes(&body[30..50]),
-            Piece::Skip(50)
-        ]),
-        expected
-    );
-    assert_eq!(
-        log(&[Piece::Lost(100)])[2..4],
-        ["end 100", "at an unknown time"]
-    );
+    assert_eq!(log(&[Piece::Skip(30), Piece::Bytes(&body[30..50]), Piece::Skip(50)]), expected);
+    assert_eq!(log(&[Piece::Lost(100)])[2..4], ["end 100", "at an unknown time"]);
     // One byte beyond it: a message may be missing.
     assert_eq!(
         log(&[Piece::Lost(101)])[2..],
-        [
-            "end 100",
-            "at an unknown time",
-            "Gap",
-            "start 141",
-            "GET /n",
-            "end"
-        ]
+        ["end 100", "at an unknown time", "Gap", "start 141", "GET /n", "end"]
     );
 }
 
@@ -316,10 +232,7 @@ fn chunk_data_and_the_line_end_after_it_may_be_missing() {
         assert_eq!(log(middle), expected, "{middle:?}");
     }
     assert_eq!(log(&[Piece::Skip(19)])[2..], ["Gap"]);
-    assert_eq!(
-        log(&[Piece::Skip(16), Piece::Bytes(b"\r\n"), Piece::Skip(1)])[2..],
-        ["Gap"]
-    );
+    assert_eq!(log(&[Piece::Skip(16), Piece::Bytes(b"\r\n"), Piece::Skip(1)])[2..], ["Gap"]);
 }
 
 #[test]
@@ -328,18 +241,11 @@ fn a_head_with_a_hole_is_given_up_and_never_joined() {
     let next = b"GET /b HTTP/1.1\r\n\r\n";
     let (log, ..) = pieces(
         Asked::Other,
-        &[
-            Piece::Bytes(a),
-            Piece::Lost(5),
-            Piece::Bytes(b),
-            Piece::Bytes(next),
-        ],
+        &[Piece::Bytes(a), Piece::Lost(5), Piece::Bytes(b), Piece::Bytes(next)],
     );
     assert_eq!(log, ["start 0", "Gap", "start 44", "GET /b", "end"]);
-    let (log, ..) = pieces(
-        Asked::Other,
-        &[Piece::Bytes(&a[..8]), Piece::Skip(1), Piece::Bytes(next)],
-    );
+    let (log, ..) =
+        pieces(Asked::Other, &[Piece::Bytes(&a[..8]), Piece::Skip(1), Piece::Bytes(next)]);
     assert_eq!(log, ["Gap", "start 9", "GET /b", "end"]);
 }
 
@@ -347,14 +253,8 @@ fn a_head_with_a_hole_is_given_up_and_never_joined() {
 fn heads_up_to_the_limit() {
     let head = |n: usize| format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(n - 23));
     let max = MAX as usize;
-    assert_eq!(
-        stream(Asked::Other, &head(max)),
-        ["start 0", "GET /", "end"]
-    );
-    assert_eq!(
-        stream(Asked::Other, &head(max + 1)),
-        ["start 0", "HeadTooLarge"]
-    );
+    assert_eq!(stream(Asked::Other, &head(max)), ["start 0", "GET /", "end"]);
+    assert_eq!(stream(Asked::Other, &head(max + 1)), ["start 0", "HeadTooLarge"]);
     // A request line that is over the limit by itself was a request, too.
     let long = format!("GET /{}", "x".repeat(2 * max));
     assert_eq!(
@@ -366,32 +266,19 @@ fn heads_up_to_the_limit() {
 #[test]
 fn not_http_is_told_once() {
     assert_eq!(
-        stream(
-            Asked::Other,
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nGET / HTTP/1.1\r\n\r\n"
-        ),
+        stream(Asked::Other, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nGET / HTTP/1.1\r\n\r\n"),
         ["not http"]
     );
-    assert_eq!(
-        stream(Asked::Other, "SSH-2.0-x\r\nGET / HTTP/1.1\r\n\r\n"),
-        ["not http"]
-    );
+    assert_eq!(stream(Asked::Other, "SSH-2.0-x\r\nGET / HTTP/1.1\r\n\r\n"), ["not http"]);
 }
 
 #[test]
 fn in_the_middle_of_a_connection_only_a_message_at_the_start_of_a_segment_counts() {
     let mut decoder = Decoder::new(false, MAX);
-    let mut heard = Heard {
-        asked: Asked::Other,
-        log: Vec::new(),
-    };
-    for bytes in [
-        "rest of a body",
-        "x GET / HTTP/1.1\r\n\r\n",
-        "GET /",
-        "a HTTP/1.1\r\n",
-        "\r\nGET ",
-    ] {
+    let mut heard = Heard { asked: Asked::Other, log: Vec::new() };
+    for bytes in
+        ["rest of a body", "x GET / HTTP/1.1\r\n\r\n", "GET /", "a HTTP/1.1\r\n", "\r\nGET "]
+    {
         decoder.feed(Piece::Bytes(bytes.as_bytes()), At::default(), &mut heard);
     }
     assert_eq!(heard.log, ["start 0", "GET /a", "end", "start 2"]);
@@ -401,10 +288,7 @@ fn in_the_middle_of_a_connection_only_a_message_at_the_start_of_a_segment_counts
 fn an_idle_decoder_is_small() {
     assert!(size_of::<Decoder>() <= 120, "{}", size_of::<Decoder>());
     let mut decoder = Decoder::new(true, MAX);
-    let mut heard = Heard {
-        asked: Asked::Other,
-        log: Vec::new(),
-    };
+    let mut heard = Heard { asked: Asked::Other, log: Vec::new() };
     for byte in b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".chunks(1) {
         decoder.feed(Piece::Bytes(byte), At::default(), &mut heard);
     }
