@@ -50,20 +50,12 @@ fn free_port() -> Result<u16> {
 pub fn get(address: SocketAddr, path_and_query: &str) -> Result<String> {
     let mut connection = TcpStream::connect(address)?;
     connection.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(
-        connection,
-        "GET {path_and_query} HTTP/1.0\r\nhost: {address}\r\n\r\n"
-    )?;
+    write!(connection, "GET {path_and_query} HTTP/1.0\r\nhost: {address}\r\n\r\n")?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .context("the answer has no head")?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no head")?;
     let status = head.split(' ').nth(1);
-    ensure!(
-        status == Some("200"),
-        "{path_and_query} gave {head}\n{body}"
-    );
+    ensure!(status == Some("200"), "{path_and_query} gave {head}\n{body}");
     Ok(body.to_owned())
 }
 

@@ -44,9 +44,7 @@ pub fn main() -> ExitCode {
 fn start() -> Result<()> {
     let mut args = env::args();
     let started_as = args.next().context("no program name")?;
-    let role = Path::new(&started_as)
-        .file_name()
-        .and_then(|name| name.to_str());
+    let role = Path::new(&started_as).file_name().and_then(|name| name.to_str());
     let args: Vec<String> = args.collect();
     match role {
         Some("gateway") => on_tokio(2, gateway::run(args)),

@@ -1,6 +1,4 @@
-//! What the end-to-end tests share, and the demo's services.
-
-pub mod demo;
-//! What the end-to-end tests share.
+//! What the end-to-end tests share, and the programs they trace.
 
 pub mod backends;
+pub mod demo;

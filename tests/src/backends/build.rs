@@ -19,11 +19,7 @@ pub(super) fn build(module: &str, package: &str) -> Result<PathBuf, Unavailable>
         )
     })?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = root
-        .parent()
-        .unwrap_or(root)
-        .join("target/backends")
-        .join(module);
+    let program = root.parent().unwrap_or(root).join("target/backends").join(module);
     let output = Command::new(go)
         .current_dir(root.join("backends").join(module))
         .args(["build", "-trimpath", "-mod=readonly", "-o"])
@@ -33,19 +29,14 @@ pub(super) fn build(module: &str, package: &str) -> Result<PathBuf, Unavailable>
         .map_err(|error| Unavailable(format!("cannot run go: {error}")))?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
-        return Err(Unavailable(format!(
-            "go cannot build tests/backends/{module}: {errors}"
-        )));
+        return Err(Unavailable(format!("go cannot build tests/backends/{module}: {errors}")));
     }
     Ok(program)
 }
 
 fn go() -> Option<&'static str> {
     ["go", "/usr/local/go/bin/go"].into_iter().find(|go| {
-        let version = Command::new(go)
-            .arg("version")
-            .stdout(Stdio::null())
-            .status();
+        let version = Command::new(go).arg("version").stdout(Stdio::null()).status();
         version.is_ok_and(|status| status.success())
     })
 }

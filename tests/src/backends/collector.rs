@@ -63,12 +63,7 @@ impl Collector {
         let mut command = Command::new(program);
         command.arg("--config").arg(path);
         let process = Process::start(&mut command, directory, &[grpc, http])?;
-        Ok(Ok(Self {
-            process,
-            grpc,
-            http,
-            certificate: tls.then_some(certificate),
-        }))
+        Ok(Ok(Self { process, grpc, http, certificate: tls.then_some(certificate) }))
     }
 
     /// What it logged so far.
@@ -117,7 +112,5 @@ pub struct Received {
 }
 
 fn list(value: &Value) -> Result<&Vec<Value>> {
-    value
-        .as_array()
-        .with_context(|| format!("{value} is not a list"))
+    value.as_array().with_context(|| format!("{value} is not a list"))
 }

@@ -44,18 +44,12 @@ impl Process {
             .with_context(|| format!("{command:?}"))?;
         let mut process = Self { child, directory };
         let deadline = Instant::now() + Duration::from_secs(30);
-        while !ready
-            .iter()
-            .all(|address| TcpStream::connect(address).is_ok())
-        {
+        while !ready.iter().all(|address| TcpStream::connect(address).is_ok()) {
             if let Some(status) = process.child.try_wait()? {
                 bail!("{command:?} ended with {status}:\n{}", process.log());
             }
             if Instant::now() > deadline {
-                bail!(
-                    "{command:?} does not listen on {ready:?}:\n{}",
-                    process.log()
-                );
+                bail!("{command:?} does not listen on {ready:?}:\n{}", process.log());
             }
             sleep(Duration::from_millis(20));
         }

@@ -32,9 +32,7 @@ impl VictoriaLogs {
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let directory = fresh_directory("victorialogs")?;
         let mut command = Command::new(program);
-        command
-            .arg(format!("-httpListenAddr={http}"))
-            .arg("-storageDataPath=data");
+        command.arg(format!("-httpListenAddr={http}")).arg("-storageDataPath=data");
         let process = Process::start(&mut command, directory, &[http])?;
         Ok(Ok(Self { http, process }))
     }
@@ -58,9 +56,6 @@ impl VictoriaLogs {
     pub fn query(&self, query: &str) -> Result<Vec<Map<String, Value>>> {
         let query = percent_encode(query);
         let lines = get(self.http, &format!("/select/logsql/query?query={query}"))?;
-        lines
-            .lines()
-            .map(|line| Ok(serde_json::from_str(line)?))
-            .collect()
+        lines.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 }

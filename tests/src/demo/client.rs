@@ -21,21 +21,11 @@ struct Errand {
 }
 
 const fn get(path: &'static str, traced: bool) -> Errand {
-    Errand {
-        method: Method::GET,
-        path,
-        body: &[],
-        traced,
-    }
+    Errand { method: Method::GET, path, body: &[], traced }
 }
 
 const fn order(body: &'static [&'static str], traced: bool) -> Errand {
-    Errand {
-        method: Method::POST,
-        path: "/orders",
-        body,
-        traced,
-    }
+    Errand { method: Method::POST, path: "/orders", body, traced }
 }
 
 static ERRANDS: [Errand; 12] = [
@@ -46,12 +36,7 @@ static ERRANDS: [Errand; 12] = [
     get("/products/unicorn", true),             // 404
     get("/export", true),                       // chunked answer
     order(&[r#"{"sku":"cursed-idol"}"#], true), // 500
-    Errand {
-        method: Method::HEAD,
-        path: "/products/teapot",
-        body: &[],
-        traced: false,
-    },
+    Errand { method: Method::HEAD, path: "/products/teapot", body: &[], traced: false },
     get("/orders/ord-1f3a?verbose=1", true),
     order(&[r#"{"sku":"tea"#, r#"pot","quan"#, r#"tity":2}"#], true), // chunked request
     order(&[r#"{"sku":"samovar"}"#], false),                          // 402
@@ -89,10 +74,7 @@ fn headers(errand: &Errand) -> HeaderMap {
 }
 
 async fn send(gateway: &Peer, errand: &Errand, headers: HeaderMap) {
-    let pieces = errand
-        .body
-        .iter()
-        .map(|piece| Bytes::from_static(piece.as_bytes()));
+    let pieces = errand.body.iter().map(|piece| Bytes::from_static(piece.as_bytes()));
     let body = (!errand.body.is_empty()).then(|| Pieces::many(pieces));
     let (method, path) = (errand.method.clone(), errand.path);
     match gateway.ask(method.clone(), path, headers, body).await {

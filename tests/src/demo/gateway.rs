@@ -17,10 +17,8 @@ pub(super) async fn run(args: Vec<String>) -> Result<()> {
     let [address_file, orders, inventory] =
         expect_args(args, "ADDRESS-FILE ORDERS-ADDRESS INVENTORY-ADDRESS")?;
     let (orders, inventory) = (Peer::new(orders), Peer::new(inventory));
-    service::serve(&address_file, move |request| {
-        handle(request, orders.clone(), inventory.clone())
-    })
-    .await
+    service::serve(&address_file, move |request| handle(request, orders.clone(), inventory.clone()))
+        .await
 }
 
 async fn handle(request: Request<Incoming>, orders: Peer, inventory: Peer) -> Response<Pieces> {
@@ -48,11 +46,7 @@ async fn handle(request: Request<Incoming>, orders: Peer, inventory: Peer) -> Re
         }
         (&Method::GET | &Method::HEAD, Some("products")) => {
             let path = path.replacen("/products", "/stock", 1);
-            service::relay(
-                inventory
-                    .ask(head.method.clone(), &path, headers, None)
-                    .await,
-            )
+            service::relay(inventory.ask(head.method.clone(), &path, headers, None).await)
         }
         (&Method::GET, Some("export")) => export(&inventory, headers).await,
         _ => service::text(StatusCode::NOT_FOUND, "no such page\n"),
@@ -64,12 +58,7 @@ async fn handle(request: Request<Incoming>, orders: Peer, inventory: Peer) -> Re
         _ => "info",
     };
     let message = format!("{} {path}", head.method);
-    log::json(
-        level,
-        &message,
-        trace.as_ref().map(TraceContext::trace_id),
-        status.as_u16(),
-    );
+    log::json(level, &message, trace.as_ref().map(TraceContext::trace_id), status.as_u16());
     response
 }
 

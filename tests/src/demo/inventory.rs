@@ -53,14 +53,8 @@ fn handle(request: &Request<Incoming>) -> Response<Pieces> {
         });
         return service::typed(StatusCode::OK, "text/csv", Pieces::many(lines));
     }
-    match STOCK
-        .iter()
-        .find(|(known, _)| sku.strip_prefix('/') == Some(known))
-    {
+    match STOCK.iter().find(|(known, _)| sku.strip_prefix('/') == Some(known)) {
         Some((sku, price)) => service::json(StatusCode::OK, &json!({ "sku": sku, "price": price })),
-        None => service::json(
-            StatusCode::NOT_FOUND,
-            &json!({ "error": "never heard of it" }),
-        ),
+        None => service::json(StatusCode::NOT_FOUND, &json!({ "error": "never heard of it" })),
     }
 }

@@ -6,16 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One line on standard output, in one write.
 pub(super) fn line(text: fmt::Arguments<'_>) {
-    let _ = io::stdout()
-        .lock()
-        .write_all(format!("{text}\n").as_bytes());
+    let _ = io::stdout().lock().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Milliseconds since 1970.
 pub(super) fn now_ms() -> u128 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
 }
 
 /// One line of JSON.

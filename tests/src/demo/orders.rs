@@ -26,10 +26,7 @@ async fn handle(request: Request<Incoming>, inventory: Peer, payments: Peer) -> 
         Method::POST if path == "/orders" => match order(request, &inventory, &payments).await {
             Ok(response) => response,
             Err(error) => {
-                log::line(format_args!(
-                    "ts={} level=error err=\"{error:#}\"",
-                    log::now_ms()
-                ));
+                log::line(format_args!("ts={} level=error err=\"{error:#}\"", log::now_ms()));
                 service::text(StatusCode::BAD_REQUEST, "that is not an order\n")
             }
         },
@@ -61,25 +58,15 @@ async fn order(
     let sku = order.get("sku").and_then(Value::as_str).context("no sku")?;
     let quantity = order.get("quantity").and_then(Value::as_u64).unwrap_or(1);
 
-    let stock = inventory
-        .ask(Method::GET, &format!("/stock/{sku}"), headers, None)
-        .await?;
+    let stock = inventory.ask(Method::GET, &format!("/stock/{sku}"), headers, None).await?;
     if stock.status != StatusCode::OK {
-        return Ok(service::json(
-            StatusCode::CONFLICT,
-            &json!({ "error": "out of stock" }),
-        ));
+        return Ok(service::json(StatusCode::CONFLICT, &json!({ "error": "out of stock" })));
     }
     let stock: Value = serde_json::from_slice(&stock.body)?;
-    let price = stock
-        .get("price")
-        .and_then(Value::as_u64)
-        .context("no price")?;
+    let price = stock.get("price").and_then(Value::as_u64).context("no price")?;
 
     let charge = Pieces::one(json!({ "amount": price * quantity }).to_string());
-    let charged = payments
-        .ask(Method::POST, "/charges", HeaderMap::new(), Some(charge))
-        .await?;
+    let charged = payments.ask(Method::POST, "/charges", HeaderMap::new(), Some(charge)).await?;
     Ok(match charged.status {
         StatusCode::CREATED => {
             let id = format!("ord-{:08x}", random::bits() >> 32);

@@ -33,22 +33,13 @@ async fn handle(request: Request<Incoming>) -> Response<Pieces> {
     tokio::time::sleep(Duration::from_millis(random::between(5, 25))).await;
     let now = log::now_ms();
     if amount == CURSED {
-        log::line(format_args!(
-            "{now} ERROR [{thread}] c.shop.Ledger - the ledger is haunted"
-        ));
+        log::line(format_args!("{now} ERROR [{thread}] c.shop.Ledger - the ledger is haunted"));
         return service::text(StatusCode::INTERNAL_SERVER_ERROR, "the ledger is haunted\n");
     }
     if amount > LIMIT {
-        log::line(format_args!(
-            "{now} WARN  [{thread}] c.shop.Cards - declined {amount}"
-        ));
-        return service::json(
-            StatusCode::PAYMENT_REQUIRED,
-            &json!({ "error": "declined" }),
-        );
+        log::line(format_args!("{now} WARN  [{thread}] c.shop.Cards - declined {amount}"));
+        return service::json(StatusCode::PAYMENT_REQUIRED, &json!({ "error": "declined" }));
     }
-    log::line(format_args!(
-        "{now} INFO  [{thread}] c.shop.Cards - charged {amount}"
-    ));
+    log::line(format_args!("{now} INFO  [{thread}] c.shop.Cards - charged {amount}"));
     service::json(StatusCode::CREATED, &json!({ "charged": amount }))
 }

@@ -64,9 +64,7 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Pieces>> + Send + 'static,
 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .context("cannot listen")?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen")?;
     publish(Path::new(address_file), &listener.local_addr()?.to_string())?;
     loop {
         let (stream, _) = listener.accept().await.context("cannot accept")?;
@@ -146,9 +144,7 @@ pub(super) fn text(status: StatusCode, text: &'static str) -> Response<Pieces> {
 pub(super) fn typed(status: StatusCode, kind: &'static str, body: Pieces) -> Response<Pieces> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
@@ -156,9 +152,6 @@ pub(super) fn typed(status: StatusCode, kind: &'static str, body: Pieces) -> Res
 pub(super) fn relay(answer: Result<Answer>) -> Response<Pieces> {
     match answer {
         Ok(answer) => typed(answer.status, "application/json", Pieces::one(answer.body)),
-        Err(_) => text(
-            StatusCode::BAD_GATEWAY,
-            "no answer from the service behind\n",
-        ),
+        Err(_) => text(StatusCode::BAD_GATEWAY, "no answer from the service behind\n"),
     }
 }

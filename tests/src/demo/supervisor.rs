@@ -54,20 +54,14 @@ impl Shop {
     fn new(dir: PathBuf) -> Result<Self> {
         let bin = dir.join("bin");
         fs::create_dir_all(&bin).with_context(|| format!("cannot create {}", bin.display()))?;
-        Ok(Self {
-            dir,
-            children: Vec::new(),
-        })
+        Ok(Self { dir, children: Vec::new() })
     }
 
     /// Starts a service and waits for the address it listens on.
     fn service(&mut self, name: &'static str, peers: &[&str]) -> Result<String> {
         let address = self.dir.join(format!("{name}.address"));
         remove(&address)?;
-        let path = address
-            .to_str()
-            .context("the directory's name is not UTF-8")?
-            .to_owned();
+        let path = address.to_str().context("the directory's name is not UTF-8")?.to_owned();
         let mut args = vec![path.as_str()];
         args.extend(peers);
         self.start(name, &args)?;

@@ -24,23 +24,14 @@ impl TraceContext {
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let verbatim = headers.get(TRACEPARENT)?.clone();
         let mut fields = verbatim.to_str().ok()?.split('-');
-        let (version, trace_id, _, flags) = (
-            fields.next()?,
-            fields.next()?,
-            fields.next()?,
-            fields.next()?,
-        );
+        let (version, trace_id, _, flags) =
+            (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
         if version != "00" || trace_id.len() != 32 {
             return None;
         }
         let (trace_id, flags) = (trace_id.to_owned(), flags.to_owned());
         let tracestate = headers.get(TRACESTATE).cloned();
-        Some(Self {
-            trace_id,
-            flags,
-            tracestate,
-            verbatim,
-        })
+        Some(Self { trace_id, flags, tracestate, verbatim })
     }
 
     /// A new trace.
@@ -48,12 +39,7 @@ impl TraceContext {
         let trace_id = format!("{:016x}{:016x}", random::bits(), random::bits());
         let flags = "01".to_owned();
         let verbatim = traceparent(&trace_id, &flags)?;
-        Some(Self {
-            trace_id,
-            flags,
-            tracestate: None,
-            verbatim,
-        })
+        Some(Self { trace_id, flags, tracestate: None, verbatim })
     }
 
     pub(super) fn trace_id(&self) -> &str {
