@@ -11,6 +11,9 @@ pub const STEPS: u32 = 256;
 /// Longest method that is taken for one.
 const METHOD_MAX: u8 = 24;
 
+/// Bytes of a value looked at in one step.
+const VALUE_BYTES: u32 = 8;
+
 /// Digits of a Content-Length that is taken for one (the largest fit in a u64).
 const DIGITS_MAX: u8 = 18;
 
@@ -122,7 +125,7 @@ fn examine<W: Window>(
             framer.mode = Mode::Rest as u8;
         }
     } else if mode == Mode::Length as u8 {
-        length(framer, byte);
+        return length_line(framer, window, at, len);
     } else if mode == Mode::Size as u8 {
         size(framer, byte);
     } else if mode == Mode::Name as u8 {
@@ -149,8 +152,6 @@ fn start<W: Window>(
     len: u32,
 ) -> u32 {
     framer.head = 0;
-    framer.number = 0;
-    framer.history = 0;
     framer.status = 0;
     let first = window.eight(at);
     // The usual response, whole: "HTTP/1.1 200".
@@ -169,6 +170,7 @@ fn start<W: Window>(
     if first & 0xff_ffff_ffff == tail_le(b"GET /") && at.wrapping_add(5) <= len {
         framer.flags = flag::NONE;
         begin_request(framer, pairing, tail(b"GET"));
+        framer.history = 0;
         framer.mode = Mode::FirstLine as u8;
         return at.wrapping_add(5);
     }
@@ -178,6 +180,7 @@ fn start<W: Window>(
     }
     framer.flags = flag::MAYBE_RESPONSE;
     framer.matched = 0;
+    framer.history = 0;
     framer.mode = Mode::Token as u8;
     if byte == 0x16 {
         other(framer, Reason::Tls);
@@ -420,6 +423,21 @@ fn begin_value(framer: &mut Framer, mode: Mode) {
     } else {
         framer.flags = (framer.flags | flag::TRANSFER) & !flag::CHUNKED;
     }
+}
+
+/// As much of the value of Content-Length as is at hand, up to [`VALUE_BYTES`].
+#[inline(always)]
+fn length_line<W: Window>(framer: &mut Framer, window: &W, at: u32, len: u32) -> u32 {
+    let bytes = window.eight(at);
+    let mut i = 0;
+    while i < VALUE_BYTES {
+        length(framer, (bytes >> (i * 8)) as u8);
+        i += 1;
+        if framer.mode != Mode::Length as u8 || at.wrapping_add(i) >= len {
+            break;
+        }
+    }
+    at.wrapping_add(i)
 }
 
 /// A digit of Content-Length. What is not a plain number is for user space to judge: the framing

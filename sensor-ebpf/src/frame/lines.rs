@@ -6,7 +6,7 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const LOW7: u64 = 0x7f7f_7f7f_7f7f_7f7f;
 
 /// How many words [`line_feed`] looks at in one call.
-const WORDS: u32 = 4;
+const WORDS: u32 = 6;
 
 /// A bit at the top of each byte of `word` that is a line feed; exact for every byte.
 #[inline(always)]

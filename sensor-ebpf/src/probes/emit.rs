@@ -11,7 +11,7 @@ use sensor_ebpf::{
 use super::{
     kernel::masked,
     maps::{END_SCRATCH, RING, count},
-    state::{Dir, Flow, Scratch},
+    state::{self, Dir, Flow, Scratch},
 };
 
 /// Puts `len` bytes at `record` on the ring. Never wakes the reader: it comes by on a timer, which
@@ -58,7 +58,7 @@ pub(crate) fn segment(scratch: &mut Scratch, dir: &mut Dir) -> bool {
 }
 
 /// Says that a direction, or the flow, has ended. `slot` is the caller's of [`END_SCRATCH`].
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn end(flow: &mut Flow, flags: u32, time_ns: u64, slot: u32) {
     let Some(record) = END_SCRATCH.get_ptr_mut(slot) else {
         return;
@@ -68,7 +68,7 @@ pub(crate) fn end(flow: &mut Flow, flags: u32, time_ns: u64, slot: u32) {
     record.kind = RecordKind::End as u32;
     record.flags = flags;
     record.time_ns = time_ns;
-    record.ident = flow.ident;
+    state::copy(&flow.ident, &mut record.ident);
     record.tgid = flow.tgid;
     let [receive, send] = &mut flow.dirs;
     record.position = [receive.position, send.position];

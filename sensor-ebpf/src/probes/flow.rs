@@ -1,10 +1,11 @@
 //! Finding the tracked flow of a socket, or beginning to track it.
 
-use core::mem::{size_of, zeroed};
+use core::mem::zeroed;
 
 use aya_ebpf::helpers::{
     bpf_get_smp_processor_id, generated::bpf_probe_read_kernel as bpf_probe_read_kernel_raw,
 };
+use aya_log_ebpf::debug;
 use sensor_ebpf::abi::{Family, FlowIdent, KernelCounter, NO_FIELD, RecordKind, UnixPathRecord};
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     kernel::{Access, Walked, masked, probe},
     maps::{FLOW_NUMBERS, FLOWS_BY_SOCK, count, setting},
     select,
-    state::{Ends, Flow, Scratch, protocol},
+    state::{self, Ends, Flow, Scratch, protocol},
 };
 
 const AF_UNIX: u16 = 1;
@@ -60,26 +61,36 @@ pub(crate) struct New {
     pub(crate) from_start: bool,
 }
 
-/// Begins to track a socket. A flow that is not wanted is remembered as one to leave alone.
-#[inline(always)]
-pub(crate) fn begin(new: &New, scratch: &mut Scratch) -> Option<*mut Flow> {
+/// Begins to track a socket. A flow that is not wanted is remembered as one to leave alone. Null
+/// when there is no room. Not inlined: it is rare, and large.
+#[inline(never)]
+pub(crate) fn begin(new: &New, scratch: &mut Scratch) -> *mut Flow {
     let sock = new.sock;
     scratch.fresh.protocol = protocol::UNKNOWN;
-    clear(&mut scratch.fresh.ident);
+    state::clear(&mut scratch.fresh.ident);
     identify(new, &mut scratch.fresh.ident);
     count(KernelCounter::Flows, 1);
+    debug!(
+        &(),
+        "flow {} begins: family {}, ports {} {}, from its start: {}",
+        scratch.fresh.ident.flow,
+        scratch.fresh.ident.family,
+        scratch.fresh.ident.local_port,
+        scratch.fresh.ident.remote_port,
+        scratch.fresh.ident.from_start
+    );
     let unix = matches!(new.family, Family::Unix);
     if kernel_owned(sock) || (!unix && !select::connection(&scratch.fresh.ident)) {
         scratch.fresh.protocol = protocol::OTHER;
     }
     if FLOWS_BY_SOCK.insert(sock, &scratch.fresh, 0).is_err() {
         count(KernelCounter::FlowTableFull, 1);
-        return None;
+        return core::ptr::null_mut();
     }
     if unix && scratch.fresh.protocol == protocol::UNKNOWN {
         unix_path(sock, scratch.fresh.ident.flow, &mut scratch.path);
     }
-    FLOWS_BY_SOCK.get_ptr_mut(sock)
+    FLOWS_BY_SOCK.get_ptr_mut(sock).unwrap_or(core::ptr::null_mut())
 }
 
 /// Sockets that the kernel made for itself (NFS, for example): the current call's buffers are not
@@ -119,18 +130,6 @@ fn addresses(sock: u64, family: Family, ident: &mut FlowIdent) {
     }
     ident.local_port = probe(sock, setting!(OFFSETS.sk_num));
     ident.remote_port = u16::from_be(probe(sock, setting!(OFFSETS.sk_dport)));
-}
-
-/// Zeroes an identity by words: the compiler would call a function that does it byte by byte.
-#[inline(always)]
-fn clear(ident: &mut FlowIdent) {
-    let words = core::ptr::from_mut(ident).cast::<u64>();
-    let mut i = 0;
-    while i < size_of::<FlowIdent>() / 8 {
-        // SAFETY: within the structure, which is aligned for u64 and has no padding.
-        unsafe { core::ptr::write_volatile(words.add(i), 0) };
-        i += 1;
-    }
 }
 
 #[inline(always)]

@@ -9,7 +9,7 @@ use sensor_ebpf::{
     limits::{FLOWS, PROCESSES},
 };
 
-use super::state::{Ends, ExecScratch, Flow, Scratch, Vector};
+use super::state::{Call, Ends, ExecScratch, Flow, Scratch, Vector};
 
 /// Everything that user space hears. User space sets its size.
 #[btf_map]
@@ -51,6 +51,10 @@ pub(crate) static END_SCRATCH: PerCpuArray<EndRecord, 2> = PerCpuArray::new();
 /// Working memory for exec records.
 #[btf_map]
 pub(crate) static EXEC_SCRATCH: PerCpuArray<ExecScratch, 1> = PerCpuArray::new();
+
+/// Where the engine *syscall* puts what it knows of a call: see [`crate::probes::syscall`].
+#[btf_map]
+pub(crate) static CALLS: PerCpuArray<Call, 1> = PerCpuArray::new();
 
 /// How far flow numbers have come on each CPU.
 #[btf_map]

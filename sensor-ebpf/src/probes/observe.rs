@@ -1,6 +1,9 @@
 //! What both engines end in: bytes went by on a socket.
 
+use core::ptr::{read_volatile, write_volatile};
+
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
+use aya_log_ebpf::debug;
 use sensor_ebpf::{
     abi::{Family, KernelCounter, NO_FIELD, RecordKind, end_flag, segment_flag},
     frame::{Framer, Mode, Reason, flag},
@@ -75,7 +78,8 @@ pub(crate) fn observe<A: Access>(
             inode: event.inode,
             from_start,
         };
-        found = flow::begin(&new, scratch);
+        let begun = flow::begin(&new, scratch);
+        found = (!begun.is_null()).then_some(begun);
     }
     let Some(flow) = found else { return };
     // SAFETY: a live map value; a race with the other direction costs a position, which is noticed.
@@ -116,13 +120,20 @@ pub(crate) fn observe<A: Access>(
 
     scratch.record.kind = RecordKind::Segment as u32;
     scratch.record.time_ns = now;
-    scratch.record.ident = live.ident;
+    state::copy(&live.ident, &mut scratch.record.ident);
     scratch.record.tgid = (pid >> 32) as u32;
     scratch.record.tid = pid as u32;
     scratch.seq = first_seq;
     scratch.record.direction = index as u8;
-    scratch.record.reserved = [0; 3];
 
+    // Through memory, so that the verifier forgets which direction it is, and does not go through
+    // the walk once for each.
+    // SAFETY: a field of the scratch.
+    let index = unsafe {
+        write_volatile(&raw mut scratch.index, index as u64);
+        masked::<1>(read_volatile(&raw const scratch.index)) as usize
+    };
+    let dir = state::dir(&mut live.dirs, index);
     let mode_before = dir.framer.mode;
     let look = looks(&mut dir.framer, event.len, flipped);
     let buffers = if look == Look::None { Buffers::UNKNOWN } else { buffers() };
@@ -217,7 +228,7 @@ fn unseen(framer: &mut Framer, n: u64) {
 }
 
 /// After a call: what has become of the flow.
-#[inline(always)]
+#[inline(never)]
 fn settle(flow: &mut Flow, index: usize, mode_before: u8) {
     let framer = &mut state::dir(&mut flow.dirs, index).framer;
     let mode = framer.mode;
@@ -231,6 +242,7 @@ fn settle(flow: &mut Flow, index: usize, mode_before: u8) {
             framer.mode = Mode::Lost as u8;
         } else if flow.ident.from_start != 0 || flow.misses >= MISSES_MAX {
             flow.protocol = protocol::OTHER;
+            debug!(&(), "flow {} is not HTTP/1 (reason {})", flow.ident.flow, framer.reason);
             count(
                 if framer.reason == Reason::Tls as u8 {
                     KernelCounter::FlowsTls
@@ -247,12 +259,19 @@ fn settle(flow: &mut Flow, index: usize, mode_before: u8) {
             framer.mode = Mode::Lost as u8;
         }
     } else if mode == Mode::Lost as u8 && mode_before != mode {
+        debug!(
+            &(),
+            "flow {} lost its place at {}, direction {}",
+            flow.ident.flow,
+            state::dir(&mut flow.dirs, index).position,
+            index
+        );
         count(KernelCounter::Resync, 1);
     }
 }
 
 /// A process has read the end of what it receives.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn receive_eof(sock: u64, cookie: u64, inode: u64, unix: bool) {
     // SAFETY: no memory is passed.
     let now = unsafe { bpf_ktime_get_ns() };

@@ -1,5 +1,7 @@
 //! What lives in the maps between calls.
 
+use core::mem::size_of;
+
 use super::kernel::masked;
 use sensor_ebpf::{
     abi::{FlowIdent, ProcessRecord, SegmentRecord, UnixPathRecord},
@@ -87,8 +89,6 @@ pub(crate) struct Scratch {
     pub(crate) fresh: Flow,
     /// A record is made and not sent yet.
     pub(crate) pending: u64,
-    /// A body ended in this call, outside of any record.
-    pub(crate) mark: u64,
     /// The array of parts, or 0 when `base` is the only one.
     pub(crate) parts: u64,
     pub(crate) part_count: u64,
@@ -98,12 +98,26 @@ pub(crate) struct Scratch {
     pub(crate) left: u64,
     /// The call's bytes that are not walked yet.
     pub(crate) todo: u64,
+    /// A body ended in this call, outside of any record. (Not beside `pending`: both are cleared
+    /// together, and the compiler would call a function that does it byte by byte.)
+    pub(crate) mark: u64,
+    /// The direction.
+    pub(crate) index: u64,
     /// TCP sequence number of the next byte.
     pub(crate) seq: u32,
     /// How far the window is framed, and how much of it is in use.
     pub(crate) at: u32,
     pub(crate) len: u32,
     pub(crate) reserved: u32,
+}
+
+/// A system call, as the engine *syscall* classifies it.
+#[repr(C)]
+pub(crate) struct Call {
+    pub(crate) kind: u32,
+    pub(crate) direction: u32,
+    pub(crate) number: u32,
+    pub(crate) family: u32,
 }
 
 #[repr(C)]
@@ -134,4 +148,32 @@ impl Ends {
 pub(crate) fn dir(dirs: &mut [Dir; 2], index: usize) -> &mut Dir {
     // SAFETY: the mask leaves 0 and 1, in front of the verifier too.
     unsafe { &mut *dirs.as_mut_ptr().add(masked::<1>(index as u64) as usize) }
+}
+
+/// Words of an identity.
+const WORDS: usize = size_of::<FlowIdent>() / 8;
+
+/// Zeroes an identity word by word: the compiler would call a function that does it byte by byte.
+#[inline(always)]
+pub(crate) fn clear(ident: &mut FlowIdent) {
+    let words = core::ptr::from_mut(ident).cast::<u64>();
+    let mut i = 0;
+    while i < WORDS {
+        // SAFETY: within the structure, which is aligned for u64 and has no padding.
+        unsafe { core::ptr::write_volatile(words.add(i), 0) };
+        i += 1;
+    }
+}
+
+/// Copies an identity, likewise.
+#[inline(always)]
+pub(crate) fn copy(from: &FlowIdent, to: &mut FlowIdent) {
+    let from = core::ptr::from_ref(from).cast::<u64>();
+    let to = core::ptr::from_mut(to).cast::<u64>();
+    let mut i = 0;
+    while i < WORDS {
+        // SAFETY: as above, on both sides.
+        unsafe { core::ptr::write_volatile(to.add(i), core::ptr::read_volatile(from.add(i))) };
+        i += 1;
+    }
 }

@@ -1,6 +1,8 @@
 //! Engine *syscall*: the end of every system call, and a walk from its descriptor to the socket.
 //! For kernels without the tracepoints of the other engine; every call on the machine pays a little.
 
+use core::ptr::{read_volatile, write_volatile};
+
 use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, generated::bpf_loop},
     macros::btf_tracepoint,
@@ -11,10 +13,11 @@ use sensor_ebpf::abi::{Family, KernelCounter, NO_FIELD};
 use super::{
     call::{self, Buffers, Direction, Registers},
     flow,
-    kernel::{Access, Walked, probe},
-    maps::{count, setting},
+    kernel::{Access, Walked, direct, probe},
+    maps::{CALLS, setting},
     observe::{self, Event},
     select,
+    state::Call,
 };
 
 const MSG_OOB: u64 = 1;
@@ -30,15 +33,17 @@ const TS_COMPAT: u32 = 2;
 const VECTOR_MAX: u32 = 1024;
 
 /// What a call does with a socket.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    One,
-    Parts,
-    Message,
-    Vector,
+mod kind {
+    pub(super) const ONE: u32 = 0;
+    pub(super) const PARTS: u32 = 1;
+    pub(super) const MESSAGE: u32 = 2;
+    pub(super) const VECTOR: u32 = 3;
     /// The bytes do not pass through the caller's memory.
-    Moved,
+    pub(super) const MOVED: u32 = 4;
 }
+
+const RECEIVE: u32 = Direction::Receive as u32;
+const SEND: u32 = Direction::Send as u32;
 
 // match-proto: void trace_sys_exit(struct pt_regs *regs, long ret)
 /// A call is over.
@@ -46,7 +51,7 @@ enum Kind {
 pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let regs: u64 = ctx.arg(0);
     // SAFETY: a typed argument of the tracepoint.
-    let number: u64 = unsafe { super::kernel::direct(regs, setting!(OFFSETS.regs_number)) };
+    let number: u64 = unsafe { direct(regs, setting!(OFFSETS.regs_number)) };
     let Some((kind, direction)) = classify(number as u32) else {
         return 0;
     };
@@ -54,40 +59,45 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     if result < 0 {
         return 0;
     }
-    ended(regs, result as u64, number as u32, kind, direction);
+    // Through memory, so that the verifier forgets which of the calls it is: it would go through
+    // all that follows once for each of them.
+    let Some(call) = CALLS.get_ptr_mut(0) else { return 0 };
+    // SAFETY: this CPU's, and no other program's.
+    unsafe { write_volatile(call, Call { kind, direction, number: number as u32, family: 0 }) };
+    ended(regs, result as u64, call);
     0
 }
 
 /// The calls that can move bytes of a socket. Most calls on a machine are none of them: they leave
 /// here.
 #[inline(always)]
-fn classify(number: u32) -> Option<(Kind, Direction)> {
+fn classify(number: u32) -> Option<(u32, u32)> {
     let is = |candidate: u32| number == candidate;
     if is(setting!(SYSCALLS.read)) || is(setting!(SYSCALLS.recvfrom)) {
-        Some((Kind::One, Direction::Receive))
+        Some((kind::ONE, RECEIVE))
     } else if is(setting!(SYSCALLS.write)) || is(setting!(SYSCALLS.sendto)) {
-        Some((Kind::One, Direction::Send))
+        Some((kind::ONE, SEND))
     } else if is(setting!(SYSCALLS.readv)) {
-        Some((Kind::Parts, Direction::Receive))
+        Some((kind::PARTS, RECEIVE))
     } else if is(setting!(SYSCALLS.writev)) {
-        Some((Kind::Parts, Direction::Send))
+        Some((kind::PARTS, SEND))
     } else if is(setting!(SYSCALLS.recvmsg)) {
-        Some((Kind::Message, Direction::Receive))
+        Some((kind::MESSAGE, RECEIVE))
     } else if is(setting!(SYSCALLS.sendmsg)) {
-        Some((Kind::Message, Direction::Send))
+        Some((kind::MESSAGE, SEND))
     } else if is(setting!(SYSCALLS.recvmmsg)) {
-        Some((Kind::Vector, Direction::Receive))
+        Some((kind::VECTOR, RECEIVE))
     } else if is(setting!(SYSCALLS.sendmmsg)) {
-        Some((Kind::Vector, Direction::Send))
+        Some((kind::VECTOR, SEND))
     } else if is(setting!(SYSCALLS.sendfile)) || is(setting!(SYSCALLS.splice)) {
-        Some((Kind::Moved, Direction::Send))
+        Some((kind::MOVED, SEND))
     } else {
         None
     }
 }
 
 #[inline(always)]
-fn ended(regs: u64, result: u64, number: u32, kind: Kind, direction: Direction) {
+fn ended(regs: u64, result: u64, call: *mut Call) {
     if !select::process((bpf_get_current_pid_tgid() >> 32) as u32) {
         return;
     }
@@ -101,7 +111,6 @@ fn ended(regs: u64, result: u64, number: u32, kind: Kind, direction: Direction) 
     }
     // SAFETY: a typed argument of the tracepoint.
     let args: [u64; 4] = unsafe {
-        use super::kernel::direct;
         [
             direct(regs, setting!(OFFSETS.regs_arg0)),
             direct(regs, setting!(OFFSETS.regs_arg1)),
@@ -109,81 +118,105 @@ fn ended(regs: u64, result: u64, number: u32, kind: Kind, direction: Direction) 
             direct(regs, setting!(OFFSETS.regs_arg3)),
         ]
     };
-    let mut direction = direction;
+    // SAFETY: this CPU's, and valid as long as the map.
+    let Call { kind, number, mut direction, .. } = unsafe { read_volatile(call) };
     let mut found = socket(task, args[0]);
     if number == setting!(SYSCALLS.splice) {
         // From args[0] to args[2]; either can be the socket.
         if found.is_some() {
-            direction = Direction::Receive;
+            direction = RECEIVE;
         } else {
             found = socket(task, args[2]);
         }
     }
-    let Some(found) = found else { return };
-    let receive = matches!(direction, Direction::Receive);
-    let flags = match kind {
-        Kind::One if number == setting!(SYSCALLS.recvfrom) => args[3],
-        Kind::Message => args[2],
-        Kind::Vector => args[3],
-        Kind::One | Kind::Parts | Kind::Moved => 0,
+    let Some(Found { sock, inode }) = found else { return };
+    let flags = if kind == kind::MESSAGE {
+        args[2]
+    } else if kind == kind::VECTOR || number == setting!(SYSCALLS.recvfrom) {
+        args[3]
+    } else {
+        0
     };
-    if receive && flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
+    if direction == RECEIVE && flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
         return;
     }
-    let Some(family) = flow::family::<Walked>(found.sock) else {
-        return;
+    let Some(family) = flow::family::<Walked>(sock) else { return };
+    // SAFETY: as above.
+    unsafe {
+        write_volatile(&raw mut (*call).direction, direction);
+        write_volatile(&raw mut (*call).family, family as u32);
+    }
+    let cookie: u64 = Walked::sock(sock, setting!(OFFSETS.sk_cookie));
+    let mut messages = Messages {
+        base: args[1],
+        sock,
+        inode,
+        cookie,
+        result,
+        call,
+        registers: Registers { number, args },
     };
-    let cookie: u64 = Walked::sock(found.sock, setting!(OFFSETS.sk_cookie));
-    let Found { sock, inode } = found;
-    if matches!(kind, Kind::Vector) {
-        let mut vector =
-            Messages { base: args[1], sock, inode, cookie, direction, family, todo: result };
+    if kind == kind::VECTOR {
         // SAFETY: the callback has the signature that the helper calls, and gets its own context.
-        unsafe { bpf_loop(VECTOR_MAX, message as *mut _, (&raw mut vector).cast(), 0) };
-        return;
-    }
-    if result == 0 {
+        unsafe { bpf_loop(VECTOR_MAX, message as *mut _, (&raw mut messages).cast(), 0) };
+    } else if result != 0 {
+        moved(&messages, result, None);
+    } else if direction == RECEIVE && !(kind == kind::ONE && args[2] == 0) {
         // A read of no bytes is the end, unless no bytes were asked for.
-        if receive && !(matches!(kind, Kind::One) && args[2] == 0) {
-            observe::receive_eof(sock, cookie, inode, matches!(family, Family::Unix));
-        }
-        return;
+        observe::receive_eof(sock, cookie, inode, matches!(family, Family::Unix));
     }
-    let event = Event { sock, len: result, direction, family, cookie, inode };
-    let registers = Registers { number, args };
-    observe::observe::<Walked>(&event, || 0, || call::buffers(&registers, direction, sock, result));
 }
 
-/// A vector of messages that is being gone through.
+/// A call on a socket; with a vector of messages, while they are being gone through.
 struct Messages {
     base: u64,
     sock: u64,
     inode: u64,
     cookie: u64,
-    direction: Direction,
-    family: Family,
-    todo: u64,
+    result: u64,
+    call: *mut Call,
+    registers: Registers,
+}
+
+/// Bytes went by: those of the call, or of one message of its vector, whose buffers are known.
+#[inline(never)]
+fn moved(call: &Messages, len: u64, buffers: Option<&Buffers>) {
+    // SAFETY: this CPU's, and valid as long as the map.
+    let Call { direction, family, .. } = unsafe { read_volatile(call.call) };
+    let event = Event {
+        sock: call.sock,
+        len,
+        direction: if direction == SEND { Direction::Send } else { Direction::Receive },
+        family: if family == Family::Unix as u32 {
+            Family::Unix
+        } else if family == Family::Inet6 as u32 {
+            Family::Inet6
+        } else {
+            Family::Inet
+        },
+        cookie: call.cookie,
+        inode: call.inode,
+    };
+    observe::observe::<Walked>(
+        &event,
+        || 0,
+        || match buffers {
+            Some(buffers) => *buffers,
+            None => call::buffers(&call.registers, event.direction, event.sock, len),
+        },
+    );
 }
 
 unsafe extern "C" fn message(index: u64, messages: *mut Messages) -> u64 {
     // SAFETY: `ended` passes its own context, which outlives the loop.
     let messages = unsafe { &*messages };
-    if index >= messages.todo {
+    if index >= messages.result {
         return 1;
     }
     let (len, buffers) = call::finished(messages.base, index);
-    if len == 0 {
-        return 0;
+    if len != 0 {
+        moved(messages, len, Some(&buffers));
     }
-    let event = Event {
-        sock: messages.sock,
-        len,
-        direction: messages.direction,
-        family: messages.family,
-        cookie: messages.cookie,
-        inode: messages.inode,
-    };
-    observe::observe::<Walked>(&event, || 0, || buffers);
     0
 }
 

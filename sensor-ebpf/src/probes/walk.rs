@@ -21,6 +21,9 @@ use super::{
 /// can have (`UIO_MAXIOV` is 1,024).
 const STEPS: u32 = 2048;
 
+/// Steps of the framing in one call of the loop's body: a call costs as much as a step.
+const STEPS_AT_ONCE: u32 = 1;
+
 /// Bytes read at once where a chunk's size is expected.
 const SIZE_WINDOW: u64 = 64;
 
@@ -102,7 +105,7 @@ unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> u64 {
     scratch.at = 0;
     scratch.len = want as u32;
     // SAFETY: the callback has the signature that the helper calls, and gets the walk's context.
-    unsafe { bpf_loop(frame::STEPS, scan_step as *mut _, walk.cast(), 0) };
+    unsafe { bpf_loop(frame::STEPS / STEPS_AT_ONCE, scan_step as *mut _, walk.cast(), 0) };
     let at = scratch.at;
     if dir.framer.mode == Mode::Other as u8 {
         return 1;
@@ -126,11 +129,15 @@ unsafe extern "C" fn scan_step(_: u64, walk: *mut Walk) -> u64 {
         unsafe { (&mut *(*walk).scratch, &mut *(*walk).flow, (*walk).index) };
     let framer = &mut state::dir(&mut flow.dirs, index).framer;
     let window = MapWindow(scratch.window.as_ptr());
-    let next = frame::step(framer, &mut flow.pairing, &window, scratch.at, scratch.len);
-    if next == scratch.at {
-        return 1;
+    let mut i = 0;
+    while i < STEPS_AT_ONCE {
+        let next = frame::step(framer, &mut flow.pairing, &window, scratch.at, scratch.len);
+        if next == scratch.at {
+            return 1;
+        }
+        scratch.at = next;
+        i += 1;
     }
-    scratch.at = next;
     0
 }
 
