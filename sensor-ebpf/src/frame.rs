@@ -15,6 +15,9 @@ mod window;
 
 #[cfg(any(test, feature = "user"))]
 pub use http1::scan;
+#[cfg(test)]
+mod tests;
+
 pub use http1::{STEPS, step};
 #[cfg(any(test, feature = "user"))]
 pub use window::SliceWindow;

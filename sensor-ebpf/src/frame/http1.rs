@@ -218,8 +218,8 @@ fn token(framer: &mut Framer, pairing: &mut Pairing, byte: u8) {
         framer.flags = flag::NONE;
     }
     if byte == b' ' && matched > 0 {
-        begin_request(framer, pairing, framer.history);
         framer.mode = Mode::Target as u8;
+        begin_request(framer, pairing, framer.history);
     } else if is_token(byte) && matched < METHOD_MAX {
         framer.history = framer.history << 8 | u64::from(byte);
         framer.matched = matched.wrapping_add(1);
@@ -477,7 +477,7 @@ fn size(framer: &mut Framer, byte: u8) {
     let lower = byte | 0x20;
     let value = if digit(u64::from(byte)) {
         u64::from(byte) - 48
-    } else if lower >= b'a' && lower <= b'f' {
+    } else if (b'a'..=b'f').contains(&lower) {
         u64::from(lower) - 87
     } else if framer.matched == 0 {
         lose(framer, Reason::Broken);

@@ -69,15 +69,21 @@ pub(crate) static SYSCALLS: Syscalls = Syscalls::NONE;
 #[unsafe(no_mangle)]
 pub(crate) static CONFIG: Config = Config::ALL;
 
-/// A field of [`OFFSETS`], [`SYSCALLS`] or [`CONFIG`]. Volatile, because user space has set it since
-/// the compiler saw it; the verifier sees a constant.
+/// A field of [`OFFSETS`], [`SYSCALLS`] or [`CONFIG`].
 macro_rules! setting {
-    ($static:ident . $($field:tt)+) => {{
-        // SAFETY: a field of a static is valid to read and aligned.
-        unsafe { core::ptr::read_volatile(&raw const crate::probes::maps::$static.$($field)+) }
-    }};
+    ($static:ident . $($field:tt)+) => {
+        $crate::probes::maps::load(&$crate::probes::maps::$static.$($field)+)
+    };
 }
 pub(crate) use setting;
+
+/// Reads a setting. Volatile, because user space has set it since the compiler saw it; the verifier
+/// sees a constant.
+#[inline(always)]
+pub(crate) fn load<T: Copy>(setting: &T) -> T {
+    // SAFETY: a reference is valid to read, and aligned.
+    unsafe { core::ptr::read_volatile(setting) }
+}
 
 /// Adds to a counter of this CPU.
 #[inline(always)]

@@ -8,7 +8,7 @@ use aya_ebpf::{
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use sensor_ebpf::abi::{Family, KernelCounter, NO_FIELD};
+use sensor_ebpf::abi::{Family, NO_FIELD};
 
 use super::{
     call::{self, Buffers, Direction, Registers},

@@ -149,11 +149,7 @@ pub fn load(
         .load(OBJECT)
         .map_err(|error| refused("the BPF maps", &error))?;
     for (name, tracepoint) in engine.programs().iter().chain(COMMON) {
-        let program: &mut BtfTracePoint = ebpf
-            .program_mut(name)
-            .ok_or_else(|| OpenError::Object(format!("it has no program {name}")))?
-            .try_into()
-            .map_err(|error| OpenError::Object(format!("{name}: {error}")))?;
+        let program = program(&mut ebpf, name)?;
         program
             .load(tracepoint, &btf)
             .map_err(|error| refused(&format!("program {name}"), &error))?;
@@ -168,14 +164,40 @@ pub fn load(
 pub fn attach(ebpf: &mut Ebpf, engine: Engine) -> Result<(), OpenError> {
     // The end of connections first: no flow may be tracked whose end cannot be seen.
     for (name, _) in COMMON.iter().chain(engine.programs()) {
-        let program: &mut BtfTracePoint = ebpf
-            .program_mut(name)
-            .ok_or_else(|| OpenError::Object(format!("it has no program {name}")))?
-            .try_into()
-            .map_err(|error| OpenError::Object(format!("{name}: {error}")))?;
+        let program = program(ebpf, name)?;
         program.attach().map_err(|error| refused(&format!("program {name}"), &error))?;
     }
     Ok(())
+}
+
+/// Loads and attaches programs that do nothing, at the places of the engine *socket*: the floor that
+/// its cost is measured from. They are detached when the result is dropped.
+///
+/// # Errors
+/// As [`load`] and [`attach`].
+pub fn baseline() -> Result<Ebpf, OpenError> {
+    let btf = AyaBtf::from_sys_fs().map_err(|error| OpenError::NoBtf(error.to_string()))?;
+    let mut ebpf = EbpfLoader::new()
+        .btf(Some(&btf))
+        .map_max_entries("RING", 64 * 1024)
+        .map_max_entries("FLOWS_BY_SOCK", 16)
+        .load(OBJECT)
+        .map_err(|error| refused("the BPF maps", &error))?;
+    for (name, tracepoint) in
+        [("baseline_send", "sock_send_length"), ("baseline_recv", "sock_recv_length")]
+    {
+        let program = program(&mut ebpf, name)?;
+        program.load(tracepoint, &btf).map_err(|error| refused(name, &error))?;
+        program.attach().map_err(|error| refused(name, &error))?;
+    }
+    Ok(ebpf)
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, OpenError> {
+    ebpf.program_mut(name)
+        .ok_or_else(|| OpenError::Object(format!("it has no program {name}")))?
+        .try_into()
+        .map_err(|error| OpenError::Object(format!("{name}: {error}")))
 }
 
 /// The error with all its causes; a verifier's log speaks for itself at the end.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aya::Ebpf;
 use aya::maps::{HashMap as BpfHashMap, MapData};
@@ -145,7 +145,7 @@ impl Scope {
 }
 
 /// The identifier of a cgroup, and its depth below the root.
-fn cgroup(path: &PathBuf) -> Result<(u64, u32), OpenError> {
+fn cgroup(path: &Path) -> Result<(u64, u32), OpenError> {
     let wrong = |what: String| OpenError::Scope(format!("--cgroup {}: {what}", path.display()));
     let path = path.canonicalize().map_err(|error| {
         wrong(format!("{error}; give a directory below the cgroup2 mount (`findmnt -t cgroup2`)"))
