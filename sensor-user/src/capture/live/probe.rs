@@ -11,8 +11,8 @@ use super::programs::{self, Engine, Kernel, Sizes};
 /// `PROC_PID_INIT_INO` (include/linux/proc_ns.h): the inode of the initial PID namespace.
 const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
-/// Kernel floor of the ring buffer, and so of the sensor.
-const FLOOR: (u32, u32) = (5, 8);
+/// Kernel floor of `bpf_loop`, and so of the sensor.
+const FLOOR: (u32, u32) = (5, 17);
 
 /// What came of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ fn release() -> Check {
         None => Answer::Unknown(format!("cannot read a version in {:?}", release.trim())),
     };
     Check {
-        name: "Linux 5.8 or newer (BPF ring buffer)",
+        name: "Linux 5.17 or newer (bpf_loop)",
         answer,
         needed: Needed::Required,
         remedy: "run a newer kernel; every distribution's of the last years will do".into(),
