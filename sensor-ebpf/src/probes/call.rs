@@ -1,6 +1,6 @@
 //! The buffers of the current system call.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user, generated::bpf_loop};
 use sensor_ebpf::abi::KernelCounter;
 
 use super::{
@@ -61,6 +61,9 @@ struct MsgHdr {
 /// Size of `struct mmsghdr`: a `user_msghdr` of 56 bytes, the length, and padding.
 const MMSGHDR: u64 = 64;
 
+/// Most parts of a vector (`UIO_MAXIOV`).
+const PARTS_MAX: u32 = 1024;
+
 /// Where its `msg_len` is.
 const MMSGHDR_LEN: u64 = 56;
 
@@ -80,7 +83,7 @@ pub(crate) fn buffers(regs: &Registers, direction: Direction, sock: u64, result:
     } else if is(setting!(SYSCALLS.sendmsg), setting!(SYSCALLS.recvmsg)) {
         message(regs.args[1])
     } else if is(setting!(SYSCALLS.sendmmsg), setting!(SYSCALLS.recvmmsg)) {
-        vector(regs.args[1], regs.args[2], sock, result)
+        vector(regs.args[1], regs.args[2], direction, sock, result)
     } else if number == setting!(SYSCALLS.sendfile) || number == setting!(SYSCALLS.splice) {
         Buffers::UNKNOWN
     } else if number == setting!(SYSCALLS.io_uring_enter) {
@@ -106,9 +109,10 @@ pub(crate) fn message(header: u64) -> Buffers {
 ///
 /// The kernel handles the messages in order, one event each, and the event does not say which. The
 /// place is kept for each thread; it is taken as another call's, and begins anew, unless vector,
-/// socket and length agree and the entry before this one holds what the last event moved.
+/// socket and length agree. A `sendmmsg` stops after a message that went out in part; a `recvmmsg`
+/// goes on after one that came in part, until it fails.
 #[inline(always)]
-fn vector(messages: u64, count: u64, sock: u64, result: u64) -> Buffers {
+fn vector(messages: u64, count: u64, direction: Direction, sock: u64, result: u64) -> Buffers {
     if count == 1 {
         return message(messages);
     }
@@ -124,8 +128,8 @@ fn vector(messages: u64, count: u64, sock: u64, result: u64) -> Buffers {
     let entry = messages.wrapping_add(index.wrapping_mul(MMSGHDR));
     let buffers = message(entry);
     let next = index.wrapping_add(1);
-    if next >= count || !fills(&buffers, result) {
-        // The last one, or a short one, after which the kernel stops.
+    let short = matches!(direction, Direction::Send) && result < size(&buffers);
+    if next >= count || short {
         let _ = VECTORS.remove(thread);
     } else {
         let vector = Vector { messages, sock, count: count as u32, next: next as u32 };
@@ -134,21 +138,56 @@ fn vector(messages: u64, count: u64, sock: u64, result: u64) -> Buffers {
     buffers
 }
 
-/// Whether `result` bytes fill a message of a single part. (With several parts the sum is not worth
-/// a walk: the kernel stops after a short one, and the next call starts anew at its own vector.)
-#[inline(always)]
-fn fills(buffers: &Buffers, result: u64) -> bool {
-    if buffers.parts != 1 {
-        return true;
+/// Parts of a vector that are being added up.
+struct Sum {
+    base: u64,
+    parts: u64,
+    len: u64,
+}
+
+/// One step; 1 ends it.
+unsafe extern "C" fn add_part(index: u64, sum: *mut Sum) -> u64 {
+    // SAFETY: `size` passes its own context, which outlives the loop.
+    let sum = unsafe { &mut *sum };
+    if index >= sum.parts {
+        return 1;
     }
+    let at = sum.base.wrapping_add(index.wrapping_mul(16));
     // SAFETY: the helper checks the address.
-    match unsafe { bpf_probe_read_user(buffers.base as *const [u64; 2]) } {
-        Ok([_, len]) => result >= len,
-        Err(_) => false,
+    match unsafe { bpf_probe_read_user(at as *const [u64; 2]) } {
+        Ok([_, len]) => {
+            sum.len = sum.len.wrapping_add(len);
+            0
+        }
+        Err(_) => 1,
     }
 }
 
-/// A failed event ends the vector that its thread is in.
+/// Room in all parts; 0 where there are none.
+#[inline(always)]
+fn size(buffers: &Buffers) -> u64 {
+    let mut sum = Sum { base: buffers.base, parts: buffers.parts, len: 0 };
+    // SAFETY: the callback has the signature that the helper calls, and gets its own context.
+    unsafe { bpf_loop(PARTS_MAX, add_part as *mut _, (&raw mut sum).cast(), 0) };
+    sum.len
+}
+
+/// Whether a call that received nothing had asked for something: then it has read the end.
+#[inline(always)]
+pub(crate) fn wants_bytes(regs: &Registers) -> bool {
+    let number = regs.number;
+    if number == setting!(SYSCALLS.read) || number == setting!(SYSCALLS.recvfrom) {
+        regs.args[2] != 0
+    } else if number == setting!(SYSCALLS.readv) {
+        size(&Buffers::many(regs.args[1], regs.args[2])) != 0
+    } else if number == setting!(SYSCALLS.recvmsg) {
+        size(&message(regs.args[1])) != 0
+    } else {
+        true
+    }
+}
+
+/// An event of no bytes, or a failed one, ends the vector that its thread is in.
 #[inline(always)]
 pub(crate) fn failed(number: u32) {
     if number == setting!(SYSCALLS.sendmmsg) || number == setting!(SYSCALLS.recvmmsg) {

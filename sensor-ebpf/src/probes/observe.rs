@@ -31,6 +31,8 @@ pub(crate) struct Event {
     pub(crate) sock: u64,
     /// Bytes that went by; more than 0.
     pub(crate) len: u64,
+    /// Bytes that the same call has moved after these.
+    pub(crate) behind: u64,
     pub(crate) direction: Direction,
     pub(crate) family: Family,
     pub(crate) cookie: u64,
@@ -53,6 +55,7 @@ pub(crate) fn observe<A: Access>(
     } else {
         A::sock(tcp, setting!(OFFSETS.tcp_copied_seq))
     };
+    let end_seq = end_seq.wrapping_sub(event.behind as u32);
     let mut found = flow::find(event.sock, event.cookie, event.inode);
     if let Some(flow) = found {
         // SAFETY: a live map value.
@@ -204,10 +207,14 @@ fn beginning(event: &Event, tcp: u64, end_seq: u32) -> (bool, bool) {
     let read = received.wrapping_sub(u64::from(received_seq.wrapping_sub(copied)));
     let sent = acked.wrapping_add(u64::from(written.wrapping_sub(unacked)));
     // Both counts may be one too high: a SYN and a FIN have a sequence number.
-    let from_start = read.wrapping_add(sent).wrapping_sub(event.len) <= 2;
+    let from_start =
+        read.wrapping_add(sent).wrapping_sub(event.len).wrapping_sub(event.behind) <= 2;
     let state: u8 = probe(event.sock, setting!(OFFSETS.sk_state));
     let closing = state == TCP_CLOSE_WAIT || state == TCP_CLOSING || state == TCP_LAST_ACK;
-    let fin = matches!(event.direction, Direction::Receive) && closing && received_seq == end_seq;
+    let fin = matches!(event.direction, Direction::Receive)
+        && closing
+        && received_seq == end_seq
+        && event.behind == 0;
     (from_start, fin)
 }
 

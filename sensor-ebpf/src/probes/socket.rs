@@ -11,7 +11,7 @@ use aya_ebpf::{
 use sensor_ebpf::abi::Family;
 
 use super::{
-    call::{self, Direction, Registers},
+    call::{self, Buffers, Direction, Registers},
     flow,
     kernel::{Access, Typed, direct},
     maps::setting,
@@ -21,6 +21,7 @@ use super::{
 
 const MSG_OOB: i32 = 1;
 const MSG_PEEK: i32 = 2;
+const MSG_TRUNC: i32 = 0x20;
 const MSG_ERRQUEUE: i32 = 0x2000;
 
 // match-proto: void trace_sock_send_length(struct sock *sk, int ret, int flags)
@@ -68,20 +69,25 @@ fn moved(ctx: &BtfTracePointContext, direction: Direction) {
     };
     let cookie: u64 = Typed::sock(sock, setting!(OFFSETS.sk_cookie));
     if result <= 0 {
-        if result == 0 && receive {
+        let regs = registers();
+        call::failed(regs.number);
+        if result == 0 && receive && call::wants_bytes(&regs) {
             observe::receive_eof(sock, cookie, 0, matches!(family, Family::Unix));
-        } else {
-            call::failed(registers().number);
         }
         return;
     }
+    // TCP throws the bytes away then, and leaves the buffer as it was.
+    let discarded = receive && flags & MSG_TRUNC != 0 && !matches!(family, Family::Unix);
     let len = result as u64;
-    let event = Event { sock, len, direction, family, cookie, inode: 0 };
+    let event = Event { sock, len, behind: 0, direction, family, cookie, inode: 0 };
     observe::observe::<Typed>(
         &event,
         // SAFETY: the helper takes a typed socket.
         || unsafe { bpf_get_socket_cookie(sock as *mut _) },
-        || call::buffers(&registers(), direction, sock, len),
+        || {
+            let buffers = call::buffers(&registers(), direction, sock, len);
+            if discarded { Buffers::UNKNOWN } else { buffers }
+        },
     );
 }
 

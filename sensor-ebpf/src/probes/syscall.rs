@@ -1,7 +1,10 @@
 //! Engine *syscall*: the end of every system call, and a walk from its descriptor to the socket.
 //! For kernels without the tracepoints of the other engine; every call on the machine pays a little.
 
-use core::ptr::{read_volatile, write_volatile};
+use core::{
+    mem::transmute,
+    ptr::{read_volatile, write_volatile},
+};
 
 use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, generated::bpf_loop},
@@ -22,6 +25,7 @@ use super::{
 
 const MSG_OOB: u64 = 1;
 const MSG_PEEK: u64 = 2;
+const MSG_TRUNC: u64 = 0x20;
 const MSG_ERRQUEUE: u64 = 0x2000;
 const S_IFMT: u16 = 0o170_000;
 const S_IFSOCK: u16 = 0o140_000;
@@ -147,6 +151,7 @@ fn ended(regs: u64, result: u64, call: *mut Call) {
         write_volatile(&raw mut (*call).family, family as u32);
     }
     let cookie: u64 = Walked::sock(sock, setting!(OFFSETS.sk_cookie));
+    let registers = Registers { number, args };
     let mut messages = Messages {
         base: args[1],
         sock,
@@ -154,15 +159,23 @@ fn ended(regs: u64, result: u64, call: *mut Call) {
         cookie,
         result,
         call,
-        registers: Registers { number, args },
+        registers,
+        behind: 0,
+        // TCP throws the bytes away then, and leaves the buffer as it was.
+        discarded: direction == RECEIVE
+            && flags & MSG_TRUNC != 0
+            && !matches!(family, Family::Unix),
     };
     if kind == kind::VECTOR {
-        // SAFETY: the callback has the signature that the helper calls, and gets its own context.
-        unsafe { bpf_loop(VECTOR_MAX, message as *mut _, (&raw mut messages).cast(), 0) };
+        let context = (&raw mut messages).cast();
+        // SAFETY: the callbacks have the signature that the helper calls, and get their own context.
+        unsafe {
+            bpf_loop(VECTOR_MAX, add_len as *mut _, context, 0);
+            bpf_loop(VECTOR_MAX, message as *mut _, context, 0);
+        }
     } else if result != 0 {
         moved(&messages, result, None);
-    } else if direction == RECEIVE && !(kind == kind::ONE && args[2] == 0) {
-        // A read of no bytes is the end, unless no bytes were asked for.
+    } else if direction == RECEIVE && call::wants_bytes(&registers) {
         observe::receive_eof(sock, cookie, inode, matches!(family, Family::Unix));
     }
 }
@@ -176,24 +189,26 @@ struct Messages {
     result: u64,
     call: *mut Call,
     registers: Registers,
+    /// Bytes of the messages that are still to come: the socket's sequence number is that after all.
+    behind: u64,
+    discarded: bool,
 }
 
 /// Bytes went by: those of the call, or of one message of its vector, whose buffers are known.
 #[inline(never)]
 fn moved(call: &Messages, len: u64, buffers: Option<&Buffers>) {
-    // SAFETY: this CPU's, and valid as long as the map.
-    let Call { direction, family, .. } = unsafe { read_volatile(call.call) };
+    // SAFETY: this CPU's, and valid as long as the map; both were written from values of these types.
+    // No branches: each would have the verifier go through all that follows once more.
+    let (direction, family) = unsafe {
+        let Call { direction, family, .. } = read_volatile(call.call);
+        (transmute::<u32, Direction>(direction), transmute::<u8, Family>(family as u8))
+    };
     let event = Event {
         sock: call.sock,
         len,
-        direction: if direction == SEND { Direction::Send } else { Direction::Receive },
-        family: if family == Family::Unix as u32 {
-            Family::Unix
-        } else if family == Family::Inet6 as u32 {
-            Family::Inet6
-        } else {
-            Family::Inet
-        },
+        behind: call.behind,
+        direction,
+        family,
         cookie: call.cookie,
         inode: call.inode,
     };
@@ -201,19 +216,33 @@ fn moved(call: &Messages, len: u64, buffers: Option<&Buffers>) {
         &event,
         || 0,
         || match buffers {
+            _ if call.discarded => Buffers::UNKNOWN,
             Some(buffers) => *buffers,
             None => call::buffers(&call.registers, event.direction, event.sock, len),
         },
     );
 }
 
-unsafe extern "C" fn message(index: u64, messages: *mut Messages) -> u64 {
+/// Adds up what the messages of a vector have moved.
+unsafe extern "C" fn add_len(index: u64, messages: *mut Messages) -> u64 {
     // SAFETY: `ended` passes its own context, which outlives the loop.
-    let messages = unsafe { &*messages };
+    let messages = unsafe { &mut *messages };
+    if index >= messages.result {
+        return 1;
+    }
+    let (len, _) = call::finished(messages.base, index);
+    messages.behind = messages.behind.wrapping_add(len);
+    0
+}
+
+unsafe extern "C" fn message(index: u64, messages: *mut Messages) -> u64 {
+    // SAFETY: as above.
+    let messages = unsafe { &mut *messages };
     if index >= messages.result {
         return 1;
     }
     let (len, buffers) = call::finished(messages.base, index);
+    messages.behind = messages.behind.wrapping_sub(len);
     if len != 0 {
         moved(messages, len, Some(&buffers));
     }
