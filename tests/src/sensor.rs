@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "this is how a test fails")]
 
+mod check;
 mod report;
 mod tools;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
+pub use check::{assert_mirrored, assert_status, both_ends};
 pub use report::{Report, SpanJson};
 pub use tools::{can_trace, go_workload, python, tool};
 

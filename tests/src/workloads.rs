@@ -1,14 +1,18 @@
 //! The servers and clients that are traced: real programs, each telling what it did itself.
 
+mod curl;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
+use serde_json::Value;
 
 use crate::free_port;
 use crate::process::{Process, fresh_directory};
 use crate::sensor::python;
+pub use curl::{Transfer, curl, transfers};
 
 /// A program's source in `tests/workloads`.
 #[must_use]
@@ -48,6 +52,31 @@ impl Server {
     #[must_use]
     pub fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.address)
+    }
+
+    /// What it said of itself, a line of JSON for each exchange, as soon as there are `count`.
+    ///
+    /// # Panics
+    /// When something else is in its log, or there are not that many after a while.
+    #[must_use]
+    pub fn said(&self, count: usize) -> Vec<Value> {
+        self.said_in("log", count)
+    }
+
+    /// [`Self::said`] in one of its files.
+    ///
+    /// # Panics
+    /// As there.
+    #[must_use]
+    pub fn said_in(&self, file: &str, count: usize) -> Vec<Value> {
+        let lines = self.process.lines(file, count);
+        assert!(lines.len() >= count, "{} of {count} lines: {lines:#?}", lines.len());
+        #[expect(clippy::panic, reason = "this is how a test fails")]
+        let parse = |line: &String| match serde_json::from_str(line) {
+            Ok(value) => value,
+            Err(error) => panic!("{error}: {line}"),
+        };
+        lines.iter().map(parse).collect()
     }
 }
 
