@@ -66,12 +66,29 @@ macro_rules! both_engines {
     };
 }
 
-/// What the sensor has said until now.
+/// What the sensor has said until now. Lines are taken in as they come, and read when somebody asks:
+/// a reader that is slow would cost spans.
 #[derive(Debug, Default)]
 struct Said {
+    lines: Vec<(String, SystemTime)>,
     spans: Vec<SpanJson>,
     summary: Option<Value>,
     ended: bool,
+}
+
+impl Said {
+    /// Reads the lines that came.
+    fn read(&mut self) {
+        for (line, arrived) in self.lines.drain(..) {
+            match serde_json::from_str::<Value>(&line) {
+                Ok(value) if value["type"] == "span" => {
+                    self.spans.push(SpanJson::new(value, arrived));
+                }
+                Ok(value) if value["type"] == "summary" => self.summary = Some(value),
+                _ => panic!("not a line that `sensor run` promises: {line}"),
+            }
+        }
+    }
 }
 
 type Heard = Arc<(Mutex<Said>, Condvar)>;
@@ -164,7 +181,9 @@ impl Sensor {
     /// The spans until now.
     #[must_use]
     pub fn spans(&self) -> Vec<SpanJson> {
-        lock(&self.heard).spans.clone()
+        let mut said = lock(&self.heard);
+        said.read();
+        said.spans.clone()
     }
 
     /// Waits until there are `n` spans that `wanted` is true of, and gives them.
@@ -179,9 +198,13 @@ impl Sensor {
         timeout: Duration,
     ) -> Vec<SpanJson> {
         let deadline = Instant::now() + timeout;
+        let mut found = Vec::new();
+        let mut read = 0;
         let mut said = lock(&self.heard);
         loop {
-            let found: Vec<_> = said.spans.iter().filter(|&span| wanted(span)).cloned().collect();
+            said.read();
+            found.extend(said.spans[read..].iter().filter(|&span| wanted(span)).cloned());
+            read = said.spans.len();
             if found.len() >= n {
                 return found;
             }
@@ -223,7 +246,8 @@ impl Sensor {
         }
         let stderr = self.stderr();
         assert!(status.success(), "it ended with {status}:\n{stderr}");
-        let said = std::mem::take(&mut *lock(&self.heard));
+        let mut said = std::mem::take(&mut *lock(&self.heard));
+        said.read();
         let Some(summary) = said.summary else {
             panic!("there is no summary:\n{stderr}");
         };
@@ -242,13 +266,7 @@ impl Drop for Sensor {
 fn listen(stdout: impl Read, heard: &Heard) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         let arrived = SystemTime::now();
-        let mut said = lock(heard);
-        match serde_json::from_str::<Value>(&line) {
-            Ok(value) if value["type"] == "span" => said.spans.push(SpanJson::new(value, arrived)),
-            Ok(value) if value["type"] == "summary" => said.summary = Some(value),
-            // Not the contract; what it is shows in the summary that is missing.
-            _ => said.summary = None,
-        }
+        lock(heard).lines.push((line, arrived));
         heard.1.notify_all();
     }
     lock(heard).ended = true;

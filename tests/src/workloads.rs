@@ -1,6 +1,7 @@
 //! The servers and clients that are traced: real programs, each telling what it did itself.
 
 mod curl;
+mod nginx;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use serde_json::Value;
 use crate::free_port;
 use crate::process::{Process, fresh_directory};
 use crate::sensor::python;
-pub use curl::{Transfer, curl, transfers};
+pub use curl::{Transfer, curl, curl_marked, transfers};
+pub use nginx::{ACCESS, BIG, nginx};
 
 /// A program's source in `tests/workloads`.
 #[must_use]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sensor_tests::both_engines;
 use sensor_tests::process::Held;
 use sensor_tests::sensor::{Engine, Sensor, assert_mirrored, assert_status, both_ends, tool};
-use sensor_tests::workloads::{curl, python_server, transfers};
+use sensor_tests::workloads::{curl_marked, python_server, transfers};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -41,18 +41,7 @@ fn every_kind_of_exchange(engine: Engine, threads: bool) {
         ("/size/2", &["-H", context]),
         ("/size/0", &["-X", "DELETE", "-A", ""]),
     ];
-    let urls: Vec<_> = asked
-        .iter()
-        .enumerate()
-        .map(|(i, (path, _))| server.url(&format!("{path}?m={i}")))
-        .collect();
-    let requests: Vec<Vec<&str>> = asked
-        .iter()
-        .zip(&urls)
-        .map(|((_, options), url)| [&[url.as_str()], *options].concat())
-        .collect();
-    let requests: Vec<&[&str]> = requests.iter().map(Vec::as_slice).collect();
-    let client = Held::new(&curl(&program, &requests)).unwrap();
+    let client = Held::new(&curl_marked(&program, &server, &asked)).unwrap();
     let client_pid = client.pid();
     let sensor = Sensor::on(engine, &[server.pid(), client_pid]);
     let output = client.finish(PATIENCE).unwrap();
@@ -69,7 +58,7 @@ fn every_kind_of_exchange(engine: Engine, threads: bool) {
         assert_mirrored(at_server, at_client);
         assert_eq!(said["target"], format!("{path}?m={i}"));
         assert_eq!(at_server.path(), *path);
-        assert_eq!(at_client.str("url.full"), urls[i]);
+        assert_eq!(at_client.str("url.full"), server.url(&format!("{path}?m={i}")));
         let code = said["status"].as_i64().unwrap();
         assert_eq!(transfer.int("http_code"), code);
         assert_status(at_server, code);

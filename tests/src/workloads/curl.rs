@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use super::Server;
 use crate::process::Output;
 
 /// One curl for these requests (URL and options of each), one after the other, over one connection
@@ -21,6 +22,22 @@ pub fn curl(program: &Path, requests: &[&[&str]]) -> Command {
         command.args(*request);
     }
     command
+}
+
+/// [`curl`] for paths of a server, each with its own marker as the query: `m=0`, `m=1`, …
+#[must_use]
+pub fn curl_marked(program: &Path, server: &Server, asked: &[(&str, &[&str])]) -> Command {
+    let urls: Vec<String> = asked
+        .iter()
+        .enumerate()
+        .map(|(i, (path, _))| server.url(&format!("{path}?m={i}")))
+        .collect();
+    let requests: Vec<Vec<&str>> = asked
+        .iter()
+        .zip(&urls)
+        .map(|((_, options), url)| [&[url.as_str()], *options].concat())
+        .collect();
+    curl(program, &requests.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
 /// What curl says of a transfer (`man curl`, `--write-out`).

@@ -3,13 +3,16 @@
 Each request is a line of JSON on standard output with what the server made of it: its method, its
 target, the marker in `x-marker`, the bytes of its body, the status and the bytes of the response's
 body. Targets: /status/N answers with that status, /sleep/MS after that time, /size/N with that many
-bytes, /chunked/N with as many chunks of 10 bytes; others with an echo of the request's body.
+bytes, /chunked/N with as many chunks of 1024 bytes; others with an echo of the request's body.
 """
 
 import json
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+
+
+CHUNK = b"HTTP/1.1 500 No\r\n" * 60 + b"4 B."
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -29,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
         elif words[1] == "size":
             reply = b"x" * number
         elif words[1] == "chunked":
-            chunks, reply = number, b"0123456789" * number
+            chunks, reply = number, CHUNK * number
         self.send_response(status)
         self.send_header("x-marker", self.headers.get("x-marker", "none"))
         if chunks is not None:
@@ -51,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         print(json.dumps(record), flush=True)
         if chunks is not None:
             for _ in range(chunks):
-                self.wfile.write(b"a;extension=1\r\n0123456789\r\n")
+                self.wfile.write(b"400;extension=1\r\n" + CHUNK + b"\r\n")
             self.wfile.write(b"0\r\nx-trailer: yes\r\n\r\n")
         elif sent:
             self.wfile.write(reply)
@@ -61,6 +64,9 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
+
+# More than five may come at once.
+HTTPServer.request_queue_size = 128
 
 port = int(sys.argv[1])
 kind = ThreadingHTTPServer if sys.argv[2:] == ["threads"] else HTTPServer
