@@ -2,3 +2,33 @@
 
 pub mod backends;
 pub mod demo;
+pub mod process;
+pub mod sensor;
+pub mod workloads;
+
+use std::io::Write as _;
+use std::net::TcpListener;
+
+use anyhow::Result;
+
+/// Says that something is not tested here, past the test harness, which keeps what passing tests
+/// print to itself.
+///
+/// # Panics
+/// In CI (`SENSOR_CI` is `1` or `CI` is `true`), where everything has to be tested.
+pub fn skip(what: &str, reason: &str) {
+    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|it| it == value);
+    #[expect(clippy::panic, reason = "this is how a test fails")]
+    if is("SENSOR_CI", "1") || is("CI", "true") {
+        panic!("{what} must not be skipped in CI: {reason}");
+    }
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED {what}: {reason}\n");
+}
+
+/// A port of 127.0.0.1 that was free a moment ago.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

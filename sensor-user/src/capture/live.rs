@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use aya::Ebpf;
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
-use sensor_ebpf::abi::{EndRecord, KERNEL_COUNTERS, RecordKind, SegmentRecord};
+use sensor_ebpf::abi::{KERNEL_COUNTERS, RecordKind, SegmentRecord};
 use zerocopy::FromBytes;
 
 use super::decode::{Decoded, ProcessChange, decode};
@@ -307,16 +307,16 @@ enum Caller {
 
 fn caller(record: &[u8]) -> Caller {
     let kind = record.first_chunk().map_or(0, |word| u32::from_ne_bytes(*word));
-    let tgid = if kind == RecordKind::Segment as u32 {
-        SegmentRecord::read_from_prefix(record).ok().map(|(record, _)| record.tgid)
-    } else if kind == RecordKind::End as u32 {
-        EndRecord::read_from_prefix(record).ok().map(|(record, _)| record.tgid)
-    } else if kind == RecordKind::Process as u32 {
+    if kind == RecordKind::Process as u32 {
         return Caller::Lifecycle;
-    } else {
-        None
-    };
-    tgid.map_or(Caller::None, |tgid| Caller::Process(Tgid(tgid)))
+    }
+    // The end of a connection is about the connection alone. It often comes after the end of its
+    // process, which closes what is still open: then there is nobody left to ask about.
+    if kind != RecordKind::Segment as u32 {
+        return Caller::None;
+    }
+    SegmentRecord::read_from_prefix(record)
+        .map_or(Caller::None, |(record, _)| Caller::Process(Tgid(record.tgid)))
 }
 
 fn choose(kernel: &Kernel, choice: EngineChoice) -> Result<Engine, OpenError> {
@@ -342,3 +342,6 @@ fn take_map<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
         ebpf.take_map(name).ok_or_else(|| OpenError::Object(format!("it has no map {name}")))?;
     T::try_from(map).map_err(|error| OpenError::Object(format!("{name}: {error}")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::process::{Process, fresh_directory};
-use super::{Unavailable, build, free_port};
+use super::{Unavailable, build};
+use crate::free_port;
+use crate::process::{Process, fresh_directory};
 
 /// A running Collector.
 #[derive(Debug)]

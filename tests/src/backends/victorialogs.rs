@@ -6,8 +6,9 @@ use std::process::Command;
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::process::{Process, fresh_directory};
-use super::{Unavailable, build, free_port, get, percent_encode};
+use super::{Unavailable, build, get, percent_encode};
+use crate::free_port;
+use crate::process::{Process, fresh_directory};
 
 const PACKAGE: &str = "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-logs";
 

@@ -1,0 +1,68 @@
+use sensor_ebpf::abi::EndRecord;
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::*;
+
+/// What becomes of a record of a process that has ended: whether it is wanted, who is announced,
+/// and how many processes are counted as unknown.
+fn announced(record: &[u8], selection: Selection) -> (bool, Vec<Tgid>, u64) {
+    let metrics = Arc::new(Metrics::default());
+    let host = Host { name: None, id: None };
+    let identifier = Identifier::new("/nowhere".into(), host, Arc::clone(&metrics));
+    let (mut scope, _) = Scope::new(&Options {
+        selection,
+        ports: vec![],
+        cgroups: vec![],
+        engine: EngineChoice::Auto,
+        ring_bytes: 1 << 16,
+        flows: None,
+        verbose: false,
+    })
+    .unwrap();
+    let mut announcer = Announcer {
+        known: &mut HashMap::new(),
+        identifier: &identifier,
+        scope: &mut scope,
+        metrics: &metrics,
+    };
+    let mut names = Vec::new();
+    let wanted = announcer.announce(record, &mut |raw| {
+        if let Raw::Process { tgid, .. } = raw {
+            names.push(tgid);
+        }
+    });
+    (wanted, names, metrics.get(Counter::ProcessesUnknown))
+}
+
+/// More than any process id (`PID_MAX_LIMIT`, include/linux/threads.h).
+const NOBODY: u32 = (4 << 20) + 1;
+
+fn end() -> EndRecord {
+    let mut record = EndRecord::new_zeroed();
+    record.kind = RecordKind::End as u32;
+    record.tgid = NOBODY;
+    record
+}
+
+fn by_name() -> Selection {
+    Selection::new([], &["python*".to_owned()], &[]).unwrap()
+}
+
+/// A process that ends leaves its connections to the kernel, which closes them after it.
+#[test]
+fn a_connection_may_end_after_its_process() {
+    for selection in [Selection::default(), by_name()] {
+        assert_eq!(announced(end().as_bytes(), selection), (true, vec![], 0));
+    }
+}
+
+#[test]
+fn bytes_of_a_process_that_is_gone() {
+    let mut record = SegmentRecord::new_zeroed();
+    record.kind = RecordKind::Segment as u32;
+    record.tgid = NOBODY;
+    let everybody = announced(record.as_bytes(), Selection::default());
+    assert_eq!(everybody, (true, vec![Tgid(NOBODY)], 1));
+    // Nobody can tell that it had the name.
+    assert_eq!(announced(record.as_bytes(), by_name()), (false, vec![], 0));
+}

@@ -1,0 +1,86 @@
+//! The programs that are traced, where this machine has them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::skip;
+
+/// Whether the sensor can trace here; says `SKIPPED` if not.
+#[must_use]
+pub fn can_trace(test: &str) -> bool {
+    if !rustix::process::geteuid().is_root() {
+        skip(test, "tracing needs root: sudo -E env PATH=\"$PATH\" cargo xtask test --only e2e");
+        return false;
+    }
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        skip(test, "this kernel has no BTF (/sys/kernel/btf/vmlinux)");
+        return false;
+    }
+    true
+}
+
+/// The path of a program; says `SKIPPED` and why if it is not installed.
+#[must_use]
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let found = find(name);
+    if found.is_none() {
+        skip(name, "it is not installed; `cargo xtask test --only provision` does it on Debian");
+    }
+    found
+}
+
+fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Not everybody's PATH has what administrators run.
+    let places =
+        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/go/bin".into()]);
+    places.map(|place| place.join(name)).find(|path| path.is_file())
+}
+
+/// The Python interpreter itself: `python3` may be a script of a version manager, which starts many
+/// processes before it becomes Python.
+#[must_use]
+pub fn python() -> Option<PathBuf> {
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = PYTHON.get_or_init(|| {
+        let mut ask = Command::new(find("python3")?);
+        let output = ask.args(["-c", "import sys; print(sys.executable)"]).output().ok()?;
+        let path = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| path.trim_end().into())
+    });
+    if found.is_none() {
+        skip(
+            "python3",
+            "it is not installed; `cargo xtask test --only provision` does it on Debian",
+        );
+    }
+    found.clone()
+}
+
+/// Builds a program of the module in `tests/workloads/go`, which needs nothing but Go itself.
+#[must_use]
+pub fn go_workload(package: &str) -> Option<PathBuf> {
+    /// Tests run side by side: one builds, the others find it built.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let go = tool("go")?;
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = root.parent().unwrap_or(root).join("target/workloads").join(package);
+    let output = Command::new(go)
+        .current_dir(root.join("workloads/go"))
+        .env("GOFLAGS", "-mod=readonly")
+        .env("GOTOOLCHAIN", "local")
+        .args(["build", "-trimpath", "-o"])
+        .arg(&program)
+        .arg(format!("./{package}"))
+        .stdin(Stdio::null())
+        .output();
+    match output {
+        Ok(output) if output.status.success() => Some(program),
+        Ok(output) => {
+            panic!("tests/workloads/go/{package}: {}", String::from_utf8_lossy(&output.stderr))
+        }
+        Err(error) => panic!("go: {error}"),
+    }
+}

@@ -1,0 +1,102 @@
+//! The servers and clients that are traced: real programs, each telling what it did itself.
+
+mod curl;
+mod nginx;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::free_port;
+use crate::process::{Process, fresh_directory};
+use crate::sensor::python;
+pub use curl::{Transfer, curl, curl_marked, transfers};
+pub use nginx::{ACCESS, BIG, nginx};
+
+/// A program's source in `tests/workloads`.
+#[must_use]
+pub fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads").join(path)
+}
+
+/// A server, and where it listens.
+#[derive(Debug)]
+pub struct Server {
+    /// It.
+    pub process: Process,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Starts what `command` gives for a free port of 127.0.0.1, in a directory of its own.
+    ///
+    /// # Errors
+    /// When it does not come to listen.
+    pub fn start(name: &str, command: impl FnOnce(u16, &Path) -> Result<Command>) -> Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let directory = fresh_directory(name)?;
+        let mut command = command(address.port(), &directory)?;
+        let process = Process::start(&mut command, directory, &[address])?;
+        Ok(Self { process, address })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// The URL of a target on it.
+    #[must_use]
+    pub fn url(&self, target: &str) -> String {
+        format!("http://{}{target}", self.address)
+    }
+
+    /// What it said of itself, a line of JSON for each exchange, as soon as there are `count`.
+    ///
+    /// # Panics
+    /// When something else is in its log, or there are not that many after a while.
+    #[must_use]
+    pub fn said(&self, count: usize) -> Vec<Value> {
+        self.said_in("log", count)
+    }
+
+    /// [`Self::said`] in one of its files.
+    ///
+    /// # Panics
+    /// As there.
+    #[must_use]
+    pub fn said_in(&self, file: &str, count: usize) -> Vec<Value> {
+        let lines = self.process.lines(file, count);
+        assert!(lines.len() >= count, "{} of {count} lines: {lines:#?}", lines.len());
+        #[expect(clippy::panic, reason = "this is how a test fails")]
+        let parse = |line: &String| match serde_json::from_str(line) {
+            Ok(value) => value,
+            Err(error) => panic!("{error}: {line}"),
+        };
+        lines.iter().map(parse).collect()
+    }
+}
+
+/// `tests/workloads/python/server.py`; None where there is no Python.
+///
+/// # Errors
+/// [`Server::start`].
+pub fn python_server(threads: bool) -> Result<Option<Server>> {
+    let Some(python) = python() else {
+        return Ok(None);
+    };
+    let server = Server::start("python", |port, _| {
+        let mut command = Command::new(python);
+        command.arg(source("python/server.py")).arg(port.to_string());
+        if threads {
+            command.arg("threads");
+        }
+        Ok(command)
+    })?;
+    Ok(Some(server))
+}
