@@ -5,7 +5,7 @@ use std::io::{BufRead, Write};
 use anyhow::{Context as _, Result};
 use aya::programs::loaded_programs;
 use aya::sys::{Stats, enable_stats};
-use sensor::capture::live::OpenError;
+use sensor::capture::live::programs;
 use serde_json::{Value, json};
 
 /// Has the kernel count run time, and says for each line of `orders` which programs there are, as a
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 pub fn run(baseline: bool, orders: impl BufRead, mut report: impl Write) -> Result<()> {
     let _counting =
         enable_stats(Stats::RunTime).context("no BPF statistics; root can have them")?;
-    let empty = baseline.then(empty_programs);
+    let empty = baseline.then(programs::baseline);
     let missing = match &empty {
         Some(Err(error)) => json!({ "baseline_missing": error.to_string() }),
         Some(Ok(_)) | None => json!({}),
@@ -29,20 +29,15 @@ pub fn run(baseline: bool, orders: impl BufRead, mut report: impl Write) -> Resu
     report.flush()?;
     for order in orders.lines() {
         order?;
-        writeln!(report, "{}", Value::Array(programs()?))?;
+        writeln!(report, "{}", Value::Array(all()?))?;
         report.flush()?;
     }
     Ok(())
 }
 
-fn programs() -> Result<Vec<Value>> {
-    let all = loaded_programs();
+fn all() -> Result<Vec<Value>> {
+    let programs = loaded_programs();
     // One that ended between being listed and being looked at is no error.
-    let there = all.filter_map(Result::ok);
+    let there = programs.filter_map(Result::ok);
     Ok(there.map(|info| json!({ "id": info.id(), "name": info.name_as_str() })).collect())
-}
-
-/// Empty programs on the tracepoints of the sensor, attached: what a hook costs that does nothing.
-fn empty_programs() -> Result<aya::Ebpf, OpenError> {
-    Err(OpenError::Object("it has no empty programs".to_owned()))
 }

@@ -32,7 +32,7 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let mut callers = Callers {
         traced: Helper::calls(bench)?,
         untraced: Helper::calls(bench)?,
-        calls: bench.pick(1_000_000, 200_000),
+        calls: bench.pick(500_000, 100_000),
     };
     callers.costs()?; // caches and clocks warm up
     let rounds: usize = bench.pick(9, 3);

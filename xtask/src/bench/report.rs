@@ -70,13 +70,16 @@ impl Report {
     pub(super) fn print(&self) {
         let mut cells =
             vec![["", "value", "baseline", "ratio", "target", "met"].map(str::to_owned)];
-        let mut notes = Vec::new();
+        let mut notes: Vec<&str> = Vec::new();
         for row in &self.rows {
             let mut line = row.cells();
             if let Some(note) = row.note_text() {
-                notes.push(note);
+                let number = notes.iter().position(|known| *known == note).unwrap_or_else(|| {
+                    notes.push(note);
+                    notes.len() - 1
+                });
                 let [name, ..] = &mut line;
-                name.push_str(&format!(" [{}]", notes.len()));
+                name.push_str(&format!(" [{}]", number + 1));
             }
             cells.push(line);
         }
