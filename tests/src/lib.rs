@@ -1,7 +1,10 @@
 //! What the end-to-end tests share, and the programs they trace.
 
 pub mod backends;
+pub mod bpf;
+pub mod calls;
 pub mod demo;
+pub mod load;
 pub mod process;
 pub mod sensor;
 pub mod workloads;

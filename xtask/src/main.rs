@@ -1,5 +1,6 @@
 //! Every chore of the project, as `cargo xtask …`: one file per chore.
 
+mod bench;
 mod build_ebpf;
 mod demo;
 mod fuzz;
@@ -25,6 +26,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Measure what the sensor costs and what it loses
+    Bench(bench::Args),
     /// Build the BPF programs and put the object in sensor-ebpf/prebuilt
     BuildEbpf(build_ebpf::Args),
     /// Start a small system of services, trace it, and show what the sensor sees
@@ -39,6 +42,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().chore {
+        Chore::Bench(args) => bench::run(&args),
         Chore::BuildEbpf(args) => build_ebpf::run(&args),
         Chore::Demo(args) => demo::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),

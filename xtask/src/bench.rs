@@ -1,0 +1,213 @@
+//! `bench`: what the sensor costs and what it loses, beside the same without it, in one table.
+//!
+//! Whatever a machine does to both halves of a pair cancels out of their ratio: each figure is measured
+//! in turn without and with the sensor (A/B/A/B), and the median of the pairs' ratios is what counts.
+
+mod cpu;
+mod hooks;
+mod idle_calls;
+mod loss;
+mod memory;
+mod nginx;
+mod replay;
+mod report;
+mod rig;
+mod row;
+mod stats;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{fs, process};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::provision::is_root;
+use crate::run::Cmd;
+use crate::{demo, time, ui, workspace};
+use report::Report;
+use rig::Tools;
+use row::Row;
+
+/// Options of `bench`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only these measurements (repeatable, or a,b)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Say what there is to measure, and measure nothing
+    #[arg(long)]
+    list: bool,
+    /// Short runs, for trying things out: not for quoting
+    #[arg(long)]
+    quick: bool,
+    /// How long memory is watched under load [default: 10, or 0.3 with --quick]
+    #[arg(long, value_name = "MINUTES")]
+    minutes: Option<f64>,
+    /// The sensor's `--engine`, except where a measurement is about an engine
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    engine: String,
+    /// Measure this sensor, instead of the one built from this tree
+    #[arg(long, value_name = "FILE")]
+    sensor: Option<PathBuf>,
+}
+
+/// One measurement: it gives one or more rows of the table.
+struct Measurement {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Bench) -> Result<Vec<Row>>,
+}
+
+/// In the order of the table.
+const MEASUREMENTS: &[Measurement] = &[
+    Measurement {
+        name: "hooks",
+        about: "time in each BPF program, beyond an empty one",
+        run: hooks::run,
+    },
+    Measurement {
+        name: "idle-calls",
+        about: "cost on calls that are not socket I/O",
+        run: idle_calls::run,
+    },
+    Measurement {
+        name: "nginx",
+        about: "throughput at saturation, and p99 at half of it, both ends traced",
+        run: nginx::run,
+    },
+    Measurement {
+        name: "loss",
+        about: "requests with a marker each: captured + counted = sent",
+        run: loss::run,
+    },
+    Measurement { name: "cpu", about: "CPU seconds per million exchanges", run: cpu::run },
+    Measurement {
+        name: "replay",
+        about: "events a second on one core, from a recording",
+        run: replay::run,
+    },
+    Measurement {
+        name: "memory",
+        about: "resident memory: idle, loaded, over time, per connection",
+        run: memory::run,
+    },
+];
+
+/// What every measurement needs to know.
+struct Bench {
+    tools: Tools,
+    quick: bool,
+    /// How long memory is watched.
+    watch: Duration,
+    engine: String,
+    /// For files of this run; removed at its end.
+    dir: PathBuf,
+}
+
+impl Bench {
+    /// `full`, or `quick` for a quick run.
+    fn pick<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// A new file's path for this run.
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Says what is being done, and how far it is.
+fn progress(text: impl std::fmt::Display) {
+    ui::line(format_args!("   {text}"));
+}
+
+/// Measures, and prints the table. A missed target is no failure: it is a result.
+///
+/// # Errors
+/// It does not build, or a measurement could not be made.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let chosen = choose(&args.only)?;
+    if args.list {
+        for measurement in chosen {
+            ui::line(format_args!("{:12} {}", measurement.name, measurement.about));
+        }
+        return Ok(());
+    }
+    if !is_root() {
+        bail!("tracing takes root: sudo -E env PATH=\"$PATH\" cargo xtask bench");
+    }
+    let bench = prepare(args)?;
+    let results = workspace::target().join("bench/results.json");
+    let mut report = Report::new(&bench, &results)?;
+    for (number, measurement) in (1..).zip(&chosen) {
+        ui::heading(format_args!(
+            "{} ({number} of {}): {}",
+            measurement.name,
+            chosen.len(),
+            measurement.about
+        ));
+        let start = Instant::now();
+        match (measurement.run)(&bench) {
+            Ok(rows) => report.add(rows),
+            Err(error) => {
+                ui::line(format_args!("   could not be made: {error:#}"));
+                report.failed(measurement.name, format!("{error:#}"));
+            }
+        }
+        progress(format_args!("took {}", time::show(start.elapsed())));
+        // After each: what an interrupted run has measured is not lost.
+        report.write()?;
+    }
+    ui::heading("results");
+    report.print();
+    ui::line(format_args!("\nwritten to {}", results.display()));
+    report.verdict()
+}
+
+fn choose(only: &[String]) -> Result<Vec<&'static Measurement>> {
+    if let Some(name) = only.iter().find(|name| MEASUREMENTS.iter().all(|m| m.name != **name)) {
+        let names: Vec<_> = MEASUREMENTS.iter().map(|measurement| measurement.name).collect();
+        bail!("there is no measurement `{name}`; there are {}", names.join(", "));
+    }
+    let wanted = |m: &&Measurement| only.is_empty() || only.iter().any(|name| name == m.name);
+    Ok(MEASUREMENTS.iter().filter(wanted).collect())
+}
+
+fn prepare(args: &Args) -> Result<Bench> {
+    let minutes = args.minutes.unwrap_or(if args.quick { 0.3 } else { 10.0 });
+    if !(0.1..=24.0 * 60.0).contains(&minutes) {
+        bail!("--minutes {minutes}: between 0.1 and 1440");
+    }
+    let sensor = match &args.sensor {
+        Some(file) => {
+            // The bench's own programs all the same.
+            Cmd::cargo()
+                .args(["build", "--locked", "--release", "--bins", "--package", "sensor-tests"])
+                .run()?;
+            file.canonicalize().with_context(|| file.display().to_string())?
+        }
+        None => {
+            demo::build()?;
+            workspace::release_binary("sensor")
+        }
+    };
+    let dir = workspace::target().join("bench").join(format!("run-{}", process::id()));
+    create(&dir)?;
+    Ok(Bench {
+        tools: Tools::find(sensor)?,
+        quick: args.quick,
+        watch: Duration::from_secs_f64(minutes * 60.0),
+        engine: args.engine.clone(),
+        dir,
+    })
+}
+
+fn create(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
+}

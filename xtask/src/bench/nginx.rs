@@ -1,0 +1,124 @@
+//! nginx and its client, both traced: throughput at saturation, and p99 at half of the untraced
+//! throughput, with and without the sensor in turn.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::rig::load::{Outcome, Plan, Rate, Wrk};
+use super::rig::sensor::{Sensor, Summary};
+use super::rig::server::Server;
+use super::row::{Row, Target};
+use super::stats::median;
+use super::{Bench, progress};
+
+const THROUGHPUT: f64 = 0.90;
+const P99: f64 = 1.1;
+
+pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
+    let server = Server::start(bench)?;
+    let time = Duration::from_secs(bench.pick(3, 1));
+    let rounds = bench.pick(5, 2);
+
+    Wrk::new(server.address(), Duration::from_secs(1))?.run()?; // caches and connections warm up
+    let mut throughput = Vec::new();
+    let mut seen = Seen::default();
+    for round in 1..=rounds {
+        let without = Wrk::new(server.address(), time)?.run()?;
+        let load = Wrk::new(server.address(), time)?;
+        let sensor = Sensor::trace(bench, &[server.pid(), load.pid()])?;
+        let with = load.run()?;
+        seen.add(&sensor.stop()?)?;
+        throughput.push((without, with));
+        progress(format_args!(
+            "throughput, round {round} of {rounds}: {with:.0}/s, {without:.0}/s without"
+        ));
+    }
+    let throughput_note = seen.words();
+
+    let rate = half(&throughput)?;
+    let plan = Plan::new(rate, time);
+    let mut p99 = Vec::new();
+    let mut p50 = Vec::new();
+    let mut seen = Seen::default();
+    for round in 1..=rounds {
+        let without = Rate::new(bench, server.address(), plan)?.run()?;
+        let load = Rate::new(bench, server.address(), plan)?;
+        let sensor = Sensor::trace(bench, &[server.pid(), load.pid()])?;
+        let with = load.run()?;
+        seen.add(&sensor.stop()?)?;
+        p99.push((without.p99_nanos / 1e3, with.p99_nanos / 1e3));
+        p50.push((without.p50_nanos / 1e3, with.p50_nanos / 1e3));
+        progress(format_args!(
+            "latency at {rate}/s, round {round} of {rounds}: {}; {} without",
+            words(&with),
+            words(&without)
+        ));
+    }
+    let rows = [
+        Row::of_pairs("nginx: throughput at saturation", "/s", &throughput)
+            .map(|row| row.target(Target::RatioAtLeast(THROUGHPUT)).note(throughput_note)),
+        Row::of_pairs(format!("nginx: p99 at {rate}/s"), "us", &p99)
+            .map(|row| row.target(Target::RatioAtMost(P99)).note(seen.words())),
+        Row::of_pairs(format!("nginx: p50 at {rate}/s"), "us", &p50),
+    ];
+    rows.into_iter().collect::<Option<_>>().context("no round")
+}
+
+/// Half of the median throughput without the sensor, as a rate.
+fn half(pairs: &[(f64, f64)]) -> Result<u64> {
+    let without: Vec<_> = pairs.iter().map(|(without, _)| *without).collect();
+    let half = median(&without).context("no round")? / 2.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "requests a second: positive, and far below 2^53"
+    )]
+    Ok((half as u64).max(1))
+}
+
+fn words(outcome: &Outcome) -> String {
+    let micros = |nanos: f64| nanos / 1e3;
+    let (p50, p99) = (micros(outcome.p50_nanos), micros(outcome.p99_nanos));
+    format!("p50 {p50:.0} us, p99 {p99:.0} us, {:.0}/s reached", outcome.rate)
+}
+
+/// What the sensor made of the load: a load that it shed is no proof of anything.
+#[derive(Default)]
+struct Seen {
+    spans: u64,
+    runs: u64,
+    losses: Vec<String>,
+}
+
+impl Seen {
+    fn add(&mut self, summary: &Summary) -> Result<()> {
+        self.spans += summary.some("exchanges.spans")?;
+        self.runs += 1;
+        let lost = summary.lost_text();
+        if !lost.is_empty() {
+            self.losses.push(lost);
+        }
+        Ok(())
+    }
+
+    fn words(&self) -> String {
+        let lost = if self.losses.is_empty() {
+            "nothing lost".to_owned()
+        } else {
+            format!("lost or cut off at the end: {}", self.losses.join("; "))
+        };
+        format!("{} spans made and dropped in {} runs; {lost}", self.spans, self.runs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::half;
+
+    #[test]
+    fn the_fixed_rate_is_half_of_the_untraced_throughput() {
+        assert_eq!(half(&[(100.0, 1.0), (300.0, 1.0), (201.0, 1.0)]).ok(), Some(100));
+        assert!(half(&[]).is_err());
+    }
+}

@@ -1,0 +1,169 @@
+//! The table, and the file.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use super::Bench;
+use super::row::Row;
+use crate::run::Cmd;
+use crate::ui;
+
+/// What was measured, and where.
+pub(super) struct Report {
+    file: PathBuf,
+    head: Value,
+    rows: Vec<Row>,
+    /// Measurements that could not be made, and why.
+    failed: Vec<(&'static str, String)>,
+}
+
+impl Report {
+    /// # Errors
+    /// The sensor does not start.
+    pub(super) fn new(bench: &Bench, file: &Path) -> Result<Self> {
+        let version = Cmd::new(&bench.tools.sensor).arg("--version").read()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let head = json!({
+            "sensor": version,
+            "engine": bench.engine,
+            "quick": bench.quick,
+            "unix_time": now.as_secs(),
+            "machine": {
+                "kernel": read("/proc/sys/kernel/osrelease"),
+                "cpu": field("/proc/cpuinfo", "model name"),
+                "cpus": std::thread::available_parallelism().map_or(0, usize::from),
+                "memory": field("/proc/meminfo", "MemTotal"),
+                "load_average": read("/proc/loadavg"),
+            },
+        });
+        Ok(Self { file: file.to_owned(), head, rows: Vec::new(), failed: Vec::new() })
+    }
+
+    pub(super) fn add(&mut self, rows: Vec<Row>) {
+        self.rows.extend(rows);
+    }
+
+    pub(super) fn failed(&mut self, name: &'static str, why: String) {
+        self.failed.push((name, why));
+    }
+
+    /// Writes the file anew.
+    pub(super) fn write(&self) -> Result<()> {
+        let mut all = self.head.clone();
+        let failed: Vec<_> =
+            self.failed.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect();
+        if let Value::Object(all) = &mut all {
+            all.insert("rows".to_owned(), self.rows.iter().map(Row::json).collect());
+            all.insert("failed".to_owned(), failed.into());
+        }
+        let text = serde_json::to_string_pretty(&all)?;
+        fs::write(&self.file, text + "\n")
+            .with_context(|| format!("cannot write {}", self.file.display()))
+    }
+
+    /// Prints the table, as Markdown, to stdout.
+    pub(super) fn print(&self) {
+        let mut cells =
+            vec![["", "value", "baseline", "ratio", "target", "met"].map(str::to_owned)];
+        let mut notes: Vec<&str> = Vec::new();
+        for row in &self.rows {
+            let mut line = row.cells();
+            if let Some(note) = row.note_text() {
+                let number = notes.iter().position(|known| *known == note).unwrap_or_else(|| {
+                    notes.push(note);
+                    notes.len() - 1
+                });
+                let [name, ..] = &mut line;
+                name.push_str(&format!(" [{}]", number + 1));
+            }
+            cells.push(line);
+        }
+        let mut text = table(&cells);
+        for (number, note) in (1..).zip(notes) {
+            text.push_str(&format!("\n[{number}] {note}"));
+        }
+        if let Some(Value::Bool(true)) = self.head.get("quick") {
+            text.push_str("\n\nA quick run: not for quoting.");
+        }
+        // With stdout closed there is still the file.
+        let _ = writeln!(io::stdout().lock(), "{text}");
+        for (name, why) in &self.failed {
+            ui::line(format_args!("{name} could not be measured: {why}"));
+        }
+    }
+
+    /// # Errors
+    /// A measurement could not be made.
+    pub(super) fn verdict(&self) -> Result<()> {
+        if !self.failed.is_empty() {
+            let names: Vec<_> = self.failed.iter().map(|(name, _)| *name).collect();
+            bail!("not measured: {}", names.join(", "));
+        }
+        Ok(())
+    }
+}
+
+/// Lines of cells as a Markdown table, in columns for people too; all but the first are numbers.
+fn table(lines: &[[String; 6]]) -> String {
+    let width = |column: usize| {
+        let cells = lines.iter().filter_map(|line| line.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let mut text = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
+            text.push_str(&if column == 0 {
+                format!("| {cell:width$} ")
+            } else {
+                format!("| {cell:>width$} ")
+            });
+        }
+        text.push_str("|\n");
+        if number == 0 {
+            for (column, width) in widths.into_iter().enumerate() {
+                let rule = "-".repeat(width + 1);
+                text.push_str(&if column == 0 { format!("|-{rule}") } else { format!("|{rule}:") });
+            }
+            text.push_str("|\n");
+        }
+    }
+    text
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+/// The value of `name : value`, the first there is.
+fn field(path: &str, name: &str) -> String {
+    let text = read(path);
+    let values = text.lines().filter_map(|line| line.split_once(':'));
+    let mut values = values.filter(|(key, _)| key.trim() == name);
+    values.next().map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn a_table_is_markdown_in_columns() {
+        let line = |cells: [&str; 6]| cells.map(str::to_owned);
+        let text = table(&[
+            line(["", "value", "b", "r", "t", "met"]),
+            line(["a: x", "1", "", "", "<= 2", "yes"]),
+        ]);
+        let expected = "\
+|      | value | b | r |    t | met |
+|------|------:|--:|--:|-----:|----:|
+| a: x |     1 |   |   | <= 2 | yes |
+";
+        assert_eq!(text, expected);
+    }
+}

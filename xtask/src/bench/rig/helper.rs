@@ -1,0 +1,125 @@
+//! `sensor-bench` and `sensor-load hold`: processes that take a line, and answer with one.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde_json::Value;
+
+use super::child::Owned;
+use crate::bench::Bench;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running helper; ended when this is dropped.
+pub(in crate::bench) struct Helper {
+    process: Owned,
+    orders: ChildStdin,
+    answers: Receiver<String>,
+}
+
+impl Helper {
+    fn start(program: &Path, args: &[&str]) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Owned::start(&mut command)?;
+        let orders = process.streams().stdin.take().context("no pipe")?;
+        let stdout = process.streams().stdout.take().context("no pipe")?;
+        let (sender, answers) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { process, orders, answers })
+    }
+
+    /// Makes calls that are not socket I/O.
+    pub(in crate::bench) fn calls(bench: &Bench) -> Result<Self> {
+        let tmpfs = Path::new("/dev/shm");
+        let dir = if tmpfs.is_dir() { tmpfs } else { bench.dir.as_path() };
+        let dir = dir.to_str().context("a path that is not text")?;
+        Self::start(&bench.tools.sensor_bench, &["calls", "--dir", dir])
+    }
+
+    /// Holds connections open.
+    pub(in crate::bench) fn hold(bench: &Bench, address: SocketAddr) -> Result<Self> {
+        Self::start(&bench.tools.sensor_load, &["hold", &address.to_string()])
+    }
+
+    pub(in crate::bench) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// # Errors
+    /// It does not answer.
+    pub(in crate::bench) fn ask(&mut self, order: &str) -> Result<String> {
+        writeln!(self.orders, "{order}").with_context(|| format!("{order}: it has ended"))?;
+        self.answer().with_context(|| order.to_owned())
+    }
+
+    fn answer(&mut self) -> Result<String> {
+        self.answers.recv_timeout(PATIENCE).map_err(|error| match error {
+            RecvTimeoutError::Timeout => anyhow!("{} is silent", self.process.name()),
+            RecvTimeoutError::Disconnected => anyhow!("{} ended", self.process.name()),
+        })
+    }
+}
+
+/// The kernel takes statistics on BPF programs as long as this lives; and empty ones are attached, if
+/// they can be had.
+pub(in crate::bench) struct Statistics {
+    helper: Helper,
+    baseline_missing: Option<String>,
+}
+
+impl Statistics {
+    /// # Errors
+    /// The kernel has none.
+    pub(in crate::bench) fn start(bench: &Bench, baseline: bool) -> Result<Self> {
+        let args: &[&str] = if baseline { &["bpf", "--baseline"] } else { &["bpf"] };
+        let mut helper = Helper::start(&bench.tools.sensor_bench, args)?;
+        let said: Value = serde_json::from_str(&helper.answer()?)?;
+        let missing = said.get("baseline_missing").and_then(Value::as_str).map(str::to_owned);
+        Ok(Self { helper, baseline_missing: missing })
+    }
+
+    /// Of the process that holds the empty programs.
+    pub(in crate::bench) fn pid(&self) -> u32 {
+        self.helper.pid()
+    }
+
+    /// Why there are no empty programs.
+    pub(in crate::bench) fn baseline_missing(&self) -> Option<&str> {
+        self.baseline_missing.as_deref()
+    }
+
+    /// The name of each of these programs, as the kernel has it: its first 15 bytes.
+    ///
+    /// # Errors
+    /// One of them is not there.
+    pub(in crate::bench) fn names(
+        &mut self,
+        ids: impl IntoIterator<Item = u32>,
+    ) -> Result<Vec<(u32, String)>> {
+        let all: Vec<Value> = serde_json::from_str(&self.helper.ask("programs")?)?;
+        let name = |id: u32| {
+            let info = all.iter().find(|info| info.get("id") == Some(&Value::from(id)))?;
+            Some((id, info.get("name")?.as_str()?.to_owned()))
+        };
+        let ids: Vec<_> = ids.into_iter().collect();
+        let names: Vec<_> = ids.iter().filter_map(|id| name(*id)).collect();
+        if names.len() != ids.len() {
+            bail!("the kernel does not list all of the BPF programs {ids:?}");
+        }
+        Ok(names)
+    }
+}
