@@ -138,6 +138,11 @@ impl Exporters {
         }
     }
 
+    /// Whether there is any backend at all.
+    pub fn any(&self) -> bool {
+        self.0.otlp.is_some() || self.0.loki.is_some()
+    }
+
     /// What is queued now, requests on their way included.
     pub fn queued(&self) -> Queued {
         let queued = |delivery: &Option<Delivery>| {

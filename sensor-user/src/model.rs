@@ -3,6 +3,8 @@
 
 mod id;
 mod span;
+mod text;
 
 pub use id::{SpanId, TraceFlags, TraceId};
 pub use span::{Attribute, Link, Resource, Span, SpanEvent, SpanKind, Status, Value};
+pub use text::Text;

@@ -134,11 +134,15 @@ impl Pipeline {
             self.core.metrics.inc(Counter::EventsUndecodable);
             return;
         }
-        if self.connections.get_mut(segment.flow.id).is_none() {
-            self.open(&segment.flow, segment.tgid);
-        }
-        let Some(connection) = self.connections.get_mut(segment.flow.id) else {
-            return;
+        let connection = match self.connections.get_mut(segment.flow.id) {
+            Some(connection) => connection,
+            None => {
+                self.open(&segment.flow, segment.tgid);
+                match self.connections.get_mut(segment.flow.id) {
+                    Some(connection) => connection,
+                    None => return,
+                }
+            }
         };
         let core = &mut self.core;
         connection.exchanges.tgid = segment.tgid;
@@ -270,19 +274,8 @@ impl Connection {
         cut: bool,
         out: &mut dyn FnMut(Span),
     ) {
-        // At most three: what was missing before, the bytes, what follows them.
-        let mut pieces = [None::<(u64, Piece<'_>)>; 3];
-        let mut free = pieces.iter_mut();
-        let missing = self.halves[direction.index()].track.advance(extent, |position, piece| {
-            if let Some(place) = free.next() {
-                *place = Some((position, piece));
-            }
-        });
-        if missing.gaps > 0 {
-            core.metrics.add(Counter::Gaps, missing.gaps);
-            core.metrics.add(Counter::GapBytes, missing.bytes);
-        }
-        for (position, piece) in pieces.into_iter().flatten() {
+        let mut track = self.halves[direction.index()].track;
+        let missing = track.advance(extent, |position, piece| {
             #[expect(clippy::cast_possible_truncation, reason = "they are modulo 2^32")]
             let tcp_seq = seq.map(|(seq, at)| seq.wrapping_add(position.wrapping_sub(at) as u32));
             let at = At { time, position, tcp_seq };
@@ -292,6 +285,11 @@ impl Connection {
                     decoder.cut(feed);
                 }
             });
+        });
+        self.halves[direction.index()].track = track;
+        if missing.gaps > 0 {
+            core.metrics.add(Counter::Gaps, missing.gaps);
+            core.metrics.add(Counter::GapBytes, missing.bytes);
         }
     }
 

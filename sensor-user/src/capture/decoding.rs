@@ -50,6 +50,7 @@ impl<S: RawSource> Source for Decoding<S> {
     fn poll(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> Result<Progress, CaptureError> {
         let Self { source, metrics, tee, kernel_counters } = self;
         let mut tee_error = None;
+        let mut records = 0;
         let progress = source.poll_raw(&mut |raw| {
             if let Some(active) = tee
                 && let Err(error) = active.raw(raw)
@@ -60,7 +61,7 @@ impl<S: RawSource> Source for Decoding<S> {
             }
             match raw {
                 Raw::Record(record) => {
-                    metrics.inc(Counter::Events);
+                    records += 1;
                     match decode(record) {
                         Ok(Decoded::Event(event)) => sink(event),
                         Ok(Decoded::Process(process)) => {
@@ -85,6 +86,7 @@ impl<S: RawSource> Source for Decoding<S> {
                 }
             }
         });
+        metrics.add(Counter::Events, records);
         match (tee_error, progress) {
             (None, progress) => progress,
             (Some(tee), Ok(_)) => Err(tee),

@@ -9,7 +9,7 @@ mod clock;
 mod privileges;
 mod scope;
 
-use std::collections::HashMap;
+use std::mem::offset_of;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use aya::Ebpf;
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
+use rustc_hash::FxHashMap;
 use sensor_ebpf::abi::{KERNEL_COUNTERS, RecordKind, SegmentRecord};
-use zerocopy::FromBytes;
 
 use super::decode::{Decoded, ProcessChange, decode};
 use super::event::Tgid;
@@ -113,7 +113,7 @@ pub struct Live {
     scope: Scope,
     identifier: Identifier,
     /// Who has been announced.
-    known: HashMap<Tgid, Arc<Resource>>,
+    known: FxHashMap<Tgid, Arc<Resource>>,
     metrics: Arc<Metrics>,
     next_housekeeping: Instant,
     stopping: bool,
@@ -160,7 +160,7 @@ impl Live {
                 Host::read("/".as_ref()),
                 Arc::clone(metrics),
             ),
-            known: HashMap::new(),
+            known: FxHashMap::default(),
             metrics: Arc::clone(metrics),
             next_housekeeping: Instant::now(),
             stopping: false,
@@ -237,7 +237,7 @@ impl RawSource for Live {
 
 /// Sees to it that a process is announced before the first record that names it.
 struct Announcer<'a> {
-    known: &'a mut HashMap<Tgid, Arc<Resource>>,
+    known: &'a mut FxHashMap<Tgid, Arc<Resource>>,
     identifier: &'a Identifier,
     scope: &'a mut Scope,
     metrics: &'a Metrics,
@@ -315,8 +315,11 @@ fn caller(record: &[u8]) -> Caller {
     if kind != RecordKind::Segment as u32 {
         return Caller::None;
     }
-    SegmentRecord::read_from_prefix(record)
-        .map_or(Caller::None, |(record, _)| Caller::Process(Tgid(record.tgid)))
+    // What is cut is counted further down.
+    record
+        .get(..size_of::<SegmentRecord>())
+        .and_then(|header| header.get(offset_of!(SegmentRecord, tgid)..)?.first_chunk())
+        .map_or(Caller::None, |tgid| Caller::Process(Tgid(u32::from_ne_bytes(*tgid))))
 }
 
 fn choose(kernel: &Kernel, choice: EngineChoice) -> Result<Engine, OpenError> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::capture::event::Event;
@@ -18,7 +19,7 @@ use crate::export::terminal::{
     Clock, JsonLines, Pretty, PrettyOptions, ServiceCount, SpanWriter, Summary,
 };
 use crate::metrics::Metrics;
-use crate::model::{Span, SpanKind, Status};
+use crate::model::{Resource, Span, SpanKind, Status};
 use crate::trace::{self, Pipeline};
 
 use super::Failure;
@@ -125,7 +126,7 @@ impl Session {
             .transpose()
             .map_err(|error| broken("the output", &error))?;
         let patience = patient.then(|| Patience { stop: stop.clone(), exhausted: false });
-        let sinks = Sinks { output: writer, exporters, services: BTreeMap::new(), patience };
+        let sinks = Sinks { output: writer, exporters, services: Services::default(), patience };
         Ok(Self { stop, limits, metrics, view, runtime, sinks })
     }
 
@@ -149,7 +150,7 @@ impl Session {
         let summary = move || Summary {
             elapsed: started.elapsed(),
             counters: view.counters().0,
-            by_service: services.into_iter().collect(),
+            by_service: services.counted(),
         };
         let written = match output {
             None => {
@@ -222,7 +223,7 @@ impl Work for Tracing<'_> {
 struct Sinks {
     output: Option<Output>,
     exporters: Exporters,
-    services: BTreeMap<String, ServiceCount>,
+    services: Services,
     patience: Option<Patience>,
 }
 
@@ -235,7 +236,10 @@ struct Patience {
 
 impl Sinks {
     fn deliver(&mut self, span: Span) {
-        self.count(&span);
+        self.services.count(&span);
+        if self.output.is_none() && !self.exporters.any() {
+            return;
+        }
         let span = Arc::new(span);
         if let Some(patience) = &mut self.patience {
             patience.wait(&self.exporters);
@@ -245,23 +249,60 @@ impl Sinks {
             output.offer(&span, self.patience.as_ref().map(|patience| &patience.stop));
         }
     }
+}
 
+/// Spans by service.
+#[derive(Default)]
+struct Services {
+    counts: Vec<(String, ServiceCount)>,
+    by_name: BTreeMap<String, usize>,
+    /// The same by the resource's address, which stays what it is while the resource is held here.
+    /// At most [`SERVICES`]; then it begins anew.
+    by_resource: FxHashMap<usize, (Arc<Resource>, Option<usize>)>,
+}
+
+impl Services {
     /// To its service; spans of unknown services are in the counters alone.
     fn count(&mut self, span: &Span) {
-        let Some(service) = span.resource.service_name() else {
-            return;
+        let address = Arc::as_ptr(&span.resource).addr();
+        let at = match self.by_resource.get(&address) {
+            Some(&(_, at)) => at,
+            None => {
+                let at = span.resource.service_name().map(|name| self.place(name));
+                if self.by_resource.len() >= SERVICES {
+                    self.by_resource.clear();
+                }
+                self.by_resource.insert(address, (Arc::clone(&span.resource), at));
+                at
+            }
         };
-        let known = self.services.contains_key(service) || self.services.len() < SERVICES;
-        let name = if known { service } else { "(others)" };
-        let count = match self.services.get_mut(name) {
-            Some(count) => count,
-            None => self.services.entry(name.to_owned()).or_default(),
+        let Some((_, count)) = at.and_then(|at| self.counts.get_mut(at)) else {
+            return;
         };
         match span.kind {
             SpanKind::Server => count.server += 1,
             SpanKind::Client => count.client += 1,
         }
         count.errors += u64::from(span.status == Status::Error);
+    }
+
+    fn place(&mut self, service: &str) -> usize {
+        let known = self.by_name.contains_key(service) || self.by_name.len() < SERVICES;
+        let name = if known { service } else { "(others)" };
+        if let Some(&at) = self.by_name.get(name) {
+            return at;
+        }
+        let at = self.counts.len();
+        self.counts.push((name.to_owned(), ServiceCount::default()));
+        self.by_name.insert(name.to_owned(), at);
+        at
+    }
+
+    /// By name, in its order.
+    fn counted(self) -> Vec<(String, ServiceCount)> {
+        let mut counts = self.counts;
+        counts.sort_by(|(a, _), (b, _)| a.cmp(b));
+        counts
     }
 }
 

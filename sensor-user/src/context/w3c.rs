@@ -65,17 +65,30 @@ pub fn traceparent(value: &[u8]) -> Result<Traceparent, Malformed> {
 
 /// Lower-case hexadecimal only (`HEXDIGLC`).
 fn hex<const N: usize>(text: &[u8]) -> Result<[u8; N], Malformed> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        _ => Err(Malformed),
-    };
     let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    let mut wrong = 0;
+    let pairs: &[[u8; 2]; N] = text.as_chunks().0.try_into().map_err(|_| Malformed)?;
+    for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
+        let (high, low) = (DIGITS[usize::from(high)], DIGITS[usize::from(low)]);
+        wrong |= high | low;
+        *byte = high << 4 | low & 15;
     }
-    Ok(bytes)
+    if wrong & NO_DIGIT == 0 { Ok(bytes) } else { Err(Malformed) }
 }
+
+const NO_DIGIT: u8 = 0x80;
+
+/// The value of each digit; [`NO_DIGIT`] for other bytes.
+static DIGITS: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let digits = b"0123456789abcdef";
+    let mut value = 0;
+    while value < 16 {
+        table[digits[value as usize] as usize] = value;
+        value += 1;
+    }
+    table
+};
 
 /// Combines the values of all `tracestate` fields in order (section 3.3). None where they hold no
 /// member.

@@ -34,13 +34,13 @@ use std::sync::Arc;
 
 use super::clock::Clock;
 use super::exchange::{
-    CONNECTION_CLOSED, CONNECTION_RESET, Exchange, INCOMPLETE_RESPONSE, Response,
+    CONNECTION_CLOSED, CONNECTION_RESET, Ends, Exchange, INCOMPLETE_RESPONSE, Response,
 };
 use super::identity::Contexts;
 use super::table::Table;
 use crate::capture::event::{Direction, Flow, Monotonic, Tgid};
 use crate::metrics::{Counter, Metrics};
-use crate::model::{Attribute, Resource, Span};
+use crate::model::{Attribute, Resource, Span, SpanKind};
 use crate::wire::http1::{Asked, Kind};
 pub(super) use feed::Feed;
 
@@ -79,7 +79,13 @@ impl Core {
 
     fn lose(&mut self, exchange: &Exchange, reason: Counter) {
         self.lose_head(reason);
-        self.contexts.closed(exchange.tgid, &exchange.identity);
+        self.closed(exchange);
+    }
+
+    fn closed(&mut self, exchange: &Exchange) {
+        if exchange.kind == SpanKind::Server {
+            self.contexts.closed(exchange.tgid, &exchange.identity);
+        }
     }
 
     fn complete(
@@ -91,7 +97,7 @@ impl Core {
     ) {
         self.open = self.open.saturating_sub(1);
         self.metrics.inc(Counter::ExchangesSpans);
-        self.contexts.closed(exchange.tgid, &exchange.identity);
+        self.closed(&exchange);
         if exchange.identity.flags.sampled() {
             out(exchange.into_span(ended, cut));
         } else {
@@ -157,6 +163,8 @@ pub(super) struct Notice {
 pub(super) struct Exchanges {
     pub(super) flow: Flow,
     pub(super) unix_path: Option<Arc<str>>,
+    /// From the first request on.
+    ends: Option<Ends>,
     /// The process of the last call.
     pub(super) tgid: Tgid,
     pub(super) notice: Notice,
@@ -183,6 +191,7 @@ impl Exchanges {
             pairing: if flow.from_start { Pairing::Certain } else { Pairing::Inferred(false) },
             flow,
             unix_path,
+            ends: None,
             tgid,
             notice: Notice::default(),
             requests: None,

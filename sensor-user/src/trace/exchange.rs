@@ -11,7 +11,7 @@ use super::target::{self, Target};
 use crate::capture::event::{Endpoints, Flow, Monotonic, Tgid};
 use crate::context::w3c::{self, Traceparent};
 use crate::metrics::{Counter, Metrics};
-use crate::model::{Attribute, Resource, Span, SpanEvent, SpanKind, Status, Value};
+use crate::model::{Attribute, Resource, Span, SpanEvent, SpanKind, Status, Text, Value};
 use crate::wire::http1::{Asked, At, Head, StartLine};
 
 /// `error.type` of an exchange whose connection ended in order before an answer came.
@@ -65,11 +65,41 @@ pub(super) struct Response {
     pub(super) body: Option<u64>,
 }
 
+/// The two ends of a connection as its spans tell of them, written once.
+#[derive(Debug)]
+pub(super) enum Ends {
+    Tcp { local: (Text, u16), remote: (Text, u16), network: &'static str },
+    Unix,
+}
+
+impl Ends {
+    pub(super) fn of(endpoints: &Endpoints) -> Self {
+        let end = |(address, port): (IpAddr, u16)| {
+            (Text::shared(&address.to_canonical().to_string()), port)
+        };
+        match *endpoints {
+            Endpoints::Tcp { local, remote } => Self::Tcp {
+                local: end(local),
+                remote: end(remote),
+                network: match remote.0.to_canonical() {
+                    IpAddr::V4(_) => "ipv4",
+                    IpAddr::V6(_) => "ipv6",
+                },
+            },
+            Endpoints::Unix => Self::Unix,
+        }
+    }
+}
+
+/// Attributes that a span seldom has more of.
+const ATTRIBUTES: usize = 21;
+
 /// What surrounds a request.
 pub(super) struct Setting<'a> {
     pub(super) kind: SpanKind,
     pub(super) flow: &'a Flow,
-    pub(super) unix_path: Option<&'a str>,
+    pub(super) ends: &'a Ends,
+    pub(super) unix_path: Option<&'a Arc<str>>,
     pub(super) tgid: Tgid,
     pub(super) resource: Arc<Resource>,
     /// The pairing rests on inference.
@@ -95,7 +125,7 @@ impl Exchange {
         let context = fields.context(metrics);
         let trace_state = context.and_then(|_| fields.trace_state(metrics));
 
-        let Setting { kind, flow, unix_path, tgid, resource, inferred } = setting;
+        let Setting { kind, flow, ends, unix_path, tgid, resource, inferred } = setting;
         let client = match &flow.endpoints {
             Endpoints::Tcp { local, remote } => Some(match kind {
                 SpanKind::Server => *remote,
@@ -112,21 +142,26 @@ impl Exchange {
             contexts.opened(tgid, &identity);
         }
 
-        let mut attributes = Vec::with_capacity(20);
+        let mut attributes = Vec::with_capacity(ATTRIBUTES);
         let known = METHODS.iter().find(|known| known.as_bytes() == method).copied();
         attributes.push(Attribute::new("http.request.method", known.unwrap_or("_OTHER")));
         if known.is_none() {
-            attributes.push(Attribute::new("http.request.method_original", target::text(method)));
+            attributes.push(Attribute::new(
+                "http.request.method_original",
+                Text::from(target::text(method)),
+            ));
         }
         let target = Target::parse(method, target);
-        url(&mut attributes, &target, fields.host(), kind);
-        network(&mut attributes, flow, unix_path, kind);
-        server(&mut attributes, &target, fields.host(), flow, unix_path, kind);
+        let authority = target.authority.or(fields.host());
+        let authority = authority.and_then(|text| Some((text, target::authority(text)?)));
+        url(&mut attributes, &target, authority.map(|(text, _)| text), kind);
+        network(&mut attributes, ends, unix_path, kind);
+        server(&mut attributes, authority.map(|(_, parts)| parts), ends, unix_path, kind);
         if let Some(version) = ["1.0", "1.1"].get(usize::from(minor)) {
             attributes.push(Attribute::new("network.protocol.version", *version));
         }
         if let Some(agent) = fields.user_agent.as_deref().and_then(plain) {
-            attributes.push(Attribute::new("user_agent.original", agent.to_owned()));
+            attributes.push(Attribute::new("user_agent.original", Text::copy(agent)));
         }
         if inferred {
             attributes.push(Attribute::new(PAIRING, "inferred"));
@@ -176,11 +211,13 @@ impl Exchange {
         let start_unix_ns = self.start_unix_ns.saturating_sub(self.start.0 - start.0);
         let unix = |time: Monotonic| start_unix_ns.saturating_add(time.0.saturating_sub(start.0));
 
-        let mut events = Vec::with_capacity(2);
+        let body_end = self.request_end.filter(|_| self.request_body.is_some_and(|n| n > 0));
+        let mut events =
+            Vec::with_capacity(usize::from(body_end.is_some()) + usize::from(first.is_some()));
         let mut event = |time: Monotonic, name| {
             events.push(SpanEvent { time_unix_ns: unix(time), name, attributes: Vec::new() });
         };
-        if let Some(end) = self.request_end.filter(|_| self.request_body.is_some_and(|n| n > 0)) {
+        if let Some(end) = body_end {
             event(end, REQUEST_BODY_END);
         }
         if let Some(first) = first {
@@ -290,57 +327,54 @@ fn plain(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().filter(|text| !text.is_empty())
 }
 
-fn url(attributes: &mut Vec<Attribute>, target: &Target<'_>, host: Option<&[u8]>, kind: SpanKind) {
+/// `authority` is the request's, if it is a valid one.
+fn url(
+    attributes: &mut Vec<Attribute>,
+    target: &Target<'_>,
+    authority: Option<&[u8]>,
+    kind: SpanKind,
+) {
     let scheme = target.scheme.and_then(plain).map(str::to_ascii_lowercase);
     let path = target.path.map(target::text);
     let query = target.query.map(|query| target::redacted(target::text(query)));
-    let authority = target.authority.or(host).filter(|text| target::authority(text).is_some());
     if let (SpanKind::Client, Some(path), Some(authority)) = (kind, &path, authority) {
         let authority = target::text(authority);
         let (user, host) = match authority.rsplit_once('@') {
-            None => ("", authority.as_str()),
+            None => ("", &*authority),
             // Who and with what password is nobody else's matter (`url.full`).
             Some((user, host)) if user.contains(':') => ("REDACTED:REDACTED@", host),
             Some((_, host)) => ("REDACTED@", host),
         };
         let scheme = scheme.as_deref().unwrap_or("http");
         let (mark, query) = query.as_ref().map_or(("", ""), |query| ("?", query));
-        let full = format!("{scheme}://{user}{host}{path}{mark}{query}");
+        let full = [scheme, "://", user, host, path, mark, query].concat();
         attributes.push(Attribute::new("url.full", full));
     }
     attributes.push(Attribute::new("url.scheme", scheme.map_or(Value::from("http"), Value::from)));
     if let Some(path) = path {
-        attributes.push(Attribute::new("url.path", path));
+        attributes.push(Attribute::new("url.path", Text::from(path)));
     }
     if let Some(query) = query {
-        attributes.push(Attribute::new("url.query", query));
+        attributes.push(Attribute::new("url.query", Text::from(query)));
     }
 }
 
-fn network(attributes: &mut Vec<Attribute>, flow: &Flow, path: Option<&str>, kind: SpanKind) {
+fn network(attributes: &mut Vec<Attribute>, ends: &Ends, path: Option<&Arc<str>>, kind: SpanKind) {
     let mut add = |key, value: Value| attributes.push(Attribute::new(key, value));
-    match &flow.endpoints {
-        Endpoints::Tcp { local, remote } => {
-            let (local_address, remote_address) = (local.0.to_canonical(), remote.0.to_canonical());
+    match ends {
+        Ends::Tcp { local, remote, network } => {
             add("network.transport", Value::from("tcp"));
-            add(
-                "network.type",
-                Value::from(match remote_address {
-                    IpAddr::V4(_) => "ipv4",
-                    IpAddr::V6(_) => "ipv6",
-                }),
-            );
-            let peer = remote_address.to_string();
+            add("network.type", Value::from(*network));
             if kind == SpanKind::Server {
-                add("client.address", Value::from(peer.clone()));
+                add("client.address", Value::from(remote.0.clone()));
                 add("client.port", Value::from(i64::from(remote.1)));
             }
-            add("network.peer.address", Value::from(peer));
+            add("network.peer.address", Value::from(remote.0.clone()));
             add("network.peer.port", Value::from(i64::from(remote.1)));
-            add("network.local.address", Value::from(local_address.to_string()));
+            add("network.local.address", Value::from(local.0.clone()));
             add("network.local.port", Value::from(i64::from(local.1)));
         }
-        Endpoints::Unix => {
+        Ends::Unix => {
             add("network.transport", Value::from("unix"));
             // The path is the listening side's: the server's own, and the client's peer.
             let key = match kind {
@@ -348,7 +382,7 @@ fn network(attributes: &mut Vec<Attribute>, flow: &Flow, path: Option<&str>, kin
                 SpanKind::Client => "network.peer.address",
             };
             if let Some(path) = path {
-                add(key, Value::from(path.to_owned()));
+                add(key, Value::from(Text::from(Arc::clone(path))));
             }
         }
     }
@@ -358,25 +392,24 @@ fn network(attributes: &mut Vec<Attribute>, flow: &Flow, path: Option<&str>, kin
 /// is not named is the scheme's, and is told only where the socket says the same.
 fn server(
     attributes: &mut Vec<Attribute>,
-    target: &Target<'_>,
-    host: Option<&[u8]>,
-    flow: &Flow,
-    path: Option<&str>,
+    authority: Option<(&str, Option<u16>)>,
+    ends: &Ends,
+    path: Option<&Arc<str>>,
     kind: SpanKind,
 ) {
-    let (address, port) = match &flow.endpoints {
-        Endpoints::Unix => match path {
-            Some(path) => (path.to_owned(), None),
+    let (address, port) = match ends {
+        Ends::Unix => match path {
+            Some(path) => (Text::from(Arc::clone(path)), None),
             None => return,
         },
-        Endpoints::Tcp { local, remote } => {
-            let (ip, actual) = match kind {
-                SpanKind::Server => *local,
-                SpanKind::Client => *remote,
+        Ends::Tcp { local, remote, network: _ } => {
+            let (address, actual) = match kind {
+                SpanKind::Server => local,
+                SpanKind::Client => remote,
             };
-            match target.authority.or(host).and_then(target::authority) {
-                Some((host, port)) => (host.to_owned(), port.or((actual == 80).then_some(80))),
-                None => (ip.to_canonical().to_string(), Some(actual)),
+            match authority {
+                Some((host, port)) => (Text::copy(host), port.or((*actual == 80).then_some(80))),
+                None => (address.clone(), Some(*actual)),
             }
         }
     };

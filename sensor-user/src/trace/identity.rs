@@ -33,8 +33,9 @@
 //! A Unix socket has no sequence numbers: identifiers derive from the flow, its cookie, the
 //! position and the time, and the two ends do not agree.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -68,6 +69,7 @@ impl Seed {
     ) -> Self {
         let mut hash = SipHasher24::new_with_keys(0x7365_6e73_6f72, 1);
         let host = || resource.text("host.id").or_else(|| resource.text("host.name"));
+        let length = (raw.len() as u64).to_be_bytes();
         let on_this_host = match (client, first.tcp_seq) {
             (Some((address, port)), Some(seq)) => {
                 let address = address.to_canonical();
@@ -75,9 +77,13 @@ impl Seed {
                     IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
                     IpAddr::V6(v6) => v6.octets(),
                 };
-                hash.write(&octets);
-                hash.write(&port.to_be_bytes());
-                hash.write(&seq.to_be_bytes());
+                // In one piece, with the length that follows: each call has its price.
+                let mut known = [0; 30];
+                known[..16].copy_from_slice(&octets);
+                known[16..18].copy_from_slice(&port.to_be_bytes());
+                known[18..22].copy_from_slice(&seq.to_be_bytes());
+                known[22..].copy_from_slice(&length);
+                hash.write(&known);
                 address.is_loopback()
             }
             _ => {
@@ -85,10 +91,10 @@ impl Seed {
                 for part in [flow.id.0, cookie, first.position, first.time.0] {
                     hash.write(&part.to_be_bytes());
                 }
+                hash.write(&length);
                 true
             }
         };
-        hash.write(&(raw.len() as u64).to_be_bytes());
         hash.write(raw);
         if let Some(host) = host().filter(|_| on_this_host) {
             hash.write(host.as_bytes());
@@ -103,12 +109,14 @@ impl Seed {
 
     fn span_id(&self, trace_id: TraceId, kind: SpanKind) -> SpanId {
         let mut hash = SipHasher24::new_with_keys(0x7365_6e73_6f72, 2);
-        hash.write(&self.0);
-        hash.write(&trace_id.bytes());
-        hash.write(&[match kind {
+        let mut known = [0; 33];
+        known[..16].copy_from_slice(&self.0);
+        known[16..32].copy_from_slice(&trace_id.bytes());
+        known[32] = match kind {
             SpanKind::Server => 0,
             SpanKind::Client => 1,
-        }]);
+        };
+        hash.write(&known);
         SpanId::new(hash.finish128().h1.to_le_bytes()).unwrap_or_else(nonzero_span)
     }
 }
@@ -116,12 +124,72 @@ impl Seed {
 /// What requests brought in and what they took out, as far as it is needed to tell causes.
 #[derive(Debug)]
 pub(super) struct Contexts {
-    /// Open server exchanges by process and trace: the parent that came in, and their own id.
-    /// Trace ids are the peers' choice: these maps take the standard library's keyed hash.
-    open: HashMap<(Tgid, TraceId), Vec<(SpanId, SpanId)>>,
-    /// Identifiers taken for client spans, the younger and the older half.
-    taken: [HashSet<(TraceId, SpanId)>; 2],
+    /// Open server exchanges by process and trace.
+    open: HashMap<Key<20>, Open>,
+    /// Traces and identifiers taken for client spans, the younger and the older half.
+    taken: [HashSet<Key<24>>; 2],
     taken_cap: usize,
+}
+
+/// A trace id and something else, in one piece: hashed at once. Trace ids are the peers' choice, so
+/// these maps take the standard library's keyed hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key<const N: usize>([u8; N]);
+
+impl Key<20> {
+    fn open(tgid: Tgid, trace_id: TraceId) -> Self {
+        Self::joined(trace_id, &tgid.0.to_ne_bytes())
+    }
+}
+
+impl Key<24> {
+    fn taken(trace_id: TraceId, span_id: SpanId) -> Self {
+        Self::joined(trace_id, &span_id.bytes())
+    }
+}
+
+impl<const N: usize> Key<N> {
+    /// `rest` is what is left of `N`.
+    fn joined(trace_id: TraceId, rest: &[u8]) -> Self {
+        let mut key = [0; N];
+        let (trace, other) = key.split_at_mut(16);
+        trace.copy_from_slice(&trace_id.bytes());
+        other.copy_from_slice(rest);
+        Self(key)
+    }
+}
+
+impl<const N: usize> Hash for Key<N> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
+
+/// Server exchanges of one process in one trace: mostly one, which needs no memory of its own.
+#[derive(Debug)]
+struct Open {
+    first: Server,
+    more: Vec<Server>,
+}
+
+/// The parent that came in, and the exchange's own identifier.
+#[derive(Clone, Copy, Debug)]
+struct Server {
+    came_in: SpanId,
+    span: SpanId,
+}
+
+impl Open {
+    fn all(&self) -> impl Iterator<Item = Server> + '_ {
+        std::iter::once(self.first).chain(self.more.iter().copied())
+    }
+
+    /// Whether this parent came in here and, if so, by which exchange, where that is certain.
+    fn came_in_by(&self, parent: SpanId) -> Option<Option<SpanId>> {
+        let mut same = self.all().filter(|server| server.came_in == parent);
+        let first = same.next()?;
+        Some(same.next().is_none().then_some(first.span))
+    }
 }
 
 impl Contexts {
@@ -147,42 +215,56 @@ impl Contexts {
         let Some(Traceparent { trace_id, parent_id, .. }) = outgoing else {
             return identity;
         };
-        let open = self.open.get(&(tgid, trace_id)).map_or(&[][..], Vec::as_slice);
-        let mut same = open.iter().filter(|(came_in, _)| *came_in == parent_id);
-        if let Some(&(_, server)) = same.next() {
-            identity.parent = same.next().is_none().then_some(server);
+        let open = self.open.get(&Key::open(tgid, trace_id));
+        let forwarded = open.and_then(|open| open.came_in_by(parent_id));
+        let only = open.filter(|open| open.more.is_empty()).map(|open| open.first.span);
+        if let Some(server) = forwarded {
+            identity.parent = server;
         } else if self.take(trace_id, parent_id) {
             identity.span_id = parent_id;
-            let open = self.open.get(&(tgid, trace_id)).map_or(&[][..], Vec::as_slice);
-            if let &[(_, server)] = open {
-                identity.parent = Some(server);
-            }
+            identity.parent = only;
         }
         identity
     }
 
     /// A server exchange with a context is open from here.
     pub(super) fn opened(&mut self, tgid: Tgid, server: &Identity) {
-        if let Some(came_in) = server.parent {
-            self.open.entry((tgid, server.trace_id)).or_default().push((came_in, server.span_id));
+        let Some(came_in) = server.parent else {
+            return;
+        };
+        let opened = Server { came_in, span: server.span_id };
+        match self.open.entry(Key::open(tgid, server.trace_id)) {
+            Entry::Vacant(place) => {
+                place.insert(Open { first: opened, more: Vec::new() });
+            }
+            Entry::Occupied(mut there) => there.get_mut().more.push(opened),
         }
     }
 
     /// It is not any more.
     pub(super) fn closed(&mut self, tgid: Tgid, server: &Identity) {
-        if let Some(open) = self.open.get_mut(&(tgid, server.trace_id)) {
-            if let Some(at) = open.iter().position(|(_, span)| *span == server.span_id) {
-                open.swap_remove(at);
-            }
-            if open.is_empty() {
-                self.open.remove(&(tgid, server.trace_id));
+        if server.parent.is_none() {
+            return;
+        }
+        let Entry::Occupied(mut there) = self.open.entry(Key::open(tgid, server.trace_id)) else {
+            return;
+        };
+        let Open { first, more } = there.get_mut();
+        if let Some(at) = more.iter().position(|it| it.span == server.span_id) {
+            more.swap_remove(at);
+        } else if first.span == server.span_id {
+            match more.pop() {
+                Some(other) => *first = other,
+                None => {
+                    there.remove();
+                }
             }
         }
     }
 
     /// False where it was taken before.
     fn take(&mut self, trace_id: TraceId, span_id: SpanId) -> bool {
-        let key = (trace_id, span_id);
+        let key = Key::taken(trace_id, span_id);
         if self.taken.iter().any(|half| half.contains(&key)) {
             return false;
         }
@@ -195,7 +277,7 @@ impl Contexts {
 
     #[cfg(test)]
     pub(super) fn open_len(&self) -> usize {
-        self.open.values().map(Vec::len).sum()
+        self.open.values().map(|open| open.all().count()).sum()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memrchr};
+
 /// Query parameters whose values are credentials: the list of the semantic conventions for
 /// `url.query` and `url.full`.
 const CREDENTIALS: [&str; 4] = ["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"];
@@ -46,7 +48,7 @@ impl<'a> Target<'a> {
     }
 
     fn with_path(self, rest: &'a [u8]) -> Self {
-        let mark = rest.iter().position(|&byte| byte == b'?').unwrap_or(rest.len());
+        let mark = memchr(b'?', rest).unwrap_or(rest.len());
         let (path, query) = rest.split_at(mark);
         // An empty path is the path "/" (RFC 9110 section 4.2.3).
         let path = if path.is_empty() { b"/" } else { path };
@@ -55,25 +57,23 @@ impl<'a> Target<'a> {
     }
 }
 
+/// What a host may hold: visible ASCII without what delimits something else.
+static HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        table[byte as usize] =
+            !matches!(byte, b'/' | b'?' | b'#' | b'@' | b'[' | b']' | b'\\' | b'"' | b'<' | b'>');
+        byte += 1;
+    }
+    table
+};
+
 /// Host and port of an authority, without user information and without the brackets around an IPv6
 /// address. None where it has no valid host.
 pub(super) fn authority(text: &[u8]) -> Option<(&str, Option<u16>)> {
     let text = std::str::from_utf8(text).ok()?;
-    let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
-    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']')?;
-        let port = match rest {
-            "" => "",
-            rest => rest.strip_prefix(':')?,
-        };
-        (host, port)
-    } else {
-        text.rsplit_once(':').unwrap_or((text, ""))
-    };
-    let valid = |c: char| c.is_ascii_graphic() && !"/?#@[]\\\"<>".contains(c);
-    if host.is_empty() || !host.chars().all(valid) || host.contains(':') != text.starts_with('[') {
-        return None;
-    }
+    let (host, port) = plain(text).or_else(|| other(text))?;
     let port = match port {
         "" => None,
         port if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
@@ -82,13 +82,50 @@ pub(super) fn authority(text: &[u8]) -> Option<(&str, Option<u16>)> {
     Some((host, port))
 }
 
+/// Nothing but a name or an IPv4 address, and a port; none for any other form.
+fn plain(text: &str) -> Option<(&str, &str)> {
+    let end = text.bytes().position(|byte| byte == b':' || !HOST[usize::from(byte)]);
+    let (host, rest) = text.split_at(end.unwrap_or(text.len()));
+    let port = match rest {
+        "" => "",
+        rest => rest.strip_prefix(':')?,
+    };
+    (!host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())).then_some((host, port))
+}
+
+/// Host and port, with user information and brackets around them.
+fn other(text: &str) -> Option<(&str, &str)> {
+    let text = memrchr(b'@', text.as_bytes()).map_or(text, |at| &text[at + 1..]);
+    let (host, port, literal) = if let Some(rest) = text.strip_prefix('[') {
+        let end = memchr(b']', rest.as_bytes())?;
+        let port = match &rest[end + 1..] {
+            "" => "",
+            rest => rest.strip_prefix(':')?,
+        };
+        (&rest[..end], port, true)
+    } else {
+        let (host, port) = match memrchr(b':', text.as_bytes()) {
+            Some(colon) => (&text[..colon], &text[colon + 1..]),
+            None => (text, ""),
+        };
+        (host, port, false)
+    };
+    if host.is_empty()
+        || !host.bytes().all(|byte| HOST[usize::from(byte)])
+        || memchr(b':', host.as_bytes()).is_some() != literal
+    {
+        return None;
+    }
+    Some((host, port))
+}
+
 /// Bytes of a target as text: as they are, or with those beyond ASCII percent-encoded where they
 /// are not UTF-8 (the same resource by RFC 3986, and nothing made up).
-pub(super) fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
-    bytes.iter().fold(String::with_capacity(bytes.len() + 16), |mut text, &byte| {
+    Cow::Owned(bytes.iter().fold(String::with_capacity(bytes.len() + 16), |mut text, &byte| {
         if byte.is_ascii() {
             text.push(char::from(byte));
         } else {
@@ -98,21 +135,24 @@ pub(super) fn text(bytes: &[u8]) -> String {
             }
         }
         text
-    })
+    }))
 }
 
 /// A query without the values of known credentials.
-pub(super) fn redacted(query: String) -> String {
-    let secret =
-        |pair: &str| pair.split_once('=').is_some_and(|(name, _)| CREDENTIALS.contains(&name));
-    if !query.split('&').any(secret) {
+pub(super) fn redacted(query: Cow<'_, str>) -> Cow<'_, str> {
+    let secret = |pair: &[u8]| {
+        CREDENTIALS.iter().any(|name| {
+            pair.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'='))
+        })
+    };
+    if !query.as_bytes().split(|&byte| byte == b'&').any(secret) {
         return query;
     }
     let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) if secret(pair) => Cow::Owned(format!("{name}=REDACTED")),
+        Some((name, _)) if secret(pair.as_bytes()) => Cow::Owned(format!("{name}=REDACTED")),
         _ => Cow::Borrowed(pair),
     });
-    pairs.collect::<Vec<_>>().join("&")
+    Cow::Owned(pairs.collect::<Vec<_>>().join("&"))
 }
 
 #[cfg(test)]
@@ -175,7 +215,7 @@ mod tests {
             ("sig&SIG=1", "sig&SIG=1"),
         ];
         for (query, expected) in cases {
-            assert_eq!(redacted(query.to_owned()), expected);
+            assert_eq!(redacted(Cow::Borrowed(query)), expected);
         }
     }
 }

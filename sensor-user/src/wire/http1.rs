@@ -12,7 +12,7 @@ mod line;
 
 pub use decoder::{Asked, At, Decoder, Failure, MessageEnd, Sink};
 pub use detect::{Detection, Detector, detect};
-pub use head::{Body, Field, Fields, Head, Malformed, StartLine};
+pub use head::{Body, Field, Head, Malformed, StartLine};
 
 /// What a direction carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,19 @@ pub(crate) const fn is_tchar(byte: u8) -> bool {
                 | b'~'
         )
 }
+
+/// [`is_tchar`] of every byte: names of fields are read byte by byte.
+pub(crate) static TCHARS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "it is below 256")]
+        let at = byte as u8;
+        table[byte] = is_tchar(at);
+        byte += 1;
+    }
+    table
+};
 
 /// A byte that a request target may hold: visible, and (as servers take it) anything beyond ASCII.
 pub(crate) const fn is_target(byte: u8) -> bool {

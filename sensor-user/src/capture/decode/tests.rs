@@ -188,7 +188,7 @@ fn a_unix_path() {
     assert_eq!(path_of(b"\0name", 5).as_deref(), Ok("@name"));
     assert_eq!(path_of(b"\0a\0b", 4).as_deref(), Ok("@a@b"));
     assert_eq!(path_of(b"/a\xff", 3).as_deref(), Ok("/a\u{fffd}"));
-    for len in [0, 113, u32::MAX] {
+    for len in [0, 129, u32::MAX] {
         let value = u64::from(len);
         assert_eq!(
             path_of(b"/a", len),

@@ -20,7 +20,7 @@ fn announced(record: &[u8], selection: Selection) -> (bool, Vec<Tgid>, u64) {
     })
     .unwrap();
     let mut announcer = Announcer {
-        known: &mut HashMap::new(),
+        known: &mut FxHashMap::default(),
         identifier: &identifier,
         scope: &mut scope,
         metrics: &metrics,

@@ -7,7 +7,7 @@ use super::codec::{Malformed, Put as _, Take};
 use super::{ITEM_MAX, RecordingError};
 use crate::capture::Raw;
 use crate::capture::event::{ClockSync, Monotonic, Tgid};
-use crate::model::{Attribute, Resource, Value};
+use crate::model::{Attribute, Resource, Text, Value};
 
 /// Tag and length before each payload.
 pub(super) const PREFIX: usize = 5;
@@ -145,7 +145,7 @@ fn take_resource(payload: &mut Take<'_>) -> Result<Resource, Malformed> {
         Ok(Attribute {
             key: Cow::Owned(payload.text()?.to_owned()),
             value: match payload.u8()? {
-                STR => Value::Str(Cow::Owned(payload.text()?.to_owned())),
+                STR => Value::Str(Text::shared(payload.text()?)),
                 INT => Value::Int(payload.u64()?.cast_signed()),
                 BOOL => Value::Bool(match payload.u8()? {
                     0 => false,

@@ -128,7 +128,7 @@ fn session(notes: &Notes, duration: Option<Duration>) -> (Session, Stop) {
         Exporters::start(export::Settings::default(), Arc::clone(&metrics), runtime.handle())
             .unwrap();
     let sinks =
-        Sinks { output: Some(output), exporters, services: BTreeMap::new(), patience: None };
+        Sinks { output: Some(output), exporters, services: Services::default(), patience: None };
     let limits = Limits { duration, drain: Duration::from_secs(1) };
     (Session { stop: stop.clone(), limits, metrics, view, runtime, sinks }, stop)
 }
@@ -195,8 +195,10 @@ fn many_services_are_bounded() {
     for n in 0..SERVICES + 5 {
         let service = Attribute::new("service.name", format!("s{n}"));
         let resource = Arc::new(Resource { attributes: vec![service] });
-        session.sinks.count(&Span { resource, ..(*template).clone() });
+        session.sinks.services.count(&Span { resource, ..(*template).clone() });
     }
-    assert_eq!(session.sinks.services.len(), SERVICES + 1);
-    assert_eq!(session.sinks.services["(others)"].server, 5);
+    let counted = session.sinks.services.counted();
+    assert_eq!(counted.len(), SERVICES + 1);
+    // In the order of the names, and a parenthesis comes before all letters.
+    assert_eq!((counted[0].0.as_str(), counted[0].1.server), ("(others)", 5));
 }

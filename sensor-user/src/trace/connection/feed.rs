@@ -4,7 +4,7 @@ use super::{Answering, Core, EARLY_MAX, Exchanges, Pairing, TURNS_IF_SUSPECT, Tu
 use crate::capture::event::Direction;
 use crate::metrics::Counter;
 use crate::model::{Span, SpanKind};
-use crate::trace::exchange::{Exchange, Response, Setting};
+use crate::trace::exchange::{Ends, Exchange, Response, Setting};
 use crate::wire::http1::{Asked, At, Failure, Head, Kind, MessageEnd, Sink, StartLine};
 
 /// One piece of one direction, on its way through the decoder into the exchanges.
@@ -42,7 +42,8 @@ impl Feed<'_> {
                 Direction::Send => SpanKind::Client,
             },
             flow: &exchanges.flow,
-            unix_path: exchanges.unix_path.as_deref(),
+            ends: exchanges.ends.get_or_insert_with(|| Ends::of(&exchanges.flow.endpoints)),
+            unix_path: exchanges.unix_path.as_ref(),
             tgid: exchanges.tgid,
             resource: core.resource(exchanges.tgid),
             inferred: exchanges.pairing != Pairing::Certain,

@@ -324,7 +324,8 @@ impl Decoder {
     }
 
     /// Bytes of a head: those from `from` on belong to it, those before `fresh` were scanned. A
-    /// head that is whole in one piece is read in place. Gives the bytes used.
+    /// head that is whole in one piece is read in place, and one that is well-formed in one go.
+    /// Gives the bytes used.
     fn head_bytes(
         &mut self,
         data: &[u8],
@@ -336,6 +337,14 @@ impl Decoder {
         let State::Head(line) = &mut self.state else {
             return data.len();
         };
+        if self.head.is_empty()
+            && let Ok(head) = &Head::prefix(self.kind.unwrap_or(Kind::Request), &data[from..])
+            && head.raw.len() <= self.head_max as usize
+        {
+            let end = from + head.raw.len();
+            self.head_read(head, at.advance(end - 1), sink);
+            return if matches!(self.state, State::Seek(_)) { data.len() } else { end };
+        }
         let found = line.scan(&data[fresh..]);
         let end = found.map_or(data.len(), |length| fresh + length);
         if self.head.len() + (end - from) > self.head_max as usize {
@@ -362,7 +371,12 @@ impl Decoder {
         let Ok(head) = Head::parse(kind, raw) else {
             return self.fail(Failure::Malformed, sink);
         };
-        let asked = sink.head(&head, self.first, last);
+        self.head_read(&head, last, sink);
+    }
+
+    fn head_read(&mut self, head: &Head<'_>, last: At, sink: &mut impl Sink) {
+        let kind = self.kind.unwrap_or(Kind::Request);
+        let asked = sink.head(head, self.first, last);
         self.size = 0;
         let over = match head.line {
             StartLine::Request { method, .. } => {

@@ -7,9 +7,9 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{memchr, memchr3};
 
-use super::{Kind, is_target, is_tchar};
+use super::{Kind, TCHARS, is_target};
 
 /// A head that breaks the grammar, or whose framing is ambiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,8 +61,15 @@ pub struct Head<'a> {
     pub upgrade: bool,
     /// The head's bytes, from the start line to the empty line.
     pub raw: &'a [u8],
-    fields: &'a [u8],
+    /// The first fields of a request, name and value: who wants them need not read them again.
+    noted: [(&'a [u8], &'a [u8]); NOTED],
+    count: usize,
+    /// Those after the noted ones.
+    fields: Fields<'a>,
 }
+
+/// More fields than most requests have, so most are read once.
+const NOTED: usize = 8;
 
 impl<'a> Head<'a> {
     /// Reads a head that ends with its empty line.
@@ -72,7 +79,15 @@ impl<'a> Head<'a> {
     /// (RFC 9112 section 6.3): `Content-Length` that is no number or differs, an HTTP/1.0 message
     /// or a request whose transfer coding is not usable.
     pub fn parse(kind: Kind, raw: &'a [u8]) -> Result<Self, Malformed> {
-        let (first, fields) = split_line(raw).ok_or(Malformed)?;
+        Self::prefix(kind, raw).map(|head| Self { raw, ..head })
+    }
+
+    /// Reads the head that `data` begins with; [`Self::raw`] then says how far it goes.
+    ///
+    /// # Errors
+    /// Where it breaks the grammar as for [`Self::parse`], or may be incomplete.
+    pub(super) fn prefix(kind: Kind, data: &'a [u8]) -> Result<Self, Malformed> {
+        let (first, fields) = split_line(data).ok_or(Malformed)?;
         let line = match kind {
             Kind::Request => request_line(first),
             Kind::Response => status_line(first),
@@ -80,16 +95,37 @@ impl<'a> Head<'a> {
         .ok_or(Malformed)?;
         let mut framing = Framing::default();
         let mut rest = Fields { rest: fields };
+        let mut noted = [Default::default(); NOTED];
+        let mut count = 0;
+        let mut noting = kind == Kind::Request;
+        let mut fields = rest;
         while let Some(field) = rest.step()? {
             framing.field(&field)?;
+            if noting {
+                match (noted.get_mut(count), field.value) {
+                    (Some(place), Cow::Borrowed(value)) => {
+                        *place = (field.name, value);
+                        count += 1;
+                        fields = rest;
+                    }
+                    _ => noting = false,
+                }
+            }
         }
+        let empty = match rest.rest {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => return Err(Malformed),
+        };
+        let raw = &data[..data.len() - rest.rest.len() + empty];
         let body = framing.body(line)?;
-        Ok(Self { line, body, upgrade: framing.upgrade, raw, fields })
+        Ok(Self { line, body, upgrade: framing.upgrade, raw, noted, count, fields })
     }
 
     /// The fields, in order.
-    pub fn fields(&self) -> Fields<'a> {
-        Fields { rest: self.fields }
+    pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + '_ {
+        let noted = self.noted.iter().take(self.count);
+        noted.map(|&(name, value)| Field { name, value: Cow::Borrowed(value) }).chain(self.fields)
     }
 }
 
@@ -111,32 +147,37 @@ impl Field<'_> {
 
 /// The fields of a head.
 #[derive(Clone, Copy, Debug)]
-pub struct Fields<'a> {
+struct Fields<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
     /// The next field; none at the empty line.
+    #[inline]
     fn step(&mut self) -> Result<Option<Field<'a>>, Malformed> {
-        let Some((line, rest)) = split_line(self.rest) else {
+        if matches!(self.rest, [] | [b'\n', ..] | [b'\r', b'\n', ..]) {
             return Ok(None);
+        }
+        let mut colon = 0;
+        while let Some(&byte) = self.rest.get(colon)
+            && TCHARS[usize::from(byte)]
+        {
+            colon += 1;
+        }
+        let (name, rest) = self.rest.split_at(colon);
+        let (value, rest) = match rest {
+            [b':', rest @ ..] if !name.is_empty() => field_line(rest)?,
+            _ => return Err(Malformed),
         };
-        if line.is_empty() {
-            return Ok(None);
-        }
         self.rest = rest;
-        let colon = memchr(b':', line).ok_or(Malformed)?;
-        let (name, value) = line.split_at(colon);
-        if name.is_empty() || !name.iter().copied().all(is_tchar) {
-            return Err(Malformed);
-        }
-        let mut value = Cow::Borrowed(checked(&value[1..])?.trim_ascii());
+        let mut value = Cow::Borrowed(value.trim_ascii());
         // obs-fold: what goes on in the next line is joined by one space.
-        while let Some((fold @ [b' ' | b'\t', ..], rest)) = split_line(self.rest) {
+        while let [b' ' | b'\t', ..] = self.rest {
+            let (fold, rest) = field_line(self.rest)?;
             self.rest = rest;
             let joined = value.to_mut();
             joined.push(b' ');
-            joined.extend_from_slice(checked(fold)?.trim_ascii());
+            joined.extend_from_slice(fold.trim_ascii());
         }
         Ok(Some(Field { name, value }))
     }
@@ -158,19 +199,24 @@ fn split_line(data: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((line.strip_suffix(b"\r").unwrap_or(line), &data[lf + 1..]))
 }
 
-/// A field value must not hold NUL or CR (RFC 9110 section 5.5).
-fn checked(value: &[u8]) -> Result<&[u8], Malformed> {
-    if memchr::memchr2(0, b'\r', value).is_some() { Err(Malformed) } else { Ok(value) }
+/// The same within a field value, which must not hold NUL or CR (RFC 9110 section 5.5).
+fn field_line(data: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let end = memchr3(b'\n', b'\r', 0, data).ok_or(Malformed)?;
+    let (line, rest) = data.split_at(end);
+    match rest {
+        [b'\n', rest @ ..] | [b'\r', b'\n', rest @ ..] => Ok((line, rest)),
+        _ => Err(Malformed),
+    }
 }
 
 fn request_line(line: &[u8]) -> Option<StartLine<'_>> {
-    let (method, rest) = line.split_at(memchr(b' ', line)?);
-    let rest = &rest[1..];
+    let method = line.iter().position(|&byte| !TCHARS[usize::from(byte)]).filter(|&n| n > 0)?;
+    let (method, rest) = line.split_at(method);
+    let rest = rest.strip_prefix(b" ")?;
     let (target, version) = rest.split_at(memchr(b' ', rest)?);
-    let well = !method.is_empty()
-        && method.iter().copied().all(is_tchar)
-        && !target.is_empty()
-        && target.iter().copied().all(is_target);
+    let well = !target.is_empty()
+        // To the end whatever comes: that is faster, many bytes at a time.
+        && target.iter().fold(true, |well, &byte| well & is_target(byte));
     match version {
         [b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] if well => {
             Some(StartLine::Request { method, target, minor: minor - b'0' })
@@ -351,6 +397,26 @@ mod tests {
             .collect();
         let pairs = [("Host", "a"), ("X", "one two three"), ("Empty", "")];
         assert_eq!(fields, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn fields_come_once_and_in_order_however_many_and_wherever_folded() {
+        for folded in [None, Some(0), Some(5), Some(NOTED), Some(NOTED + 3)] {
+            for fields in 0..NOTED + 5 {
+                let value = |n| if folded == Some(n) { "v\r\n w" } else { "v w" };
+                let lines: String =
+                    (0..fields).map(|n| format!("n{n}: {}\r\n", value(n))).collect();
+                let head = format!("GET / HTTP/1.1\r\n{lines}\r\n");
+                let names: Vec<_> = request(&head)
+                    .unwrap()
+                    .fields()
+                    .inspect(|field| assert_eq!(*field.value, *b"v w"))
+                    .map(|field| String::from_utf8(field.name.to_vec()).unwrap())
+                    .collect();
+                let expected: Vec<_> = (0..fields).map(|n| format!("n{n}")).collect();
+                assert_eq!(names, expected, "folded: {folded:?}");
+            }
+        }
     }
 
     #[test]
