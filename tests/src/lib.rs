@@ -4,4 +4,5 @@ pub mod backends;
 pub mod bpf;
 pub mod calls;
 pub mod demo;
+pub mod heap;
 pub mod load;
