@@ -197,7 +197,10 @@ fn prepare(args: &Args) -> Result<Bench> {
             workspace::release_binary("sensor")
         }
     };
-    let dir = workspace::target().join("bench").join(format!("run-{}", process::id()));
+    let results = workspace::target().join("bench");
+    create(&results)?;
+    sweep(&results);
+    let dir = results.join(format!("run-{}", process::id()));
     create(&dir)?;
     Ok(Bench {
         tools: Tools::find(sensor)?,
@@ -210,4 +213,16 @@ fn prepare(args: &Args) -> Result<Bench> {
 
 fn create(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
+}
+
+/// Removes the files of runs that were killed.
+fn sweep(results: &Path) {
+    let Ok(entries) = fs::read_dir(results) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.strip_prefix("run-")) else { continue };
+        if !Path::new("/proc").join(pid).exists() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }

@@ -1,14 +1,17 @@
 //! What `cargo xtask bench` runs in processes of their own, beside the load.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use sensor_tests::{bpf, calls};
+use sensor_tests::{bpf, calls, heap};
+
+#[global_allocator]
+static ALLOCATOR: heap::Counting = heap::Counting;
 
 #[derive(Parser)]
-#[command(about = "Helpers of the bench; each takes a line and answers it, until its input ends")]
+#[command(about = "Helpers of the bench")]
 struct Cli {
     #[command(subcommand)]
     helper: Helper,
@@ -16,24 +19,27 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Helper {
-    /// Calls that are not socket I/O: `getppid N` and `copy N`
+    /// Makes calls that are not socket I/O: `getppid N` and `copy N`, a line each, until there are no more
     Calls {
         /// Where the copied files are
         #[arg(long, default_value = "/dev/shm")]
         dir: PathBuf,
     },
-    /// Has the kernel take statistics on BPF programs, and names those there are
+    /// Has the kernel take statistics on BPF programs, and names those there are for each line read
     Bpf {
         /// Attach empty programs beside the sensor's
         #[arg(long)]
         baseline: bool,
     },
+    /// Heap that is held for the open connections of a recording, as a JSON object
+    Heap { recording: PathBuf },
 }
 
 fn main() -> Result<()> {
-    let (orders, report) = (io::stdin().lock(), io::stdout().lock());
+    let (orders, mut report) = (io::stdin().lock(), io::stdout().lock());
     match Cli::parse().helper {
         Helper::Calls { dir } => calls::run(&dir, orders, report),
         Helper::Bpf { baseline } => bpf::run(baseline, orders, report),
+        Helper::Heap { recording } => Ok(writeln!(report, "{}", heap::measure(&recording)?)?),
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let plan = Plan::new(rate, time);
     let mut p99 = Vec::new();
     let mut p50 = Vec::new();
+    let mut late = [0, 0];
     let mut seen = Seen::default();
     for round in 1..=rounds {
         let without = Rate::new(bench, server.address(), plan)?.run()?;
@@ -47,6 +48,9 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
         let sensor = Sensor::trace(bench, &[server.pid(), load.pid()])?;
         let with = load.run()?;
         seen.add(&sensor.stop()?)?;
+        for (late, outcome) in late.iter_mut().zip([&without, &with]) {
+            *late += u32::from(outcome.is_late(plan));
+        }
         p99.push((without.p99_nanos / 1e3, with.p99_nanos / 1e3));
         p50.push((without.p50_nanos / 1e3, with.p50_nanos / 1e3));
         progress(format_args!(
@@ -59,7 +63,7 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
         Row::of_pairs("nginx: throughput at saturation", "/s", &throughput)
             .map(|row| row.target(Target::RatioAtLeast(THROUGHPUT)).note(throughput_note)),
         Row::of_pairs(format!("nginx: p99 at {rate}/s"), "us", &p99)
-            .map(|row| row.target(Target::RatioAtMost(P99)).note(seen.words())),
+            .map(|row| row.target(Target::RatioAtMost(P99)).note(seen.words() + &behind(late))),
         Row::of_pairs(format!("nginx: p50 at {rate}/s"), "us", &p50),
     ];
     rows.into_iter().collect::<Option<_>>().context("no round")
@@ -75,6 +79,15 @@ fn half(pairs: &[(f64, f64)]) -> Result<u64> {
         reason = "requests a second: positive, and far below 2^53"
     )]
     Ok((half as u64).max(1))
+}
+
+/// In how many runs without and with the sensor the rate was too much.
+fn behind([without, with]: [u32; 2]) -> String {
+    if without + with == 0 {
+        String::new()
+    } else {
+        format!("; the rate was not kept in {without} runs without the sensor, {with} with it")
+    }
 }
 
 fn words(outcome: &Outcome) -> String {

@@ -17,6 +17,8 @@ use crate::ui;
 pub(super) struct Report {
     file: PathBuf,
     head: Value,
+    /// Why the figures are not for quoting.
+    caveats: Vec<String>,
     rows: Vec<Row>,
     /// Measurements that could not be made, and why.
     failed: Vec<(&'static str, String)>,
@@ -28,6 +30,7 @@ impl Report {
     pub(super) fn new(bench: &Bench, file: &Path) -> Result<Self> {
         let version = Cmd::new(&bench.tools.sensor).arg("--version").read()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let head = json!({
             "sensor": version,
             "engine": bench.engine,
@@ -36,12 +39,21 @@ impl Report {
             "machine": {
                 "kernel": read("/proc/sys/kernel/osrelease"),
                 "cpu": field("/proc/cpuinfo", "model name"),
-                "cpus": std::thread::available_parallelism().map_or(0, usize::from),
+                "cpus": cpus,
                 "memory": field("/proc/meminfo", "MemTotal"),
                 "load_average": read("/proc/loadavg"),
             },
         });
-        Ok(Self { file: file.to_owned(), head, rows: Vec::new(), failed: Vec::new() })
+        let mut caveats = Vec::new();
+        if bench.quick {
+            caveats.push("A quick run: not for quoting.".to_owned());
+        }
+        caveats.extend(busy(&read("/proc/loadavg"), cpus));
+        for caveat in &caveats {
+            ui::line(caveat);
+        }
+        let (rows, failed) = (Vec::new(), Vec::new());
+        Ok(Self { file: file.to_owned(), head, caveats, rows, failed })
     }
 
     pub(super) fn add(&mut self, rows: Vec<Row>) {
@@ -87,8 +99,8 @@ impl Report {
         for (number, note) in (1..).zip(notes) {
             text.push_str(&format!("\n[{number}] {note}"));
         }
-        if let Some(Value::Bool(true)) = self.head.get("quick") {
-            text.push_str("\n\nA quick run: not for quoting.");
+        for caveat in &self.caveats {
+            text.push_str(&format!("\n\n{caveat}"));
         }
         // With stdout closed there is still the file.
         let _ = writeln!(io::stdout().lock(), "{text}");
@@ -106,6 +118,20 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// What to say when others use the machine: more than a tenth of its CPUs in the last minute. The
+/// bench itself, or a build, may have been one of them.
+fn busy(load_average: &str, cpus: usize) -> Option<String> {
+    let last_minute: f64 = load_average.split_whitespace().next()?.parse().ok()?;
+    #[expect(clippy::cast_precision_loss, reason = "a number of CPUs")]
+    let share = last_minute / cpus as f64;
+    (share > 0.1).then(|| {
+        format!(
+            "The machine was busy at the start (load average {last_minute} on {cpus} CPUs): measure \
+             again when it is not."
+        )
+    })
 }
 
 /// Lines of cells as a Markdown table, in columns for people too; all but the first are numbers.
@@ -150,7 +176,16 @@ fn field(path: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::table;
+    use super::{busy, table};
+
+    #[test]
+    fn a_busy_machine_is_told_from_a_quiet_one() {
+        assert_eq!(busy("0.15 1.69 3.65 2/140 18742\n", 2), None);
+        assert!(
+            busy("10.13 8.04 7.27 2/140 18742\n", 2).is_some_and(|text| text.contains("10.13"))
+        );
+        assert_eq!(busy("", 2), None);
+    }
 
     #[test]
     fn a_table_is_markdown_in_columns() {

@@ -153,6 +153,15 @@ pub(in crate::bench) struct Outcome {
     pub(in crate::bench) rate: f64,
 }
 
+impl Outcome {
+    /// Whether the answers came at less than 99 % of the planned rate: then the latencies are those of
+    /// a growing queue.
+    #[expect(clippy::cast_precision_loss, reason = "requests a second")]
+    pub(in crate::bench) fn is_late(&self, plan: Plan) -> bool {
+        self.rate < 0.99 * plan.rate as f64
+    }
+}
+
 /// What begins the path of every request; its number follows.
 pub(in crate::bench) const MARKER: &str = "m-";
 
