@@ -155,31 +155,39 @@ impl<'a> Fields<'a> {
     /// The next field; none at the empty line.
     #[inline]
     fn step(&mut self) -> Result<Option<Field<'a>>, Malformed> {
-        if matches!(self.rest, [] | [b'\n', ..] | [b'\r', b'\n', ..]) {
-            return Ok(None);
-        }
+        let data = self.rest;
         let mut colon = 0;
-        while let Some(&byte) = self.rest.get(colon)
+        while let Some(&byte) = data.get(colon)
             && TCHARS[usize::from(byte)]
         {
             colon += 1;
         }
-        let (name, rest) = self.rest.split_at(colon);
-        let (value, rest) = match rest {
-            [b':', rest @ ..] if !name.is_empty() => field_line(rest)?,
-            _ => return Err(Malformed),
-        };
+        if colon == 0 {
+            let end = matches!(data, [] | [b'\n', ..] | [b'\r', b'\n', ..]);
+            return if end { Ok(None) } else { Err(Malformed) };
+        }
+        let (name, rest) = data.split_at(colon);
+        let (value, rest) = field_line(rest.strip_prefix(b":").ok_or(Malformed)?)?;
         self.rest = rest;
-        let mut value = Cow::Borrowed(value.trim_ascii());
-        // obs-fold: what goes on in the next line is joined by one space.
+        let value = value.trim_ascii();
+        let value = match rest {
+            [b' ' | b'\t', ..] => Cow::Owned(self.folded(value)?),
+            _ => Cow::Borrowed(value),
+        };
+        Ok(Some(Field { name, value }))
+    }
+
+    /// obs-fold: what goes on in the next line is joined by one space.
+    #[cold]
+    fn folded(&mut self, first: &[u8]) -> Result<Vec<u8>, Malformed> {
+        let mut joined = first.to_vec();
         while let [b' ' | b'\t', ..] = self.rest {
             let (fold, rest) = field_line(self.rest)?;
             self.rest = rest;
-            let joined = value.to_mut();
             joined.push(b' ');
             joined.extend_from_slice(fold.trim_ascii());
         }
-        Ok(Some(Field { name, value }))
+        Ok(joined)
     }
 }
 
