@@ -37,6 +37,9 @@ const BATCH: usize = 4096;
 /// How often the clocks are compared and the kernel's counters read.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
+/// Counter: records that were still in the ring when there was no more time to read them.
+pub const RING_UNREAD: &str = "kernel.ring_unread";
+
 /// What to listen to.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -117,6 +120,8 @@ pub struct Live {
     metrics: Arc<Metrics>,
     next_housekeeping: Instant,
     stopping: bool,
+    /// Records that were left in the ring.
+    unread: u64,
     /// The programs stay attached as long as this lives.
     ebpf: Option<Ebpf>,
 }
@@ -164,6 +169,7 @@ impl Live {
             metrics: Arc::clone(metrics),
             next_housekeeping: Instant::now(),
             stopping: false,
+            unread: 0,
             ebpf: Some(ebpf),
         })
     }
@@ -180,16 +186,26 @@ impl Live {
         self.ebpf = None;
     }
 
-    /// The kernel side's counters, summed over the CPUs.
+    /// Leaves what is in the ring, and counts it as lost ([`RING_UNREAD`]). After
+    /// [`Self::stop`], so that it is the last of it.
+    pub fn abandon(&mut self) {
+        while self.ring.next().is_some() {
+            self.unread += 1;
+        }
+    }
+
+    /// The kernel side's counters, summed over the CPUs, and what was left in the ring.
     pub fn counters(&self) -> Vec<(String, u64)> {
-        KERNEL_COUNTERS
+        let mut counters: Vec<_> = KERNEL_COUNTERS
             .iter()
             .map(|&(counter, name)| {
                 let value =
                     self.counters.get(&(counter as u32), 0).map_or(0, |all| all.iter().sum());
                 (format!("kernel.{name}"), value)
             })
-            .collect()
+            .collect();
+        counters.push((RING_UNREAD.to_owned(), self.unread));
+        counters
     }
 
     fn housekeeping(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> Result<(), CaptureError> {

@@ -77,6 +77,10 @@ impl Feed for Decoding<Live> {
     fn stop(&mut self) {
         self.source().stop();
     }
+
+    fn abandon(&mut self) {
+        self.source().abandon();
+    }
 }
 
 impl Feed for Box<dyn Source + Send> {

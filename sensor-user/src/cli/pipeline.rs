@@ -37,6 +37,9 @@ pub(super) trait Work {
     /// The end was asked for: no more is to come than what is there already.
     fn stop(&mut self);
 
+    /// What is still there is left: the time for it is over.
+    fn abandon(&mut self) {}
+
     /// Called about once a second, and once at the end.
     ///
     /// # Errors
@@ -113,15 +116,16 @@ fn poll_until(
     }
 }
 
-/// Takes what is there, for at most `limit`: traced processes may write faster than that.
+/// Takes what is there, for at most `limit`: a ring may hold more than that.
 fn drain(work: &mut dyn Work, limit: Duration) -> Result<(), CaptureError> {
     let started = Instant::now();
     while started.elapsed() < limit {
         match work.poll()? {
             Progress::Delivered(_) => {}
-            Progress::Idle | Progress::Finished => break,
+            Progress::Idle | Progress::Finished => return Ok(()),
         }
     }
+    work.abandon();
     Ok(())
 }
 

@@ -52,6 +52,7 @@ pub(super) fn why(grown: &Counters, now: &Counters, filtered: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::live::RING_UNREAD;
 
     fn counters(values: &[(&str, u64)]) -> Counters {
         Counters(values.iter().map(|&(name, value)| (name.to_owned(), value)).collect())
@@ -94,7 +95,7 @@ mod tests {
         let known: Vec<String> = crate::metrics::CATALOGUE
             .iter()
             .map(|(_, name, _)| (*name).to_owned())
-            .chain(["exchanges.open".to_owned()])
+            .chain(["exchanges.open".to_owned(), RING_UNREAD.to_owned()])
             .chain(
                 sensor_ebpf::abi::KERNEL_COUNTERS.iter().map(|(_, name)| format!("kernel.{name}")),
             )

@@ -107,6 +107,10 @@ impl Work for Recording {
         self.live.stop();
     }
 
+    fn abandon(&mut self) {
+        self.live.abandon();
+    }
+
     fn tick(&mut self) -> Result<(), CaptureError> {
         let counters = self.live.counters();
         Self::append(&mut self.writer, &mut self.too_long, Raw::Counters(&counters))?;

@@ -53,6 +53,8 @@ pub(super) trait Feed {
     fn kernel_counters(&mut self) -> Vec<(String, u64)>;
     /// No more is to come: what is there already can still be polled.
     fn stop(&mut self) {}
+    /// What is still there will not be polled any more; it is counted where it counts as lost.
+    fn abandon(&mut self) {}
 }
 
 /// What `run` and `replay` do differently.
@@ -210,6 +212,10 @@ impl Work for Tracing<'_> {
 
     fn stop(&mut self) {
         self.feed.stop();
+    }
+
+    fn abandon(&mut self) {
+        self.feed.abandon();
     }
 
     fn tick(&mut self) -> Result<(), CaptureError> {

@@ -83,6 +83,7 @@ fn is_loss(name: &str) -> bool {
                 | "capture.packets_after_close"
                 | "capture.packet_flows_forgotten"
                 | "kernel.ring_full"
+                | "kernel.ring_unread"
                 | "kernel.flow_table_full"
                 | "kernel.bytes_unseen"
                 | "kernel.bytes_unreadable"

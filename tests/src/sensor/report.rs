@@ -263,6 +263,7 @@ impl Report {
             "exchanges.orphan_responses",
             "streams.gaps",
             "kernel.ring_full",
+            "kernel.ring_unread",
             "kernel.flow_table_full",
             "kernel.bytes_unseen",
             "kernel.bytes_unreadable",

@@ -5,6 +5,7 @@ struct Fake<F> {
     answer: F,
     polls: usize,
     ticks: usize,
+    abandoned: bool,
 }
 
 impl<F: FnMut(usize) -> Result<Progress, CaptureError>> Work for Fake<F> {
@@ -15,6 +16,10 @@ impl<F: FnMut(usize) -> Result<Progress, CaptureError>> Work for Fake<F> {
 
     fn stop(&mut self) {}
 
+    fn abandon(&mut self) {
+        self.abandoned = true;
+    }
+
     fn tick(&mut self) -> Result<(), CaptureError> {
         self.ticks += 1;
         Ok(())
@@ -22,7 +27,7 @@ impl<F: FnMut(usize) -> Result<Progress, CaptureError>> Work for Fake<F> {
 }
 
 fn fake<F: FnMut(usize) -> Result<Progress, CaptureError>>(answer: F) -> Fake<F> {
-    Fake { answer, polls: 0, ticks: 0 }
+    Fake { answer, polls: 0, ticks: 0, abandoned: false }
 }
 
 const NO_LIMIT: Limits = Limits { duration: None, drain: Duration::from_secs(1) };
@@ -54,6 +59,7 @@ fn what_is_still_there_at_a_stop_is_taken() {
     });
     drive(&mut work, &stop, NO_LIMIT).unwrap();
     assert_eq!(work.polls, 10);
+    assert!(!work.abandoned, "nothing is left");
 }
 
 #[test]
@@ -66,6 +72,7 @@ fn taking_the_rest_is_bounded() {
     drive(&mut work, &stop, limits).unwrap();
     assert!(started.elapsed() < Duration::from_secs(5));
     assert!(work.polls > 1);
+    assert!(work.abandoned, "what is left has to be counted");
 
     let mut work = fake(|_| Ok(Progress::Delivered(1)));
     drive(&mut work, &stop, Limits { duration: None, drain: Duration::ZERO }).unwrap();

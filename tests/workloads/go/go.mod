@@ -1,0 +1,3 @@
+module sensor/workloads
+
+go 1.21
