@@ -1,4 +1,4 @@
-//! What this process may do.
+//! What this process may do, and what it need not keep.
 
 use std::fs;
 
@@ -45,4 +45,13 @@ pub(super) fn raise_memlock() {
     if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) } != 0 {
         tracing::debug!("the limit on locked memory stays: {}", std::io::Error::last_os_error());
     }
+}
+
+/// The kernel's type information took some ten megabytes to read. The allocator would keep them.
+pub(super) fn give_back_memory() {
+    // SAFETY: only pages that are free go back.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0)
+    };
 }
