@@ -1,6 +1,8 @@
 //! Messages cut at every place and in forms that clients and servers seldom take, sent and answered
 //! by sockets of this test; nginx and curl, which are traced, say what they made of them.
 
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;

@@ -1,6 +1,8 @@
 //! Messages of every size and form, between curl and Python: what each side says of them is what
 //! the spans have to say.
 
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
 use std::fs;
 use std::time::Duration;
 
