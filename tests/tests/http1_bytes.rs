@@ -9,13 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use sensor_tests::both_engines;
-use sensor_tests::process::Held;
+use sensor_tests::process::{Held, fresh_directory};
 use sensor_tests::sensor::{Engine, Report, Sensor, SpanJson, assert_status, tool};
 use sensor_tests::workloads::{ACCESS, Transfer, curl, nginx, transfers};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-both_engines!(pipelined, answers_of_every_form, unanswered);
+both_engines!(pipelined, answers_of_every_form, unanswered, killed_while_it_waits);
 
 /// Ten requests in one write, then ten byte by byte, on connections of their own.
 fn pipelined(engine: Engine) {
@@ -196,4 +196,41 @@ fn unanswered(engine: Engine) {
             assert_ne!(transfers[i].int("exitcode"), 0, "{i}");
         }
     }
+}
+
+/// Selected by its name, so that it is decided at its start who it is; and then it is gone before
+/// its connection is.
+fn killed_while_it_waits(engine: Engine) {
+    let Some(program) = tool("curl") else {
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let directory = fresh_directory("named").unwrap();
+    // At most 15 bytes, and nobody else's.
+    let name = format!("e2e{}", address.port());
+    let named = directory.join(&name);
+    std::os::unix::fs::symlink(program, &named).unwrap();
+    let mut client = Held::new(&curl(&named, &[&[&format!("http://{address}/?m=0")]])).unwrap();
+    let port = address.port().to_string();
+    let sensor = Sensor::start(engine, &["--comm", &name, "--port", &port]);
+    client.release().unwrap();
+    let (socket, _) = listener.accept().unwrap();
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(BufReader::with_capacity(1, &socket).read_line(&mut head).unwrap() > 0);
+    }
+    let pid = client.pid();
+    drop(client);
+    std::fs::remove_dir_all(directory).unwrap();
+    let spans = sensor.wait_for(1, |_| true, PATIENCE);
+    let report = sensor.stop();
+    report.assert_all_delivered();
+    assert_eq!(report.spans, spans);
+    let span = marked(&spans, 0);
+    assert_eq!(span.kind(), "client");
+    assert_eq!(span.str("error.type"), "connection_closed");
+    assert_eq!(span.get("http.response.status_code"), None);
+    assert_eq!(span.resource("process.pid").unwrap(), pid);
+    assert_eq!(span.resource("service.name").unwrap(), "curl");
 }
