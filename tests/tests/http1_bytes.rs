@@ -15,7 +15,13 @@ use sensor_tests::workloads::{ACCESS, Transfer, curl, nginx, transfers};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-both_engines!(pipelined, answers_of_every_form, unanswered, killed_while_it_waits);
+both_engines!(
+    pipelined,
+    answers_of_every_form,
+    unanswered,
+    killed_while_it_waits,
+    thousands_of_chunks,
+);
 
 /// Ten requests in one write, then ten byte by byte, on connections of their own.
 fn pipelined(engine: Engine) {
@@ -233,4 +239,57 @@ fn killed_while_it_waits(engine: Engine) {
     assert_eq!(span.get("http.response.status_code"), None);
     assert_eq!(span.resource("process.pid").unwrap(), pid);
     assert_eq!(span.resource("service.name").unwrap(), "curl");
+}
+
+/// Thousands of chunks of ten bytes, taken by curl in a few reads: more than the kernel side follows
+/// in one call. What that costs is counted, nothing wrong is told, and later exchanges of the
+/// connection are there again.
+fn thousands_of_chunks(engine: Engine) {
+    const CHUNKS: i64 = 5000;
+    const EXCHANGES: usize = 8;
+    let Some(program) = tool("curl") else {
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let urls = std::array::from_fn::<_, EXCHANGES, _>(|i| format!("http://{address}/?m={i}"));
+    let requests: Vec<[&str; 1]> = urls.iter().map(|url| [url.as_str()]).collect();
+    let requests: Vec<&[&str]> = requests.iter().map(<[&str; 1]>::as_slice).collect();
+    let client = Held::new(&curl(&program, &requests)).unwrap();
+    let sensor = Sensor::on(engine, &[client.pid()]);
+    let server = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(&socket);
+        for i in 0..EXCHANGES {
+            let chunks = if i == 0 { CHUNKS } else { 1 };
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                assert!(reader.read_line(&mut line).unwrap() > 0, "curl left");
+            }
+            let mut answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
+            for _ in 0..chunks {
+                answer.push_str("a\r\n0123456789\r\n");
+            }
+            (&socket).write_all((answer + "0\r\n\r\n").as_bytes()).unwrap();
+        }
+    });
+    let transfers = transfers(&client.finish(PATIENCE).unwrap()).unwrap();
+    server.join().unwrap();
+    let _ = sensor.wait_for(
+        1,
+        |span| span.str("url.query") == format!("m={}", EXCHANGES - 1),
+        PATIENCE,
+    );
+    let report = sensor.stop();
+    println!("{:?}", report.spans.iter().map(|s| s.str("url.query")).collect::<Vec<_>>());
+    report.assert_loss_equation();
+    assert_eq!(report.counter("exchanges.seen"), EXCHANGES as u64);
+    assert_eq!(report.counter("exchanges.open"), 0);
+    for span in &report.spans {
+        let i: usize = span.str("url.query")[2..].parse().unwrap();
+        assert_status(span, 200);
+        assert_eq!(span.int("http.response.body.size"), transfers[i].int("size_download"));
+    }
+    assert_eq!(transfers[0].int("size_download"), 10 * CHUNKS);
 }
