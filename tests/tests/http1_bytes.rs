@@ -282,7 +282,6 @@ fn thousands_of_chunks(engine: Engine) {
         PATIENCE,
     );
     let report = sensor.stop();
-    println!("{:?}", report.spans.iter().map(|s| s.str("url.query")).collect::<Vec<_>>());
     report.assert_loss_equation();
     assert_eq!(report.counter("exchanges.seen"), EXCHANGES as u64);
     assert_eq!(report.counter("exchanges.open"), 0);
