@@ -14,6 +14,9 @@ use anyhow::{Context as _, Result, bail};
 /// How long a server may take until it listens.
 const READY: Duration = Duration::from_secs(30);
 
+/// How long a server may take to end in order.
+const END: Duration = Duration::from_secs(2);
+
 /// How often a state is looked at again.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -102,6 +105,15 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Asked first: nginx takes its workers with it then.
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let deadline = Instant::now() + END;
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            sleep(POLL);
+        }
         // It may have ended by itself; there is nobody to tell.
         let _ = self.child.kill();
         let _ = self.child.wait();

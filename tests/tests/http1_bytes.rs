@@ -1,19 +1,27 @@
 //! Messages cut at every place and in forms that clients and servers seldom take, sent and answered
 //! by sockets of this test; nginx and curl, which are traced, say what they made of them.
 
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 use sensor_tests::both_engines;
-use sensor_tests::process::Held;
+use sensor_tests::process::{Held, fresh_directory};
 use sensor_tests::sensor::{Engine, Report, Sensor, SpanJson, assert_status, tool};
 use sensor_tests::workloads::{ACCESS, Transfer, curl, nginx, transfers};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-both_engines!(pipelined, answers_of_every_form, unanswered);
+both_engines!(
+    pipelined,
+    answers_of_every_form,
+    unanswered,
+    killed_while_it_waits,
+    thousands_of_chunks,
+);
 
 /// Ten requests in one write, then ten byte by byte, on connections of their own.
 fn pipelined(engine: Engine) {
@@ -194,4 +202,93 @@ fn unanswered(engine: Engine) {
             assert_ne!(transfers[i].int("exitcode"), 0, "{i}");
         }
     }
+}
+
+/// Selected by its name, so that it is decided at its start who it is; and then it is gone before
+/// its connection is.
+fn killed_while_it_waits(engine: Engine) {
+    let Some(program) = tool("curl") else {
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let directory = fresh_directory("named").unwrap();
+    // At most 15 bytes, and nobody else's.
+    let name = format!("e2e{}", address.port());
+    let named = directory.join(&name);
+    std::os::unix::fs::symlink(program, &named).unwrap();
+    let mut client = Held::new(&curl(&named, &[&[&format!("http://{address}/?m=0")]])).unwrap();
+    let port = address.port().to_string();
+    let sensor = Sensor::start(engine, &["--comm", &name, "--port", &port]);
+    client.release().unwrap();
+    let (socket, _) = listener.accept().unwrap();
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(BufReader::with_capacity(1, &socket).read_line(&mut head).unwrap() > 0);
+    }
+    let pid = client.pid();
+    drop(client);
+    std::fs::remove_dir_all(directory).unwrap();
+    let spans = sensor.wait_for(1, |_| true, PATIENCE);
+    let report = sensor.stop();
+    report.assert_all_delivered();
+    assert_eq!(report.spans, spans);
+    let span = marked(&spans, 0);
+    assert_eq!(span.kind(), "client");
+    assert_eq!(span.str("error.type"), "connection_closed");
+    assert_eq!(span.get("http.response.status_code"), None);
+    assert_eq!(span.resource("process.pid").unwrap(), pid);
+    assert_eq!(span.resource("service.name").unwrap(), "curl");
+}
+
+/// Thousands of chunks of ten bytes, taken by curl in a few reads: more than the kernel side follows
+/// in one call. What that costs is counted, nothing wrong is told, and later exchanges of the
+/// connection are there again.
+fn thousands_of_chunks(engine: Engine) {
+    const CHUNKS: i64 = 5000;
+    const EXCHANGES: usize = 8;
+    let Some(program) = tool("curl") else {
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let urls = std::array::from_fn::<_, EXCHANGES, _>(|i| format!("http://{address}/?m={i}"));
+    let requests: Vec<[&str; 1]> = urls.iter().map(|url| [url.as_str()]).collect();
+    let requests: Vec<&[&str]> = requests.iter().map(<[&str; 1]>::as_slice).collect();
+    let client = Held::new(&curl(&program, &requests)).unwrap();
+    let sensor = Sensor::on(engine, &[client.pid()]);
+    let server = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(&socket);
+        for i in 0..EXCHANGES {
+            let chunks = if i == 0 { CHUNKS } else { 1 };
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                assert!(reader.read_line(&mut line).unwrap() > 0, "curl left");
+            }
+            let mut answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
+            for _ in 0..chunks {
+                answer.push_str("a\r\n0123456789\r\n");
+            }
+            (&socket).write_all((answer + "0\r\n\r\n").as_bytes()).unwrap();
+        }
+    });
+    let transfers = transfers(&client.finish(PATIENCE).unwrap()).unwrap();
+    server.join().unwrap();
+    let _ = sensor.wait_for(
+        1,
+        |span| span.str("url.query") == format!("m={}", EXCHANGES - 1),
+        PATIENCE,
+    );
+    let report = sensor.stop();
+    report.assert_loss_equation();
+    assert_eq!(report.counter("exchanges.seen"), EXCHANGES as u64);
+    assert_eq!(report.counter("exchanges.open"), 0);
+    for span in &report.spans {
+        let i: usize = span.str("url.query")[2..].parse().unwrap();
+        assert_status(span, 200);
+        assert_eq!(span.int("http.response.body.size"), transfers[i].int("size_download"));
+    }
+    assert_eq!(transfers[0].int("size_download"), 10 * CHUNKS);
 }

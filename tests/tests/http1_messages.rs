@@ -1,11 +1,13 @@
 //! Messages of every size and form, between curl and Python: what each side says of them is what
 //! the spans have to say.
 
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
 use std::fs;
 use std::time::Duration;
 
 use sensor_tests::both_engines;
-use sensor_tests::process::{Held, fresh_directory};
+use sensor_tests::process::Held;
 use sensor_tests::sensor::{Engine, Sensor, assert_mirrored, assert_status, both_ends, tool};
 use sensor_tests::workloads::{curl_marked, nginx, python_server, transfers};
 
@@ -62,8 +64,7 @@ fn long_heads(engine: Engine) {
     let (Some(program), Some(server)) = (tool("curl"), nginx("").unwrap()) else {
         return;
     };
-    let directory = fresh_directory("headers").unwrap();
-    let file = directory.join("headers");
+    let file = server.process.directory().join("headers");
     let mut headers = String::new();
     for i in 0..15 {
         headers.push_str(&format!("x-filler-{i:02}: {}\n", "f".repeat(1010)));
@@ -81,7 +82,6 @@ fn long_heads(engine: Engine) {
     let said = server.said_in(sensor_tests::workloads::ACCESS, 2);
     let spans = sensor.wait_for(4, |_| true, PATIENCE);
     sensor.stop().assert_all_delivered();
-    fs::remove_dir_all(directory).unwrap();
     assert!(transfers[0].int("size_request") > 15 << 10);
     assert_eq!(said[0]["marker"], "behind it all", "nginx saw all of it");
     let (at_server, at_client) = both_ends(&spans, "m=0");

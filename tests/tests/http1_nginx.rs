@@ -1,6 +1,8 @@
 //! nginx, which sends files without reading them, asked by curl and by wrk: its access log is what
 //! the spans have to say.
 
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
@@ -156,10 +158,9 @@ const MARKERS: &str = "
 
 /// `N requests in T, …`
 fn requests(said: &str) -> u64 {
-    let line = said.lines().find(|line| line.contains(" requests in ")).unwrap_or_else(|| {
-        panic!("wrk said {said}");
-    });
-    line.split_whitespace().next().unwrap().parse().unwrap()
+    let line = said.lines().find(|line| line.contains(" requests in "));
+    assert!(line.is_some(), "wrk said {said}");
+    line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
 }
 
 /// About 1,000 requests a second: every one is there, exactly once, on both sides.

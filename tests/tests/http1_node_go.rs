@@ -1,6 +1,8 @@
 //! Node and Go, each with its own client and its own server: what they say of their exchanges is
 //! what the spans have to say.
 
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;

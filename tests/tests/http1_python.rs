@@ -1,6 +1,8 @@
 //! Python's http.server, single-threaded and threaded, asked by curl; each side's own account of
 //! the exchanges is what the spans have to say.
 
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -15,8 +15,8 @@ pub const BIG: usize = 1 << 20;
 pub const ACCESS: &str = "access.log";
 
 /// Starts it: files from its directory by sendfile (`/big` of [`BIG`] bytes, `/small` of 5), `/ok`
-/// by itself and whatever `locations` says. Its
-/// access log ([`ACCESS`]) has for each request what the tests compare.
+/// by itself and whatever `locations` says. Its access log ([`ACCESS`]) has for each request what
+/// the tests compare.
 ///
 /// # Errors
 /// When it does not come to listen.
@@ -30,7 +30,7 @@ pub fn nginx(locations: &str) -> Result<Option<Server>> {
         fs::write(html.join("big"), vec![b'x'; BIG])?;
         fs::write(html.join("small"), "small")?;
         let root = directory.display();
-        let log = r#"{"id":"$request_id","method":"$request_method","uri":"$request_uri","status":$status,"bytes":$bytes_sent,"body":$body_bytes_sent,"received":"$request_length","length":"$content_length","seconds":$request_time,"port":$remote_port,"nth":$connection_requests,"marker":"$http_x_marker"}"#;
+        let log = r#"{"method":"$request_method","uri":"$request_uri","status":$status,"bytes":$bytes_sent,"body":$body_bytes_sent,"length":"$content_length","port":$remote_port,"nth":$connection_requests,"marker":"$http_x_marker"}"#;
         let config = format!(
             "daemon off; worker_processes 1; user root; pid {root}/pid; error_log {root}/error.log;
              events {{ worker_connections 512; }}
@@ -43,7 +43,6 @@ pub fn nginx(locations: &str) -> Result<Option<Server>> {
                uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
                server {{
                  listen 127.0.0.1:{port}; root {root}/html;
-                 add_header x-request-id $request_id;
                  location = /ok {{ return 200 'ok'; }}
                  {locations}
                }}
