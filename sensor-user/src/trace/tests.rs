@@ -421,7 +421,7 @@ fn a_head_over_the_limit_is_counted() {
     let mut world = World::new();
     let flow = world.flow(SERVER);
     world.segment(&flow, Direction::Receive, 1, b"GET / HTTP/1.1\r\nX: ", 9, |s| {
-        s.head_too_large = true
+        s.head_too_large = true;
     });
     world.send(&flow, 2, RESPONSE);
     assert_eq!(world.count(Counter::ExchangesLostHeadTooLarge), 1);
