@@ -7,6 +7,7 @@ mod footer;
 mod log;
 mod output;
 mod pipeline;
+mod polite;
 mod quiet;
 mod record;
 mod replay;

@@ -18,8 +18,9 @@ use super::{
 };
 
 /// Steps of one walk: a window, a part, or a stretch passed over. More than the parts that a call
-/// can have (`UIO_MAXIOV` is 1,024).
-const STEPS: u32 = 2048;
+/// can have (`UIO_MAXIOV` is 1,024), and enough for some thousand chunks; less than what the caller
+/// would feel.
+const STEPS: u32 = 16_384;
 
 /// Steps of the framing in one call of the loop's body: a call costs as much as a step.
 const STEPS_AT_ONCE: u32 = 1;
@@ -62,7 +63,10 @@ impl Window for MapWindow {
 pub(crate) fn walk(flow: *mut Flow, index: usize, scratch: &mut Scratch) {
     let mut walk = Walk { flow, scratch, index };
     // SAFETY: the callback has the signature that the helper calls, and gets its own context.
-    unsafe { bpf_loop(STEPS, step as *mut _, (&raw mut walk).cast(), 0) };
+    let steps = unsafe { bpf_loop(STEPS, step as *mut _, (&raw mut walk).cast(), 0) };
+    if steps >= i64::from(STEPS) {
+        count(KernelCounter::WalkLimit, 1);
+    }
 }
 
 /// One step; 1 ends the walk.

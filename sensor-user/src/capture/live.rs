@@ -154,6 +154,7 @@ impl Live {
             None
         };
         programs::attach(&mut ebpf, engine)?;
+        scope.catch_up()?;
         privileges::give_back_memory();
         Ok(Self {
             engine,

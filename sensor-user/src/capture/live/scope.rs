@@ -66,8 +66,7 @@ impl Scope {
         if self.mode == mode::ALL || self.selection.is_empty() {
             return Ok(());
         }
-        let all = initial_selection(Path::new("/proc"), &self.selection)
-            .map_err(|error| OpenError::Scope(format!("/proc cannot be listed: {error}")))?;
+        let all = self.list()?;
         for pid in self.selection.pids() {
             if !all.iter().any(|&(tgid, _)| tgid == pid) {
                 return Err(OpenError::Scope(format!(
@@ -76,13 +75,35 @@ impl Scope {
                 )));
             }
         }
+        self.tell_all(all);
+        Ok(())
+    }
+
+    /// Tells it about the processes that came between [`Self::connect`] and now, when everything is
+    /// attached: from here on children inherit in the kernel.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be listed.
+    pub(super) fn catch_up(&mut self) -> Result<(), OpenError> {
+        if self.mode != mode::ALL && !self.selection.is_empty() {
+            let all = self.list()?;
+            self.tell_all(all);
+        }
+        Ok(())
+    }
+
+    fn list(&self) -> Result<Vec<(Tgid, bool)>, OpenError> {
+        initial_selection(Path::new("/proc"), &self.selection)
+            .map_err(|error| OpenError::Scope(format!("/proc cannot be listed: {error}")))
+    }
+
+    fn tell_all(&mut self, all: Vec<(Tgid, bool)>) {
         for (tgid, selected) in all {
             // Who is not selected needs no verdict, unless the kernel side would wait for one.
             if selected || self.mode == mode::UNDECIDED {
                 self.tell(tgid, selected);
             }
         }
-        Ok(())
     }
 
     /// Whether records of a process that has not introduced itself are wanted.
