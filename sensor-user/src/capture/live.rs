@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use aya::Ebpf;
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
-use sensor_ebpf::abi::{EndRecord, KERNEL_COUNTERS, RecordKind, SegmentRecord};
+use sensor_ebpf::abi::{KERNEL_COUNTERS, RecordKind, SegmentRecord};
 use zerocopy::FromBytes;
 
 use super::decode::{Decoded, ProcessChange, decode};
@@ -309,11 +309,10 @@ fn caller(record: &[u8]) -> Caller {
     let kind = record.first_chunk().map_or(0, |word| u32::from_ne_bytes(*word));
     let tgid = if kind == RecordKind::Segment as u32 {
         SegmentRecord::read_from_prefix(record).ok().map(|(record, _)| record.tgid)
-    } else if kind == RecordKind::End as u32 {
-        EndRecord::read_from_prefix(record).ok().map(|(record, _)| record.tgid)
     } else if kind == RecordKind::Process as u32 {
         return Caller::Lifecycle;
     } else {
+        // An end names the process of the last segment, which may be gone by then.
         None
     };
     tgid.map_or(Caller::None, |tgid| Caller::Process(Tgid(tgid)))
