@@ -29,7 +29,8 @@ pub(super) fn run(config: config::Run, screen: &Screen) -> Result<ExitCode, Fail
     };
     // First what fails most often, and before anything is shown.
     let live = connect::open_live(&capture, &metrics)?;
-    tracing::info!(engine = ?live.engine(), "tracing");
     let session = Session::start(plan, screen, Arc::clone(&metrics))?;
+    // Said when a signal ends it in order, too: whoever waits for this line may send one at once.
+    tracing::info!(engine = ?live.engine(), "tracing");
     session.run(&mut connect::live_feed(live, &metrics))
 }
