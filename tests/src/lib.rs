@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod demo;
+pub mod edges;
 pub mod process;
 pub mod sensor;
 pub mod workloads;
