@@ -4,6 +4,7 @@ pub mod backends;
 pub mod bpf;
 pub mod calls;
 pub mod demo;
+pub mod edges;
 pub mod heap;
 pub mod load;
 pub mod process;

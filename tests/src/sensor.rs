@@ -274,7 +274,11 @@ fn listen(stdout: impl Read, heard: &Heard) {
 }
 
 /// The binary: `SENSOR`, as `cargo xtask test` sets it, or the release build.
-fn binary() -> PathBuf {
+///
+/// # Panics
+/// When neither is there.
+#[must_use]
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("SENSOR") {
         return path.into();
     }

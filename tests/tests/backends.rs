@@ -94,7 +94,7 @@ async fn export(settings: Settings, spans: &[Arc<Span>]) -> Arc<Metrics> {
 fn attributes(attributes: &[Attribute]) -> Value {
     use sensor::model::Value as Model;
     let value = |value: &Model| match value {
-        Model::Str(text) => json!({ "stringValue": text }),
+        Model::Str(text) => json!({ "stringValue": text.as_str() }),
         Model::Int(number) => json!({ "intValue": number.to_string() }),
         Model::Bool(truth) => json!({ "boolValue": truth }),
         Model::Strs(texts) => {

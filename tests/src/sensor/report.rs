@@ -214,6 +214,27 @@ impl Report {
         Self { spans, counters, stderr }
     }
 
+    /// From all that it has said: JSON lines, the summary last.
+    ///
+    /// # Panics
+    /// When it is anything else.
+    #[must_use]
+    pub fn of(stdout: &str, stderr: String) -> Self {
+        let parse = |line| match serde_json::from_str::<Value>(line) {
+            Ok(value) => value,
+            Err(error) => panic!("{error}: {line}"),
+        };
+        let mut lines: Vec<Value> = stdout.lines().map(parse).collect();
+        match lines.pop() {
+            Some(summary) if summary["type"] == "summary" => {
+                let now = SystemTime::now();
+                let spans = lines.into_iter().map(|line| SpanJson::new(line, now)).collect();
+                Self::new(spans, &summary, stderr)
+            }
+            last => panic!("no summary but {last:?}:\n{stderr}"),
+        }
+    }
+
     /// A counter.
     ///
     /// # Panics

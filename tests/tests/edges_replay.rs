@@ -1,0 +1,133 @@
+//! A recording says what the live run said; so do the packets.
+
+#![expect(clippy::expect_used, reason = "this is how a test fails")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use sensor_tests::both_engines;
+use sensor_tests::edges::driver::Workload;
+use sensor_tests::edges::raw::{Running, command, run};
+use sensor_tests::edges::spans::{assert_exactly, assert_report, marker};
+use sensor_tests::process::fresh_directory;
+use sensor_tests::sensor::{Engine, Report, Sensor, SpanJson, tool};
+
+both_engines! {
+    a_recording_of_the_same_traffic,
+    packets_of_the_same_traffic,
+}
+
+/// Two kernel sides stamp the same event one after the other.
+const APART: Duration = Duration::from_millis(100);
+
+fn replay(file: &str) -> Report {
+    run(&mut command(&["replay", file, "--output", "json"])).report()
+}
+
+/// Spans by what they tell of.
+fn by_marker(spans: &[SpanJson]) -> BTreeMap<(u64, String), &SpanJson> {
+    let key = |span: &SpanJson| Some((marker(span)?.0, span.kind().to_owned()));
+    spans.iter().filter_map(|span| Some((key(span)?, span))).collect()
+}
+
+/// A span without its times.
+fn timeless(span: &SpanJson) -> serde_json::Value {
+    let mut value = span.json().clone();
+    let object = value.as_object_mut().expect("an object");
+    object.remove("start_time_unix_nano");
+    object.remove("end_time_unix_nano");
+    for event in object.get_mut("events").and_then(|it| it.as_array_mut()).into_iter().flatten() {
+        event.as_object_mut().expect("an object").remove("time_unix_nano");
+    }
+    value
+}
+
+fn a_recording_of_the_same_traffic(engine: Engine) {
+    let mut workload =
+        Workload::start(env!("CARGO_BIN_EXE_sensor-workload"), &["load", "3", "200"]);
+    workload.wait_at("start");
+    let directory = fresh_directory("replay").expect("a directory");
+    let file = directory.join("traffic.rec");
+    let file = file.to_str().expect("UTF-8");
+    let pid = workload.pid_text();
+    let name = engine.to_string();
+    let recorder = Running::start(&["record", file, "--engine", &name, "--pid", &pid]);
+    let sensor = Sensor::on(engine, &[workload.pid()]);
+    workload.play();
+    let live = sensor.stop();
+    let recorded = recorder.stop();
+    assert!(recorded.status.success() && recorded.stderr.contains("nothing lost"), "{recorded:#?}");
+
+    let markers = workload.range();
+    assert_report(&live, &markers);
+    let replayed = replay(file);
+    assert_report(&replayed, &markers);
+    let (live, recorded) = (by_marker(&live.spans), by_marker(&replayed.spans));
+    assert_eq!(live.len(), 2 * markers.len());
+    for (key, live) in live {
+        let recorded = recorded[&key];
+        assert_eq!(timeless(live), timeless(recorded), "{key:?}");
+        let apart =
+            live.start().abs_diff(recorded.start()).max(live.end().abs_diff(recorded.end()));
+        assert!(Duration::from_nanos(apart) < APART, "{live:#?} {recorded:#?}");
+    }
+    // The same again, times and all.
+    assert_eq!(
+        replay(file).spans.iter().map(SpanJson::json).collect::<Vec<_>>(),
+        replayed.spans.iter().map(SpanJson::json).collect::<Vec<_>>()
+    );
+    std::fs::remove_dir_all(directory).expect("its end");
+}
+
+fn packets_of_the_same_traffic(engine: Engine) {
+    let Some(tcpdump) = tool("tcpdump") else { return };
+    let mut workload = Workload::start(env!("CARGO_BIN_EXE_sensor-workload"), &["ports", "25"]);
+    workload.wait_at("start");
+    let directory = fresh_directory("packets").expect("a directory");
+    let file = directory.join("traffic.pcap");
+    let ports: Vec<String> = workload.said("port").iter().map(|port| (*port).to_owned()).collect();
+    let mut tcpdump = Command::new(tcpdump)
+        .args(["-i", "lo", "-U", "--immediate-mode", "-s", "0", "-B", "16384", "-w"])
+        .arg(&file)
+        .args(["port", &ports[0], "or", "port", &ports[1]])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("tcpdump");
+    let mut lines = BufReader::new(tcpdump.stderr.take().expect("its words")).lines();
+    assert!(lines.any(|line| line.is_ok_and(|line| line.contains("listening on"))));
+    let sensor = Sensor::on(engine, &[workload.pid()]);
+    workload.play();
+    let live = sensor.stop();
+    std::thread::sleep(Duration::from_millis(200));
+    let pid = rustix::process::Pid::from_child(&tcpdump);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
+    tcpdump.wait().expect("its end");
+    let words: Vec<String> = lines.map_while(Result::ok).collect();
+    assert!(words.iter().any(|line| line == "0 packets dropped by kernel"), "{words:?}");
+
+    let markers = workload.markers("exchanged");
+    assert_report(&live, &markers);
+    let packets = replay(file.to_str().expect("UTF-8"));
+    assert_eq!(packets.counter("streams.gaps"), 0, "{words:?} {:#?}", packets.counters);
+    let server: Vec<_> = packets.spans.iter().filter(|span| span.is_server()).cloned().collect();
+    assert_exactly(&server, &["server"], &markers);
+    // What both saw of an exchange is the same.
+    let live = by_marker(&live.spans);
+    for (key, packet) in by_marker(&server) {
+        let live = live[&key];
+        for id in ["trace_id", "parent_span_id"] {
+            assert_eq!(packet.json().get(id), live.json().get(id), "{key:?}");
+        }
+        for attribute in ["client.address", "client.port", "server.address", "url.path"] {
+            assert_eq!(packet.get(attribute), live.get(attribute), "{attribute} {key:?}");
+        }
+        let apart = live.start().abs_diff(packet.start());
+        assert!(Duration::from_nanos(apart) < APART, "{live:#?} {packet:#?}");
+    }
+    packets.assert_loss_equation();
+    std::fs::remove_dir_all(directory).expect("its end");
+}
