@@ -187,10 +187,16 @@ pub(crate) fn wants_bytes(regs: &Registers) -> bool {
     }
 }
 
+/// Whether a call takes a vector of messages: each of its events has to be counted.
+#[inline(always)]
+pub(crate) fn is_vector(number: u32) -> bool {
+    number == setting!(SYSCALLS.sendmmsg) || number == setting!(SYSCALLS.recvmmsg)
+}
+
 /// An event of no bytes, or a failed one, ends the vector that its thread is in.
 #[inline(always)]
 pub(crate) fn failed(number: u32) {
-    if number == setting!(SYSCALLS.sendmmsg) || number == setting!(SYSCALLS.recvmmsg) {
+    if is_vector(number) {
         let _ = VECTORS.remove(bpf_get_current_pid_tgid());
     }
 }

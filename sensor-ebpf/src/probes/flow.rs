@@ -47,7 +47,9 @@ pub(crate) fn find(sock: u64, cookie: u64, inode: u64) -> Option<*mut Flow> {
     let flow = FLOWS_BY_SOCK.get_ptr_mut(sock)?;
     // SAFETY: a live map value.
     let ident = unsafe { &(*flow).ident };
-    let same_cookie = ident.cookie == cookie || ident.cookie == 0 || cookie == 0;
+    // A socket that has no cookie yet is a new one; one may get its cookie later (engine *syscall*,
+    // which cannot give it).
+    let same_cookie = ident.cookie == cookie || ident.cookie == 0;
     let same_inode = ident.inode == inode || ident.inode == 0 || inode == 0;
     if same_cookie && same_inode { Some(flow) } else { None }
 }

@@ -13,8 +13,9 @@ use super::{
     call::{Buffers, Direction},
     emit,
     flow::{self, New},
-    kernel::{Access, masked, probe},
+    kernel::{Access, Walked, masked, probe},
     maps::{FLOWS_BY_SOCK, SCRATCH, count, setting},
+    select,
     state::{self, Flow, protocol},
     walk,
 };
@@ -22,6 +23,7 @@ use super::{
 /// A flow that is older than the sensor is given up after so many beginnings that were none.
 const MISSES_MAX: u8 = 16;
 
+const TCP_CLOSE: u8 = 7;
 const TCP_CLOSE_WAIT: u8 = 8;
 const TCP_LAST_ACK: u8 = 9;
 const TCP_CLOSING: u8 = 11;
@@ -39,12 +41,13 @@ pub(crate) struct Event {
     pub(crate) inode: u64,
 }
 
-/// Takes note of `event`. `buffers` is asked for only when the bytes may matter.
+/// Takes note of `event`. `buffers` is told whether its answer matters: to find it costs something,
+/// but it may have to keep count of the events.
 #[inline(always)]
 pub(crate) fn observe<A: Access>(
     event: &Event,
     ensure_cookie: impl FnOnce() -> u64,
-    buffers: impl FnOnce() -> Buffers,
+    buffers: impl FnOnce(bool) -> Buffers,
 ) {
     let index = masked::<1>(event.direction as u64) as usize;
     let tcp = if matches!(event.family, Family::Unix) { 0 } else { A::tcp(event.sock) };
@@ -70,6 +73,12 @@ pub(crate) fn observe<A: Access>(
     let scratch = unsafe { &mut *scratch };
     let mut first_seq = end_seq.wrapping_sub(event.len as u32);
     if found.is_none() {
+        let state: u8 = A::sock(event.sock, setting!(OFFSETS.sk_state));
+        if tcp != 0 && state == TCP_CLOSE {
+            // Reset while the call was under way: its addresses are gone, and its end has passed.
+            count(KernelCounter::BytesUnseen, event.len);
+            return;
+        }
         let (from_start, fin) = beginning(event, tcp, end_seq);
         if fin {
             first_seq = first_seq.wrapping_sub(1);
@@ -114,6 +123,7 @@ pub(crate) fn observe<A: Access>(
                 // Two threads sent at once, and their events came in the other order.
                 count(KernelCounter::Resync, 1);
                 dir.framer.mode = Mode::Lost as u8;
+                buffers(false);
                 return;
             }
         }
@@ -139,7 +149,7 @@ pub(crate) fn observe<A: Access>(
     let dir = state::dir(&mut live.dirs, index);
     let mode_before = dir.framer.mode;
     let look = looks(&mut dir.framer, event.len, flipped);
-    let buffers = if look == Look::None { Buffers::UNKNOWN } else { buffers() };
+    let buffers = buffers(look != Look::None);
     scratch.pending = 0;
     scratch.mark = 0;
     scratch.todo = event.len;
@@ -302,13 +312,38 @@ pub(crate) fn receive_eof(sock: u64, cookie: u64, inode: u64, unix: bool) {
     }
 }
 
+/// Accounts for what has been received since the last event, by ways that the hooks do not see
+/// (`splice` to a pipe): there may be no further event to tell of it.
+#[inline(never)]
+fn catch_up(flow: &mut Flow, sock: u64) {
+    let tcp = Walked::tcp(sock);
+    // A process that is not traced any more (it was found not to be chosen) has not been looked at.
+    if tcp == 0 || !select::process(flow.tgid) {
+        return;
+    }
+    let dir = state::dir(&mut flow.dirs, Direction::Receive as usize);
+    if dir.last_ns == 0 {
+        return;
+    }
+    let copied: u32 = probe(tcp, setting!(OFFSETS.tcp_copied_seq));
+    let jump = copied.wrapping_sub(dir.next_seq);
+    if jump > 1 && jump < 1 << 30 {
+        // A FIN that was read takes a number too.
+        let counted = dir.framer.mode == Mode::Body as u8 || dir.framer.mode == Mode::Data as u8;
+        let fin = counted && dir.framer.number.wrapping_add(1) == u64::from(jump);
+        let n = u64::from(jump).wrapping_sub(u64::from(fin));
+        unseen(&mut dir.framer, n);
+        dir.position = dir.position.wrapping_add(n);
+        dir.next_seq = copied;
+    }
+}
+
 /// A TCP socket has changed its state.
 #[inline(always)]
 pub(crate) fn state_changed(sock: u64, new_state: i32, error: u32) {
     const TCP_FIN_WAIT1: i32 = 4;
-    const TCP_CLOSE: i32 = 7;
     const TCP_LAST_ACK: i32 = 9;
-    let flags = if new_state == TCP_CLOSE {
+    let flags = if new_state == i32::from(TCP_CLOSE) {
         end_flag::CLOSED
     } else if new_state == TCP_FIN_WAIT1 || new_state == TCP_LAST_ACK {
         end_flag::SEND_EOF
@@ -324,6 +359,7 @@ pub(crate) fn state_changed(sock: u64, new_state: i32, error: u32) {
         return;
     }
     if flow.reported != 0 {
+        catch_up(flow, sock);
         let error = if error != 0 { end_flag::ERROR } else { 0 };
         // SAFETY: no memory is passed.
         emit::end(flow, flags | error, unsafe { bpf_ktime_get_ns() }, 1);

@@ -84,8 +84,12 @@ fn moved(ctx: &BtfTracePointContext, direction: Direction) {
         &event,
         // SAFETY: the helper takes a typed socket.
         || unsafe { bpf_get_socket_cookie(sock as *mut _) },
-        || {
-            let buffers = call::buffers(&registers(), direction, sock, len);
+        |wanted| {
+            let regs = registers();
+            if !wanted && !call::is_vector(regs.number) {
+                return Buffers::UNKNOWN;
+            }
+            let buffers = call::buffers(&regs, direction, sock, len);
             if discarded { Buffers::UNKNOWN } else { buffers }
         },
     );

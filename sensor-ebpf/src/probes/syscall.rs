@@ -215,8 +215,8 @@ fn moved(call: &Messages, len: u64, buffers: Option<&Buffers>) {
     observe::observe::<Walked>(
         &event,
         || 0,
-        || match buffers {
-            _ if call.discarded => Buffers::UNKNOWN,
+        |wanted| match buffers {
+            _ if call.discarded || !wanted => Buffers::UNKNOWN,
             Some(buffers) => *buffers,
             None => call::buffers(&call.registers, event.direction, event.sock, len),
         },
