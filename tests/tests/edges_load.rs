@@ -58,7 +58,7 @@ fn assert_bounded(spans: &[SpanJson], report: &Report, sent: usize) {
 
 fn a_small_ring(engine: Engine) {
     let mut workload =
-        Workload::start(env!("CARGO_BIN_EXE_sensor-workload"), &["load", "4", "5000"]);
+        Workload::start(env!("CARGO_BIN_EXE_sensor-workload"), &["load", "4", "2000"]);
     workload.wait_at("start");
     let pid = workload.pid_text();
     let sensor = Sensor::start(engine, &["--pid", &pid, "--ring-size", "64KiB"]);
@@ -72,13 +72,13 @@ fn a_small_ring(engine: Engine) {
 /// The capture goes on; spans that find no room are counted.
 fn a_reader_that_does_not_read(engine: Engine) {
     let mut workload =
-        Workload::start(env!("CARGO_BIN_EXE_sensor-workload"), &["load", "4", "5000"]);
+        Workload::start(env!("CARGO_BIN_EXE_sensor-workload"), &["load", "4", "2000"]);
     workload.wait_at("start");
     let pid = workload.pid_text();
     let engine = engine.to_string();
     let sensor = Running::start(&["run", "--output", "json", "--engine", &engine, "--pid", &pid]);
     workload.play();
-    thread::sleep(Duration::from_millis(500));
+    thread::sleep(Duration::from_secs(3));
     let report = sensor.stop().report();
     assert!(report.counter("output.lost") > 0, "{:#?}", report.counters);
     assert_bounded(&report.spans, &report, workload.range().len());
