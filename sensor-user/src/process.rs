@@ -1,4 +1,4 @@
-//! Who a process is: the [`Resource`] that its spans belong to, and whether it is to be traced.
+//! Who a process is: the [`Resource`](crate::model::Resource) that its spans belong to, and whether it is to be traced.
 //!
 //! [`resource()`] is pure: [`Facts`] in, [`Identity`] out. [`Identifier`] gathers the facts from
 //! `/proc`, or from an exec record, so that processes that end within milliseconds are still named.

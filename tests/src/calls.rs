@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, Read as _, Seek as _, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -87,7 +88,9 @@ impl Files {
 }
 
 fn nameless(dir: &Path, name: &str) -> Result<File> {
-    let path = dir.join(format!("sensor-calls-{}-{name}", std::process::id()));
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = dir.join(format!("sensor-calls-{}-{number}-{name}", std::process::id()));
     let file = OpenOptions::new()
         .read(true)
         .write(true)

@@ -317,8 +317,8 @@ pub(crate) fn receive_eof(sock: u64, cookie: u64, inode: u64, unix: bool) {
 #[inline(never)]
 fn catch_up(flow: &mut Flow, sock: u64) {
     let tcp = Walked::tcp(sock);
-    // A process that is not traced any more (it was found not to be chosen) has not been looked at.
-    if tcp == 0 || !select::process(flow.tgid) {
+    // What another protocol does is not followed; nor is a process that was found not to be chosen.
+    if tcp == 0 || flow.protocol == protocol::OTHER || !select::process(flow.tgid) {
         return;
     }
     let dir = state::dir(&mut flow.dirs, Direction::Receive as usize);
