@@ -19,6 +19,7 @@ use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use rustc_hash::FxHashMap;
 use sensor_ebpf::abi::{KERNEL_COUNTERS, RecordKind, SegmentRecord};
+use sensor_ebpf::limits::PROCESSES;
 
 use super::decode::{Decoded, ProcessChange, decode};
 use super::event::Tgid;
@@ -310,6 +311,11 @@ impl Announcer<'_> {
 
     fn introduce(&mut self, tgid: Tgid, resource: Resource, sink: &mut dyn FnMut(Raw<'_>)) {
         let resource = Arc::new(resource);
+        // Exits whose record was lost leave their processes behind. Who is still there is announced
+        // anew.
+        if self.known.len() >= PROCESSES as usize {
+            self.known.clear();
+        }
         sink(Raw::Process { tgid, resource: &resource });
         self.known.insert(tgid, resource);
     }

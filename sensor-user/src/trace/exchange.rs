@@ -139,7 +139,7 @@ impl Exchange {
             SpanKind::Client => contexts.client(context, &seed, tgid),
         };
         if kind == SpanKind::Server {
-            contexts.opened(tgid, &identity);
+            contexts.opened(tgid, &identity, seed);
         }
 
         let mut attributes = Vec::with_capacity(ATTRIBUTES);

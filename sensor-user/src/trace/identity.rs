@@ -55,6 +55,7 @@ pub(super) struct Identity {
 }
 
 /// What identifiers of an exchange derive from: the same on both of its ends, if it goes by TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seed([u8; 16]);
 
 impl Seed {
@@ -172,23 +173,37 @@ struct Open {
     more: Vec<Server>,
 }
 
-/// The parent that came in, and the exchange's own identifier.
+/// The parent that came in, the exchange's own identifier, and what it was derived from.
 #[derive(Clone, Copy, Debug)]
 struct Server {
     came_in: SpanId,
     span: SpanId,
+    seed: Seed,
 }
 
 impl Open {
-    fn all(&self) -> impl Iterator<Item = Server> + '_ {
-        std::iter::once(self.first).chain(self.more.iter().copied())
+    /// All but the other end of the request `seed`: a process may call itself, and its receive may
+    /// be seen before its send. A request is not its own cause.
+    fn before(&self, seed: &Seed) -> impl Iterator<Item = Server> + '_ {
+        let seed = *seed;
+        std::iter::once(self.first)
+            .chain(self.more.iter().copied())
+            .filter(move |server| server.seed != seed)
     }
 
-    /// Whether this parent came in here and, if so, by which exchange, where that is certain.
-    fn came_in_by(&self, parent: SpanId) -> Option<Option<SpanId>> {
-        let mut same = self.all().filter(|server| server.came_in == parent);
+    /// Whether this parent came in before the request `seed` and, if so, by which exchange, where
+    /// that is certain.
+    fn came_in_by(&self, parent: SpanId, seed: &Seed) -> Option<Option<SpanId>> {
+        let mut same = self.before(seed).filter(|server| server.came_in == parent);
         let first = same.next()?;
         Some(same.next().is_none().then_some(first.span))
+    }
+
+    /// The only exchange that can have caused the request `seed`.
+    fn only(&self, seed: &Seed) -> Option<SpanId> {
+        let mut all = self.before(seed);
+        let first = all.next()?;
+        all.next().is_none().then_some(first.span)
     }
 }
 
@@ -216,8 +231,8 @@ impl Contexts {
             return identity;
         };
         let open = self.open.get(&Key::open(tgid, trace_id));
-        let forwarded = open.and_then(|open| open.came_in_by(parent_id));
-        let only = open.filter(|open| open.more.is_empty()).map(|open| open.first.span);
+        let forwarded = open.and_then(|open| open.came_in_by(parent_id, seed));
+        let only = open.and_then(|open| open.only(seed));
         if let Some(server) = forwarded {
             identity.parent = server;
         } else if self.take(trace_id, parent_id) {
@@ -228,11 +243,11 @@ impl Contexts {
     }
 
     /// A server exchange with a context is open from here.
-    pub(super) fn opened(&mut self, tgid: Tgid, server: &Identity) {
+    pub(super) fn opened(&mut self, tgid: Tgid, server: &Identity, seed: Seed) {
         let Some(came_in) = server.parent else {
             return;
         };
-        let opened = Server { came_in, span: server.span_id };
+        let opened = Server { came_in, span: server.span_id, seed };
         match self.open.entry(Key::open(tgid, server.trace_id)) {
             Entry::Vacant(place) => {
                 place.insert(Open { first: opened, more: Vec::new() });
@@ -277,7 +292,7 @@ impl Contexts {
 
     #[cfg(test)]
     pub(super) fn open_len(&self) -> usize {
-        self.open.values().map(|open| open.all().count()).sum()
+        self.open.values().map(|open| 1 + open.more.len()).sum()
     }
 }
 
@@ -299,4 +314,42 @@ fn nonzero_trace() -> TraceId {
 #[expect(clippy::expect_used, reason = "the bytes are not all zero")]
 fn nonzero_span() -> SpanId {
     SpanId::new([1; 8]).expect("not all zero")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TGID: Tgid = Tgid(7);
+
+    fn context(parent: u8) -> Traceparent {
+        Traceparent {
+            trace_id: TraceId::new([9; 16]).unwrap(),
+            parent_id: SpanId::new([parent; 8]).unwrap(),
+            flags: TraceFlags(1),
+        }
+    }
+
+    /// A process that calls itself, whose receive is seen before its send.
+    #[test]
+    fn a_request_is_not_its_own_cause() {
+        let mut contexts = Contexts::new(16);
+        let itself = Seed([1; 16]);
+        let server = Contexts::server(Some(context(1)), &itself);
+        contexts.opened(TGID, &server, itself);
+        let client = contexts.client(Some(context(1)), &itself, TGID);
+        assert_eq!(client.parent, None);
+        assert_eq!(client.span_id, context(1).parent_id, "minted, not forwarded");
+    }
+
+    #[test]
+    fn a_forwarded_context_names_its_server() {
+        let mut contexts = Contexts::new(16);
+        let before = Seed([1; 16]);
+        let server = Contexts::server(Some(context(1)), &before);
+        contexts.opened(TGID, &server, before);
+        let client = contexts.client(Some(context(1)), &Seed([2; 16]), TGID);
+        assert_eq!(client.parent, Some(server.span_id));
+        assert_ne!(client.span_id, context(1).parent_id);
+    }
 }
