@@ -19,6 +19,7 @@ pub use http1::scan;
 mod tests;
 
 pub use http1::{STEPS, step};
+pub use lines::is_token;
 #[cfg(any(test, feature = "user"))]
 pub use window::SliceWindow;
 pub use window::Window;

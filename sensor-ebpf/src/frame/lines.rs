@@ -44,7 +44,7 @@ pub(super) fn line_feed<W: Window>(window: &W, from: u32, len: u32) -> (u32, boo
 
 /// Whether `byte` may stand in a token (RFC 9110 section 5.6.2).
 #[inline(always)]
-pub(super) const fn is_token(byte: u8) -> bool {
+pub const fn is_token(byte: u8) -> bool {
     // Bits 0x21..=0x7e of the table in two words.
     const fn table(from: u8) -> u64 {
         let mut bits = 0;

@@ -13,6 +13,7 @@ mod line;
 pub use decoder::{Asked, At, Decoder, Failure, MessageEnd, Sink};
 pub use detect::{Detection, Detector, detect};
 pub use head::{Body, Field, Head, Malformed, StartLine};
+pub(crate) use sensor_ebpf::frame::is_token;
 
 /// What a direction carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,36 +34,14 @@ impl Kind {
     }
 }
 
-/// `tchar` of RFC 9110 section 5.6.2.
-pub(crate) const fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
-}
-
-/// [`is_tchar`] of every byte: names of fields are read byte by byte.
+/// [`is_token`] of every byte: names of fields are read byte by byte.
 pub(crate) static TCHARS: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
         #[expect(clippy::cast_possible_truncation, reason = "it is below 256")]
         let at = byte as u8;
-        table[byte] = is_tchar(at);
+        table[byte] = is_token(at);
         byte += 1;
     }
     table

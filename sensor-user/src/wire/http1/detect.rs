@@ -6,7 +6,7 @@
 //! memcached requests, and any token opens IRC. A response is one when its version and its status
 //! code are there. Nothing else ever opens like that: no token holds the `/` of `HTTP/`.
 
-use super::{Kind, is_target, is_tchar};
+use super::{Kind, is_target, is_token};
 
 /// Longest method that is taken for one, in bytes. The longest registered is `UPDATEREDIRECTREF`
 /// (17); binary protocols that happen to open with token characters are given up early.
@@ -67,7 +67,7 @@ impl Detector {
     pub fn push(&mut self, byte: u8) -> Detection {
         let next = match self.0 {
             Step::First if byte == RESPONSE[0] => Step::Http(1),
-            Step::First if is_tchar(byte) => Step::Method(1),
+            Step::First if is_token(byte) => Step::Method(1),
             Step::Http(n) if RESPONSE.get(usize::from(n)) == Some(&byte) => {
                 if usize::from(n) + 1 == RESPONSE.len() {
                     Step::ResponseMinor
@@ -76,14 +76,14 @@ impl Detector {
                 }
             }
             // Not the word after all: a method that begins like it, such as HEAD.
-            Step::Http(n) if n <= 4 && is_tchar(byte) => Step::Method(n + 1),
+            Step::Http(n) if n <= 4 && is_token(byte) => Step::Method(n + 1),
             Step::Http(n) if n <= 4 && byte == b' ' => Step::TargetFirst,
             Step::ResponseMinor if byte.is_ascii_digit() => Step::ResponseSpace,
             Step::ResponseSpace if byte == b' ' => Step::Status(0),
             Step::Status(0) if (b'1'..=b'9').contains(&byte) => Step::Status(1),
             Step::Status(1) if byte.is_ascii_digit() => Step::Status(2),
             Step::Status(2) if byte.is_ascii_digit() => return Detection::Http(Kind::Response),
-            Step::Method(n) if n < METHOD_MAX && is_tchar(byte) => Step::Method(n + 1),
+            Step::Method(n) if n < METHOD_MAX && is_token(byte) => Step::Method(n + 1),
             Step::Method(_) if byte == b' ' => Step::TargetFirst,
             Step::TargetFirst | Step::Target if is_target(byte) => Step::Target,
             Step::Target if byte == b' ' => Step::Version(0),
