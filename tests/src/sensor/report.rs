@@ -276,6 +276,14 @@ impl Report {
     /// # Panics
     /// When something was.
     pub fn assert_all_delivered(&self) {
+        self.assert_all_delivered_but(&[]);
+    }
+
+    /// The same, but for what the counters `expected` count.
+    ///
+    /// # Panics
+    /// When something else was.
+    pub fn assert_all_delivered_but(&self, expected: &[&str]) {
         self.assert_loss_equation();
         let unseen = [
             "capture.undecodable",
@@ -296,7 +304,9 @@ impl Report {
             .counters
             .iter()
             .filter(|(name, value)| {
-                **value > 0 && (name.contains(".lost") || unseen.contains(&name.as_str()))
+                **value > 0
+                    && !expected.contains(&name.as_str())
+                    && (name.contains(".lost") || unseen.contains(&name.as_str()))
             })
             .collect();
         assert!(lost.is_empty(), "{lost:?}\nof {:#?}", self.counters);
