@@ -32,8 +32,10 @@ pub use programs::Engine;
 use programs::{Kernel, Sizes};
 use scope::Scope;
 
-/// Records that one poll takes at most, so that its caller gets to do something else.
-const BATCH: usize = 4096;
+/// Records that one poll takes at most: some hundred microseconds of work, after which its caller
+/// lets others run. Kernels that preempt lazily take a core back from a busy thread only when it
+/// enters the kernel, or at the next tick, which is milliseconds away.
+pub const BATCH: usize = 64;
 
 /// How often the clocks are compared and the kernel's counters read.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);

@@ -4,6 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::capture::live::BATCH;
 use crate::capture::{CaptureError, Progress};
 
 use super::stop::Stop;
@@ -12,7 +13,7 @@ use super::stop::Stop;
 const REST_MIN: Duration = Duration::from_millis(1);
 
 /// Fewer than this at once, and the loop has caught up.
-const FEW: usize = 512;
+const FEW: usize = BATCH;
 
 /// Rest when it has caught up with a source that is busy: events come in batches then, and the
 /// loop does not take a core from those it watches. At 400,000 events a second this is 1,600
@@ -105,6 +106,9 @@ fn poll_until(
                 rest = REST_MIN;
                 if n < FEW {
                     thread::sleep(left.map_or(REST_BUSY, |left| left.min(REST_BUSY)));
+                } else {
+                    // Those who wait for this core are served between batches.
+                    thread::yield_now();
                 }
             }
             Progress::Idle => {
