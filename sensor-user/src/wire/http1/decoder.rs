@@ -277,6 +277,13 @@ impl Decoder {
                 self.first = at.advance(i);
             }
             let kind = match detector.push(byte) {
+                // At this very byte, wherever the segments end.
+                Detection::NeedMore
+                    if self.head.len() + (i + 1 - from) > self.head_max as usize =>
+                {
+                    self.too_large(detector, sink);
+                    return data.len();
+                }
                 Detection::NeedMore => continue,
                 Detection::Http(kind) if self.kind.is_none_or(|known| known == kind) => kind,
                 Detection::Http(_) | Detection::NotHttp => {
@@ -303,9 +310,6 @@ impl Decoder {
             true => State::Detect(detector),
             false => State::Seek(Some(detector)),
         };
-        if self.head.len() > self.head_max as usize {
-            self.too_large(detector, sink);
-        }
         data.len()
     }
 
