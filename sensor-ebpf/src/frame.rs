@@ -29,8 +29,8 @@ pub use window::Window;
 /// ```text
 ///            ┌────────────────────────────────────────────────────────────┐
 ///            ▼                                                            │
-///   Start ─ Token ─ Status ──┐                                            │
-///            └─ Target ──── FirstLine ─ Line ─┬─ Name ─ Length / Transfer │
+///   Start ─ Token ─ Status ─────────┐ Rest                                │
+///            └─ Target ─ FirstLine ─ Line ────┬─ Name ─ Length / Transfer │
 ///                                       ▲ ▲   ├─ Rest ──────┘     │      │
 ///                                       │ └───┴───────────────────┘      │
 ///                                       │     └─ EndCr ─┬─ Body ──────────┤
@@ -50,7 +50,7 @@ pub enum Mode {
     Status = 2,
     /// At the request target's first byte.
     Target = 3,
-    /// In the rest of the start line.
+    /// In the rest of a request line.
     FirstLine = 4,
     /// At the first byte of a header line.
     Line = 5,
@@ -60,7 +60,7 @@ pub enum Mode {
     Length = 7,
     /// In the value of Transfer-Encoding.
     Transfer = 8,
-    /// In the rest of a line that does not matter.
+    /// In the rest of a line that does not matter, or of a status line.
     Rest = 9,
     /// After a CR at the first byte of a line.
     EndCr = 10,

@@ -8,7 +8,7 @@ use super::lines::line_feed;
 use super::{Framer, Mode, Pairing, Reason, Window};
 use crate::limits::HEAD_MAX;
 use body::{end_of_head, end_of_size, size};
-use fields::{length_line, line, name, transfer};
+use fields::{length_line, lines, name, transfer};
 use start::{first_line, start, status, target, token};
 
 /// Steps that a window is given: a header line takes one to three, a byte-wise value one for each byte.
@@ -87,27 +87,28 @@ fn examine<W: Window>(
     at: u32,
     len: u32,
 ) -> u32 {
-    let mode = framer.mode;
-    // The frequent modes first.
-    if mode == Mode::Rest as u8 || mode == Mode::Ext as u8 {
-        let (next, found) = line_feed(window, at, len);
-        if found {
-            if mode == Mode::Rest as u8 {
-                framer.mode = Mode::Line as u8;
-            } else {
-                end_of_size(framer);
-            }
+    // The frequent modes first. A message's first bytes and what follows are one step where that is
+    // decided at once.
+    let mut at = at;
+    if framer.mode == Mode::Start as u8 {
+        at = start(framer, pairing, window, at, len);
+        if at >= len || framer.mode != Mode::Rest as u8 {
+            return at;
         }
-        return next;
     }
-    if mode == Mode::Line as u8 {
-        return line(framer, pairing, window, at, len);
+    let mode = framer.mode;
+    if mode == Mode::Rest as u8 || mode == Mode::Line as u8 {
+        return lines(framer, pairing, window, at, len);
     }
     if mode == Mode::FirstLine as u8 {
         return first_line(framer, pairing, window, at, len);
     }
-    if mode == Mode::Start as u8 {
-        return start(framer, pairing, window, at, len);
+    if mode == Mode::Ext as u8 {
+        let (next, found) = line_feed(window, at, len);
+        if found {
+            end_of_size(framer);
+        }
+        return next;
     }
     let byte = window.byte(at);
     if mode == Mode::EndCr as u8 {

@@ -5,14 +5,16 @@ use super::Window;
 const ONES: u64 = 0x0101_0101_0101_0101;
 const LOW7: u64 = 0x7f7f_7f7f_7f7f_7f7f;
 
+/// The bit that tells upper from lower case in ASCII letters.
+pub(super) const CASE: u64 = ONES * 0x20;
+
 /// How many words [`line_feed`] looks at in one call.
 const WORDS: u32 = 6;
 
 /// A bit at the top of each byte of `word` that is a line feed; exact for every byte.
 #[inline(always)]
 const fn line_feeds(word: u64) -> u64 {
-    let x = word ^ (ONES * 0x0a);
-    !(((x & LOW7) + LOW7) | x | LOW7)
+    equal(word, b'\n')
 }
 
 /// Looks for a line feed from `from` on, for up to [`WORDS`] words. Returns the position after it
@@ -26,10 +28,7 @@ pub(super) fn line_feed<W: Window>(window: &W, from: u32, len: u32) -> (u32, boo
     while words < WORDS {
         let found = line_feeds(window.word(at)) & mask;
         if found != 0 {
-            // The bits below the lowest one set cover all bytes up to and including it; count them.
-            let below = found.wrapping_sub(1) & !found;
-            let count = (below & ONES).wrapping_mul(ONES) >> 56;
-            let after = at.wrapping_add(count as u32);
+            let after = at.wrapping_add(first(found)).wrapping_add(1);
             return if after <= len { (after, true) } else { (len, false) };
         }
         at = at.wrapping_add(8);
@@ -40,6 +39,69 @@ pub(super) fn line_feed<W: Window>(window: &W, from: u32, len: u32) -> (u32, boo
         words += 1;
     }
     (at, false)
+}
+
+/// How many words [`pass_lines`] looks at in one call: most heads are done in one.
+const LINE_WORDS: u32 = 40;
+
+/// A bit at the top of each byte of `word` that is `byte`; exact for every byte.
+#[inline(always)]
+const fn equal(word: u64, byte: u8) -> u64 {
+    let x = word ^ (ONES * byte as u64);
+    !(((x & LOW7) + LOW7) | x | LOW7)
+}
+
+/// The index of the byte whose top bit is the lowest one set in `bits`.
+#[inline(always)]
+const fn first(bits: u64) -> u32 {
+    let below = bits.wrapping_sub(1) & !bits;
+    // Seven bits below the first byte's, fifteen below the second's: count whole bytes.
+    (((below >> 7) & ONES).wrapping_mul(ONES) >> 56) as u32
+}
+
+/// Passes over header lines that cannot matter, from `from` on, which begins a line if `begins`.
+///
+/// Stops at the first byte of a line that may end the section or frame a body (CR, LF, and the
+/// letters that `Content-Length` and `Transfer-Encoding` begin with), at `len`, or when it has
+/// looked at enough. Returns the position, and whether a line begins there.
+#[inline(always)]
+pub(super) fn pass_lines<W: Window>(window: &W, from: u32, len: u32, begins: bool) -> (u32, bool) {
+    let skip = u64::from(from & 7) * 8;
+    let mut at = from & !7;
+    // The first word's bytes before `from` do not count.
+    let mut counts = u64::MAX << skip;
+    let mut begin = if begins { 0x80 << skip } else { 0 };
+    let mut words = 0;
+    while words < LINE_WORDS {
+        let word = window.word(at);
+        let feeds = line_feeds(word) & counts;
+        begin |= feeds << 8;
+        if begin != 0 {
+            let lower = word | CASE;
+            let hits = begin
+                & (equal(lower, b'c') | equal(lower, b't') | equal(word, b'\r') | line_feeds(word));
+            if hits != 0 {
+                let hit = at.wrapping_add(first(hits));
+                if hit < len {
+                    return (hit, true);
+                }
+            }
+        }
+        let next = at.wrapping_add(8);
+        if next > len {
+            // The bytes behind the end are not the stream's; the one at the end may begin a line.
+            let end = 0x80 << (u64::from(len & 7) * 8);
+            return (len, begin & end != 0);
+        }
+        begin = feeds >> 56;
+        if next == len {
+            return (len, begin != 0);
+        }
+        at = next;
+        counts = u64::MAX;
+        words += 1;
+    }
+    (at, begin != 0)
 }
 
 /// Whether `byte` may stand in a token (RFC 9110 section 5.6.2).

@@ -1,6 +1,6 @@
 //! The buffers of the current system call.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user, generated::bpf_loop};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use sensor_ebpf::abi::KernelCounter;
 
 use super::{
@@ -62,7 +62,7 @@ struct MsgHdr {
 const MMSGHDR: u64 = 64;
 
 /// Most parts of a vector (`UIO_MAXIOV`).
-const PARTS_MAX: u32 = 1024;
+const PARTS_MAX: u64 = 1024;
 
 /// Where its `msg_len` is.
 const MMSGHDR_LEN: u64 = 56;
@@ -138,38 +138,31 @@ fn vector(messages: u64, count: u64, direction: Direction, sock: u64, result: u6
     buffers
 }
 
-/// Parts of a vector that are being added up.
-struct Sum {
-    base: u64,
-    parts: u64,
-    len: u64,
-}
-
-/// One step; 1 ends it.
-unsafe extern "C" fn add_part(index: u64, sum: *mut Sum) -> u64 {
-    // SAFETY: `size` passes its own context, which outlives the loop.
-    let sum = unsafe { &mut *sum };
-    if index >= sum.parts {
-        return 1;
-    }
-    let at = sum.base.wrapping_add(index.wrapping_mul(16));
-    // SAFETY: the helper checks the address.
-    match unsafe { bpf_probe_read_user(at as *const [u64; 2]) } {
-        Ok([_, len]) => {
-            sum.len = sum.len.wrapping_add(len);
-            0
-        }
-        Err(_) => 1,
-    }
-}
-
 /// Room in all parts; 0 where there are none.
 #[inline(always)]
 fn size(buffers: &Buffers) -> u64 {
-    let mut sum = Sum { base: buffers.base, parts: buffers.parts, len: 0 };
-    // SAFETY: the callback has the signature that the helper calls, and gets its own context.
-    unsafe { bpf_loop(PARTS_MAX, add_part as *mut _, (&raw mut sum).cast(), 0) };
-    sum.len
+    room(buffers.base, buffers.parts)
+}
+
+/// The same. Global: see [`super::walk`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn room(base: u64, parts: u64) -> u64 {
+    let mut sum = 0u64;
+    let mut i = 0;
+    while i < PARTS_MAX {
+        if i >= parts {
+            break;
+        }
+        let at = base.wrapping_add(i.wrapping_mul(16));
+        // SAFETY: the helper checks the address.
+        let Ok([_, len]) = (unsafe { bpf_probe_read_user(at as *const [u64; 2]) }) else {
+            break;
+        };
+        sum = sum.wrapping_add(len);
+        i += 1;
+    }
+    sum
 }
 
 /// Whether a call that received nothing had asked for something: then it has read the end.

@@ -11,7 +11,7 @@ use sensor_ebpf::{
 use super::{
     kernel::masked,
     maps::{END_SCRATCH, RING, count},
-    state::{self, Dir, Flow, Scratch},
+    state::{self, Flow, Scratch},
 };
 
 /// Puts `len` bytes at `record` on the ring. Never wakes the reader: it comes by on a timer, which
@@ -28,16 +28,15 @@ pub(crate) unsafe fn put(record: *const u8, len: usize) -> bool {
     taken
 }
 
-/// Sends the record being made, with the bytes of the window that belong to it. Returns whether the
-/// ring took it.
+/// Sends the record being made, with the bytes of the window that belong to it.
 #[inline(always)]
-pub(crate) fn segment(scratch: &mut Scratch, dir: &mut Dir) -> bool {
+pub(crate) fn segment(scratch: &mut Scratch) {
     scratch.pending = 0;
     let copied = scratch.record.copied as usize;
     if copied > WINDOW {
-        return false;
+        return;
     }
-    scratch.record.lost_records = dir.lost_records;
+    scratch.record.lost_records = scratch.dir.lost_records;
     // SAFETY: the window follows the record, and holds at least `copied` bytes.
     let taken = unsafe {
         put(
@@ -47,14 +46,14 @@ pub(crate) fn segment(scratch: &mut Scratch, dir: &mut Dir) -> bool {
         )
     };
     if taken {
-        dir.lost_records = 0;
+        scratch.reported = 1;
+        scratch.dir.lost_records = 0;
         count(KernelCounter::BytesCopied, copied as u64);
     } else {
-        dir.lost_records = dir.lost_records.wrapping_add(1);
+        scratch.dir.lost_records = scratch.dir.lost_records.wrapping_add(1);
     }
     // What was special about it holds for this record only.
     scratch.record.flags &= segment_flag::HAS_SEQ;
-    taken
 }
 
 /// Says that a direction, or the flow, has ended. `slot` is the caller's of [`END_SCRATCH`].

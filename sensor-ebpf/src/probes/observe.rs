@@ -1,7 +1,5 @@
 //! What both engines end in: bytes went by on a socket.
 
-use core::ptr::{read_volatile, write_volatile};
-
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_log_ebpf::debug;
 use sensor_ebpf::{
@@ -16,7 +14,7 @@ use super::{
     kernel::{Access, Walked, masked, probe},
     maps::{FLOWS_BY_SOCK, SCRATCH, count, setting},
     select,
-    state::{self, Flow, protocol},
+    state::{self, Flow, Scratch, protocol},
     walk,
 };
 
@@ -105,31 +103,34 @@ pub(crate) fn observe<A: Access>(
     live.tgid = (pid >> 32) as u32;
     let flipped = live.last_direction != index as u8 + 1;
     live.last_direction = index as u8 + 1;
-    let dir = state::dir(&mut live.dirs, index);
+    state::copy(state::dir(&mut live.dirs, index), &mut scratch.dir);
+    state::copy(&live.pairing, &mut scratch.pairing);
+    state::copy(&live.pairing, &mut scratch.pairing_before);
+    scratch.reported = u64::from(live.reported);
 
     scratch.record.flags = 0;
     if tcp != 0 {
         scratch.record.flags = segment_flag::HAS_SEQ;
-        if dir.last_ns != 0 && first_seq != dir.next_seq {
-            let jump = first_seq.wrapping_sub(dir.next_seq);
+        if scratch.dir.last_ns != 0 && first_seq != scratch.dir.next_seq {
+            let jump = first_seq.wrapping_sub(scratch.dir.next_seq);
             if jump == 1 {
                 // A FIN or an urgent byte, which the process does not read, takes a number too.
-                first_seq = dir.next_seq;
+                first_seq = scratch.dir.next_seq;
             } else if jump < 1 << 30 {
-                unseen(&mut dir.framer, u64::from(jump));
-                dir.position = dir.position.wrapping_add(u64::from(jump));
+                unseen(&mut scratch.dir.framer, u64::from(jump));
+                scratch.dir.position = scratch.dir.position.wrapping_add(u64::from(jump));
                 scratch.record.flags |= segment_flag::UNSEEN_BEFORE;
             } else {
                 // Two threads sent at once, and their events came in the other order.
                 count(KernelCounter::Resync, 1);
-                dir.framer.mode = Mode::Lost as u8;
+                state::dir(&mut live.dirs, index).framer.mode = Mode::Lost as u8;
                 buffers(false);
                 return;
             }
         }
-        dir.next_seq = end_seq;
+        scratch.dir.next_seq = end_seq;
     }
-    dir.last_ns = now;
+    scratch.dir.last_ns = now;
 
     scratch.record.kind = RecordKind::Segment as u32;
     scratch.record.time_ns = now;
@@ -139,16 +140,8 @@ pub(crate) fn observe<A: Access>(
     scratch.seq = first_seq;
     scratch.record.direction = index as u8;
 
-    // Through memory, so that the verifier forgets which direction it is, and does not go through
-    // the walk once for each.
-    // SAFETY: a field of the scratch.
-    let index = unsafe {
-        write_volatile(&raw mut scratch.index, index as u64);
-        masked::<1>(read_volatile(&raw const scratch.index)) as usize
-    };
-    let dir = state::dir(&mut live.dirs, index);
-    let mode_before = dir.framer.mode;
-    let look = looks(&mut dir.framer, event.len, flipped);
+    let mode_before = scratch.dir.framer.mode;
+    let look = looks(&mut scratch.dir.framer, event.len, flipped);
     let buffers = buffers(look != Look::None);
     scratch.pending = 0;
     scratch.mark = 0;
@@ -159,14 +152,13 @@ pub(crate) fn observe<A: Access>(
     scratch.base = buffers.base;
     scratch.left = if buffers.parts == 0 { event.len } else { 0 };
     if look == Look::Peek && walk::peek_response(scratch) {
-        dir.framer.mode = Mode::Start as u8;
+        scratch.dir.framer.mode = Mode::Start as u8;
     }
     if buffers.known {
-        walk::walk(flow, index, scratch);
+        walk::walk(index);
     }
-    walk::rest(flow, index, scratch);
-    // SAFETY: a live map value, borrowed anew after the walk.
-    settle(unsafe { &mut *flow }, index, mode_before);
+    walk::rest(scratch);
+    settle(live, index, scratch, mode_before);
 }
 
 /// Whether a call's bytes have to be looked at.
@@ -246,8 +238,8 @@ fn unseen(framer: &mut Framer, n: u64) {
 
 /// After a call: what has become of the flow.
 #[inline(never)]
-fn settle(flow: &mut Flow, index: usize, mode_before: u8) {
-    let framer = &mut state::dir(&mut flow.dirs, index).framer;
+fn settle(flow: &mut Flow, index: usize, scratch: &mut Scratch, mode_before: u8) {
+    let framer = &mut scratch.dir.framer;
     let mode = framer.mode;
     if framer.confirmed != 0 {
         flow.protocol = protocol::HTTP1;
@@ -280,10 +272,26 @@ fn settle(flow: &mut Flow, index: usize, mode_before: u8) {
             &(),
             "flow {} lost its place at {}, direction {}",
             flow.ident.flow,
-            state::dir(&mut flow.dirs, index).position,
+            scratch.dir.position,
             index
         );
         count(KernelCounter::Resync, 1);
+    }
+    flow.reported = scratch.reported as u8;
+    state::copy(&scratch.dir, state::dir(&mut flow.dirs, index));
+    // Only what this call has changed: the other direction, which has the rest, may have moved on
+    // meanwhile on another CPU.
+    let (before, after) = (&scratch.pairing_before, &scratch.pairing);
+    if after.responses != before.responses {
+        flow.pairing.responses = after.responses;
+    }
+    if after.requests != before.requests
+        || after.head != before.head
+        || after.connect != before.connect
+    {
+        flow.pairing.requests = after.requests;
+        flow.pairing.head = after.head;
+        flow.pairing.connect = after.connect;
     }
 }
 

@@ -87,6 +87,14 @@ pub(crate) struct Scratch {
     pub(crate) path: UnixPathRecord,
     /// A flow that begins: all zero but for its identity and protocol.
     pub(crate) fresh: Flow,
+    /// The direction's state while the call is walked: the walk is verified by itself, and knows no
+    /// flow.
+    pub(crate) dir: Dir,
+    /// The connection's, likewise.
+    pub(crate) pairing: Pairing,
+    pub(crate) pairing_before: Pairing,
+    /// 1 once user space has heard of the flow.
+    pub(crate) reported: u64,
     /// A record is made and not sent yet.
     pub(crate) pending: u64,
     /// The array of parts, or 0 when `base` is the only one.
@@ -101,8 +109,6 @@ pub(crate) struct Scratch {
     /// A body ended in this call, outside of any record. (Not beside `pending`: both are cleared
     /// together, and the compiler would call a function that does it byte by byte.)
     pub(crate) mark: u64,
-    /// The direction.
-    pub(crate) index: u64,
     /// TCP sequence number of the next byte.
     pub(crate) seq: u32,
     /// How far the window is framed, and how much of it is in use.
@@ -111,13 +117,21 @@ pub(crate) struct Scratch {
     pub(crate) reserved: u32,
 }
 
-/// A system call, as the engine *syscall* classifies it.
+/// A system call, as the engine *syscall* knows it.
 #[repr(C)]
 pub(crate) struct Call {
     pub(crate) kind: u32,
     pub(crate) direction: u32,
     pub(crate) number: u32,
     pub(crate) family: u32,
+    pub(crate) args: [u64; 4],
+    pub(crate) sock: u64,
+    pub(crate) inode: u64,
+    pub(crate) cookie: u64,
+    /// Bytes of the messages that are still to come.
+    pub(crate) behind: u64,
+    /// 1 where the bytes did not reach the caller's memory.
+    pub(crate) discarded: u64,
 }
 
 #[repr(C)]
@@ -150,28 +164,42 @@ pub(crate) fn dir(dirs: &mut [Dir; 2], index: usize) -> &mut Dir {
     unsafe { &mut *dirs.as_mut_ptr().add(masked::<1>(index as u64) as usize) }
 }
 
-/// Words of an identity.
-const WORDS: usize = size_of::<FlowIdent>() / 8;
+/// Structures of whole words, without padding, that are copied word by word: for a plain assignment the
+/// compiler calls a function that copies byte by byte.
+///
+/// # Safety
+/// Size and alignment are multiples of eight, and all bytes are initialised.
+pub(crate) unsafe trait Words: Sized {
+    /// How many.
+    const COUNT: usize = size_of::<Self>() / 8;
+}
 
-/// Zeroes an identity word by word: the compiler would call a function that does it byte by byte.
+// SAFETY: u64s first, then u32s and bytes that fill a word.
+unsafe impl Words for FlowIdent {}
+// SAFETY: as above.
+unsafe impl Words for Dir {}
+// SAFETY: two u32s and two u64s.
+unsafe impl Words for Pairing {}
+
+/// Zeroes a structure.
 #[inline(always)]
-pub(crate) fn clear(ident: &mut FlowIdent) {
-    let words = core::ptr::from_mut(ident).cast::<u64>();
+pub(crate) fn clear<T: Words>(to: &mut T) {
+    let words = core::ptr::from_mut(to).cast::<u64>();
     let mut i = 0;
-    while i < WORDS {
-        // SAFETY: within the structure, which is aligned for u64 and has no padding.
+    while i < T::COUNT {
+        // SAFETY: within the structure, by the trait's promise.
         unsafe { core::ptr::write_volatile(words.add(i), 0) };
         i += 1;
     }
 }
 
-/// Copies an identity, likewise.
+/// Copies a structure.
 #[inline(always)]
-pub(crate) fn copy(from: &FlowIdent, to: &mut FlowIdent) {
+pub(crate) fn copy<T: Words>(from: &T, to: &mut T) {
     let from = core::ptr::from_ref(from).cast::<u64>();
     let to = core::ptr::from_mut(to).cast::<u64>();
     let mut i = 0;
-    while i < WORDS {
+    while i < T::COUNT {
         // SAFETY: as above, on both sides.
         unsafe { core::ptr::write_volatile(to.add(i), core::ptr::read_volatile(from.add(i))) };
         i += 1;

@@ -7,7 +7,7 @@ use core::{
 };
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, generated::bpf_loop},
+    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
@@ -34,7 +34,7 @@ const S_IFSOCK: u16 = 0o140_000;
 const TS_COMPAT: u32 = 2;
 
 /// Messages of a vector that are looked at (`UIO_MAXIOV`).
-const VECTOR_MAX: u32 = 1024;
+const VECTOR_MAX: u64 = 1024;
 
 /// What a call does with a socket.
 mod kind {
@@ -67,7 +67,11 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     // all that follows once for each of them.
     let Some(call) = CALLS.get_ptr_mut(0) else { return 0 };
     // SAFETY: this CPU's, and no other program's.
-    unsafe { write_volatile(call, Call { kind, direction, number: number as u32, family: 0 }) };
+    unsafe {
+        write_volatile(&raw mut (*call).kind, kind);
+        write_volatile(&raw mut (*call).direction, direction);
+        write_volatile(&raw mut (*call).number, number as u32);
+    }
     ended(regs, result as u64, call);
     0
 }
@@ -146,62 +150,91 @@ fn ended(regs: u64, result: u64, call: *mut Call) {
     }
     let Some(family) = flow::family::<Walked>(sock) else { return };
     // SAFETY: as above.
-    unsafe {
-        write_volatile(&raw mut (*call).direction, direction);
-        write_volatile(&raw mut (*call).family, family as u32);
-    }
-    let cookie: u64 = Walked::sock(sock, setting!(OFFSETS.sk_cookie));
-    let registers = Registers { number, args };
-    let mut messages = Messages {
-        base: args[1],
-        sock,
-        inode,
-        cookie,
-        result,
-        call,
-        registers,
-        behind: 0,
-        // TCP throws the bytes away then, and leaves the buffer as it was.
-        discarded: direction == RECEIVE
-            && flags & MSG_TRUNC != 0
-            && !matches!(family, Family::Unix),
-    };
+    let call = unsafe { &mut *call };
+    call.direction = direction;
+    call.family = family as u32;
+    call.sock = sock;
+    call.inode = inode;
+    call.cookie = Walked::sock(sock, setting!(OFFSETS.sk_cookie));
+    call.args = args;
+    call.behind = 0;
+    // TCP throws the bytes away then, and leaves the buffer as it was.
+    call.discarded = u64::from(
+        direction == RECEIVE && flags & MSG_TRUNC != 0 && !matches!(family, Family::Unix),
+    );
     if kind == kind::VECTOR {
-        let context = (&raw mut messages).cast();
-        // SAFETY: the callbacks have the signature that the helper calls, and get their own context.
-        unsafe {
-            bpf_loop(VECTOR_MAX, add_len as *mut _, context, 0);
-            bpf_loop(VECTOR_MAX, message as *mut _, context, 0);
-        }
+        messages(result);
     } else if result != 0 {
-        moved(&messages, result, None);
-    } else if direction == RECEIVE && call::wants_bytes(&registers) {
-        observe::receive_eof(sock, cookie, inode, matches!(family, Family::Unix));
+        moved(result, 0, 0);
+    } else if direction == RECEIVE && call::wants_bytes(&Registers { number, args }) {
+        observe::receive_eof(sock, call.cookie, inode, matches!(family, Family::Unix));
     }
 }
 
-/// A call on a socket; with a vector of messages, while they are being gone through.
-struct Messages {
-    base: u64,
-    sock: u64,
-    inode: u64,
-    cookie: u64,
-    result: u64,
-    call: *mut Call,
-    registers: Registers,
-    /// Bytes of the messages that are still to come: the socket's sequence number is that after all.
-    behind: u64,
-    discarded: bool,
+/// Goes through the messages of a vector, `n` of them done. First it adds up what they have moved: the
+/// socket's sequence number is that after all of them.
+#[inline(always)]
+fn messages(n: u64) {
+    let mut i = 0;
+    while i < VECTOR_MAX {
+        if i >= n || add_len(i) != 0 {
+            break;
+        }
+        i += 1;
+    }
+    i = 0;
+    while i < VECTOR_MAX {
+        if i >= n || message(i) != 0 {
+            break;
+        }
+        i += 1;
+    }
 }
 
-/// Bytes went by: those of the call, or of one message of its vector, whose buffers are known.
+/// What is known of the current call.
+#[inline(always)]
+fn current() -> Option<&'static mut Call> {
+    let call = CALLS.get_ptr_mut(0)?;
+    // SAFETY: this CPU's, and no other program's; no caller keeps a reference across another call.
+    Some(unsafe { &mut *call })
+}
+
+/// Adds what message `index` has moved; 1 on failure. Global: see [`super::walk`].
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn moved(call: &Messages, len: u64, buffers: Option<&Buffers>) {
-    // SAFETY: this CPU's, and valid as long as the map; both were written from values of these types.
-    // No branches: each would have the verifier go through all that follows once more.
+extern "C" fn add_len(index: u64) -> u64 {
+    let Some(call) = current() else { return 1 };
+    let (len, _) = call::finished(call.args[1], index);
+    call.behind = call.behind.wrapping_add(len);
+    0
+}
+
+/// Bytes went by in message `index`; 1 on failure. Global, likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn message(index: u64) -> u64 {
+    let Some(call) = current() else { return 1 };
+    let (len, buffers) = call::finished(call.args[1], index);
+    call.behind = call.behind.wrapping_sub(len);
+    if len != 0 {
+        moved(len, buffers.base, buffers.parts);
+    }
+    0
+}
+
+/// Bytes went by: those of the call, or of one message of its vector, of which the parts are given.
+/// Global, likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn moved(len: u64, base: u64, parts: u64) -> u64 {
+    let Some(call) = current() else { return 1 };
+    // SAFETY: written from values of these types. No branches: each would have the verifier go through
+    // all that follows once more.
     let (direction, family) = unsafe {
-        let Call { direction, family, .. } = read_volatile(call.call);
-        (transmute::<u32, Direction>(direction), transmute::<u8, Family>(family as u8))
+        (
+            transmute::<u32, Direction>(read_volatile(&raw const call.direction)),
+            transmute::<u8, Family>(read_volatile(&raw const call.family) as u8),
+        )
     };
     let event = Event {
         sock: call.sock,
@@ -212,40 +245,22 @@ fn moved(call: &Messages, len: u64, buffers: Option<&Buffers>) {
         cookie: call.cookie,
         inode: call.inode,
     };
+    let registers = Registers { number: call.number, args: call.args };
+    let known = call.discarded == 0;
+    let vector = call.kind == kind::VECTOR;
     observe::observe::<Walked>(
         &event,
         || 0,
-        |wanted| match buffers {
-            _ if call.discarded || !wanted => Buffers::UNKNOWN,
-            Some(buffers) => *buffers,
-            None => call::buffers(&call.registers, event.direction, event.sock, len),
+        |wanted| {
+            if !known || !wanted {
+                Buffers::UNKNOWN
+            } else if vector {
+                Buffers { base, parts, known: parts != 0 }
+            } else {
+                call::buffers(&registers, event.direction, event.sock, len)
+            }
         },
     );
-}
-
-/// Adds up what the messages of a vector have moved.
-unsafe extern "C" fn add_len(index: u64, messages: *mut Messages) -> u64 {
-    // SAFETY: `ended` passes its own context, which outlives the loop.
-    let messages = unsafe { &mut *messages };
-    if index >= messages.result {
-        return 1;
-    }
-    let (len, _) = call::finished(messages.base, index);
-    messages.behind = messages.behind.wrapping_add(len);
-    0
-}
-
-unsafe extern "C" fn message(index: u64, messages: *mut Messages) -> u64 {
-    // SAFETY: as above.
-    let messages = unsafe { &mut *messages };
-    if index >= messages.result {
-        return 1;
-    }
-    let (len, buffers) = call::finished(messages.base, index);
-    messages.behind = messages.behind.wrapping_sub(len);
-    if len != 0 {
-        moved(messages, len, Some(&buffers));
-    }
     0
 }
 

@@ -1,9 +1,11 @@
 //! The walk over one call's bytes: part by part, window by window, until all are framed.
+//!
+//! The functions without a Rust name of their own are *global* to the verifier: it goes through each
+//! once, for any argument, and not again for every place that calls it and every turn of a loop around
+//! it. That is why they take numbers only, and find their state in this CPU's scratch memory. (Linux
+//! 5.6 and newer have them, and no newer way to loop is needed.)
 
-use aya_ebpf::helpers::{
-    bpf_probe_read_user,
-    generated::{bpf_loop, bpf_probe_read_user as read_user_bytes},
-};
+use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_probe_read_user as read_user_bytes};
 use sensor_ebpf::{
     abi::{KernelCounter, segment_flag},
     frame::{self, Framer, Mode, Reason, Window},
@@ -13,30 +15,21 @@ use sensor_ebpf::{
 use super::{
     emit,
     kernel::masked,
-    maps::count,
-    state::{self, Dir, Flow, Scratch},
+    maps::{SCRATCH, count},
+    state::Scratch,
 };
 
 /// Steps of one walk: a window, a part, or a stretch passed over. More than the parts that a call
 /// can have (`UIO_MAXIOV` is 1,024), and enough for some thousand chunks; less than what the caller
-/// would feel.
-const STEPS: u32 = 16_384;
-
-/// Steps of the framing in one call of the loop's body: a call costs as much as a step.
-const STEPS_AT_ONCE: u32 = 1;
+/// would feel. The product of the two; the verifier follows no loop for longer.
+const TURNS: u32 = 128;
+const STEPS: u32 = 128;
 
 /// Bytes read at once where a chunk's size is expected.
 const SIZE_WINDOW: u64 = 64;
 
 /// Bytes read first where a message begins: most heads fit, and little body comes along.
 const HEAD_WINDOW: u64 = 512;
-
-/// What the steps need; on the stack, where a loop's callback may reach it.
-struct Walk {
-    flow: *mut Flow,
-    scratch: *mut Scratch,
-    index: usize,
-}
 
 /// The bytes of the window, with indices that cannot leave it.
 struct MapWindow(*const u8);
@@ -58,104 +51,124 @@ impl Window for MapWindow {
     }
 }
 
+/// This CPU's scratch memory for a direction.
+#[inline(always)]
+fn scratch(index: u64) -> Option<&'static mut Scratch> {
+    let scratch = SCRATCH.get_ptr_mut(masked::<1>(index) as u32)?;
+    // SAFETY: this CPU's, and this direction's: nothing else uses it while the program runs, and no
+    // caller keeps a reference across a call to the functions below.
+    Some(unsafe { &mut *scratch })
+}
+
 /// Walks the call's bytes as far as they can be read.
 #[inline(always)]
-pub(crate) fn walk(flow: *mut Flow, index: usize, scratch: &mut Scratch) {
-    let mut walk = Walk { flow, scratch, index };
-    // SAFETY: the callback has the signature that the helper calls, and gets its own context.
-    let steps = unsafe { bpf_loop(STEPS, step as *mut _, (&raw mut walk).cast(), 0) };
-    if steps >= i64::from(STEPS) {
-        count(KernelCounter::WalkLimit, 1);
-    }
-}
-
-/// One step; 1 ends the walk.
-unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> u64 {
-    // SAFETY: `walk` above passes its own context, which outlives the loop; scratch and flow are
-    // live map values.
-    let (scratch, flow, index) = unsafe {
-        (&mut *(*walk).scratch, &mut *(*walk).flow, masked::<1>((*walk).index as u64) as usize)
-    };
-    if scratch.todo == 0 {
-        return 1;
-    }
-    if scratch.left == 0 {
-        return u64::from(!next_part(scratch));
-    }
-    let dir = state::dir(&mut flow.dirs, index);
-    if Mode::passes(dir.framer.mode) {
-        if dir.framer.mode >= Mode::UntilClose as u8 {
-            return 1;
+pub(crate) fn walk(index: usize) {
+    let mut turn = 0;
+    while turn < TURNS {
+        if walk_steps(index as u64) != 0 {
+            return;
         }
-        pass(flow, index, scratch);
-        return 0;
+        turn += 1;
     }
-    if scratch.pending != 0 && emit::segment(scratch, dir) {
-        flow.reported = 1;
-    }
-    let limit = window_size(&dir.framer);
-    let want = if scratch.left < limit { scratch.left } else { limit };
-    // SAFETY: the window holds WINDOW bytes, and `want` is at most that.
-    let failed = unsafe {
-        read_user_bytes(
-            scratch.window.as_mut_ptr().cast(),
-            masked::<{ 2 * WINDOW as u64 - 1 }>(want) as u32,
-            scratch.base as *const _,
-        )
-    };
-    if failed != 0 {
-        return 1;
-    }
-    scratch.at = 0;
-    scratch.len = want as u32;
-    // SAFETY: the callback has the signature that the helper calls, and gets the walk's context.
-    unsafe { bpf_loop(frame::STEPS / STEPS_AT_ONCE, scan_step as *mut _, walk.cast(), 0) };
-    let at = scratch.at;
-    if dir.framer.mode == Mode::Other as u8 {
-        return 1;
-    }
-    begin_record(scratch, dir, at);
-    advance(flow, index, scratch, u64::from(at));
-    if state::dir(&mut flow.dirs, index).framer.mode == Mode::Lost as u8
-        && state::dir(&mut flow.dirs, index).framer.reason == Reason::HeadTooLarge as u8
-    {
-        scratch.record.flags |= segment_flag::HEAD_TOO_LARGE;
-        count(KernelCounter::HeadTooLarge, 1);
-    }
-    0
+    count(KernelCounter::WalkLimit, 1);
 }
 
-/// One step of the framing; 1 ends it. Where it stands is kept in map memory, because the verifier
-/// follows values on the stack, and would follow each position.
-unsafe extern "C" fn scan_step(_: u64, walk: *mut Walk) -> u64 {
-    // SAFETY: as in `step`.
-    let (scratch, flow, index) =
-        unsafe { (&mut *(*walk).scratch, &mut *(*walk).flow, (*walk).index) };
-    let framer = &mut state::dir(&mut flow.dirs, index).framer;
-    let window = MapWindow(scratch.window.as_ptr());
+/// Some steps of the walk; 1 ends it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_steps(index: u64) -> u64 {
     let mut i = 0;
-    while i < STEPS_AT_ONCE {
-        let next = frame::step(framer, &mut flow.pairing, &window, scratch.at, scratch.len);
-        if next == scratch.at {
+    while i < STEPS {
+        if walk_step(index) != 0 {
             return 1;
         }
-        scratch.at = next;
         i += 1;
     }
     0
 }
 
+/// One step; 1 ends the walk.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_step(index: u64) -> u64 {
+    let Some(live) = scratch(index) else { return 1 };
+    if live.todo == 0 {
+        return 1;
+    }
+    if live.left == 0 {
+        return u64::from(!next_part(live));
+    }
+    let mode = live.dir.framer.mode;
+    if Mode::passes(mode) {
+        if mode >= Mode::UntilClose as u8 {
+            return 1;
+        }
+        pass(live);
+        return 0;
+    }
+    if live.pending != 0 {
+        emit::segment(live);
+    }
+    let limit = window_size(&live.dir.framer);
+    let want = if live.left < limit { live.left } else { limit };
+    // SAFETY: the window holds WINDOW bytes, and `want` is at most that.
+    let failed = unsafe {
+        read_user_bytes(
+            live.window.as_mut_ptr().cast(),
+            masked::<{ 2 * WINDOW as u64 - 1 }>(want) as u32,
+            live.base as *const _,
+        )
+    };
+    if failed != 0 {
+        return 1;
+    }
+    live.at = 0;
+    live.len = want as u32;
+    let mut i = 0;
+    while i < frame::STEPS {
+        if frame_step(index) != 0 {
+            break;
+        }
+        i += 1;
+    }
+    let Some(live) = scratch(index) else { return 1 };
+    let at = live.at;
+    if live.dir.framer.mode == Mode::Other as u8 {
+        return 1;
+    }
+    begin_record(live, at);
+    advance(live, u64::from(at));
+    let framer = &live.dir.framer;
+    if framer.mode == Mode::Lost as u8 && framer.reason == Reason::HeadTooLarge as u8 {
+        live.record.flags |= segment_flag::HEAD_TOO_LARGE;
+        count(KernelCounter::HeadTooLarge, 1);
+    }
+    0
+}
+
+/// One step of the framing; 1 ends it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn frame_step(index: u64) -> u64 {
+    let Some(live) = scratch(index) else { return 1 };
+    let window = MapWindow(live.window.as_ptr());
+    let next = frame::step(&mut live.dir.framer, &mut live.pairing, &window, live.at, live.len);
+    let done = next == live.at;
+    live.at = next;
+    u64::from(done)
+}
+
 /// Begins the record of the `copied` bytes in the window.
 #[inline(always)]
-fn begin_record(scratch: &mut Scratch, dir: &mut Dir, copied: u32) {
-    scratch.record.position = dir.position;
+fn begin_record(scratch: &mut Scratch, copied: u32) {
+    scratch.record.position = scratch.dir.position;
     scratch.record.tcp_seq = scratch.seq;
-    scratch.record.skipped_before = dir.skipped;
+    scratch.record.skipped_before = scratch.dir.skipped;
     scratch.record.skipped_after = 0;
     scratch.record.copied = copied;
     scratch.pending = 1;
     scratch.mark = 0;
-    dir.skipped = 0;
+    scratch.dir.skipped = 0;
 }
 
 #[inline(always)]
@@ -171,9 +184,8 @@ fn window_size(framer: &Framer) -> u64 {
 
 /// Moves on by `n` bytes of the current part.
 #[inline(always)]
-fn advance(flow: &mut Flow, index: usize, scratch: &mut Scratch, n: u64) {
-    let dir = state::dir(&mut flow.dirs, index);
-    dir.position = dir.position.wrapping_add(n);
+fn advance(scratch: &mut Scratch, n: u64) {
+    scratch.dir.position = scratch.dir.position.wrapping_add(n);
     scratch.seq = scratch.seq.wrapping_add(n as u32);
     scratch.base = scratch.base.wrapping_add(n);
     scratch.left = scratch.left.wrapping_sub(n);
@@ -182,20 +194,25 @@ fn advance(flow: &mut Flow, index: usize, scratch: &mut Scratch, n: u64) {
 
 /// Passes over what is left of the part, as far as it is body.
 #[inline(always)]
-fn pass(flow: &mut Flow, index: usize, scratch: &mut Scratch) {
-    let dir = state::dir(&mut flow.dirs, index);
-    let was_body = dir.framer.mode == Mode::Body as u8;
-    let n = dir.framer.pass(scratch.left);
+fn pass(scratch: &mut Scratch) {
+    let was_body = scratch.dir.framer.mode == Mode::Body as u8;
+    let n = scratch.dir.framer.pass(scratch.left);
+    skip(scratch, n);
+    if scratch.pending == 0 && was_body && scratch.dir.framer.mode == Mode::Start as u8 {
+        scratch.mark = 1;
+    }
+    advance(scratch, n);
+}
+
+/// Notes that `n` bytes are passed over.
+#[inline(always)]
+fn skip(scratch: &mut Scratch, n: u64) {
     if scratch.pending != 0 {
         scratch.record.skipped_after = scratch.record.skipped_after.wrapping_add(n);
     } else {
-        dir.skipped = dir.skipped.wrapping_add(n);
-        if was_body && dir.framer.mode == Mode::Start as u8 {
-            scratch.mark = 1;
-        }
+        scratch.dir.skipped = scratch.dir.skipped.wrapping_add(n);
     }
     count(KernelCounter::BytesSkipped, n);
-    advance(flow, index, scratch, n);
 }
 
 /// Goes to the next part of the call's vector.
@@ -230,40 +247,30 @@ pub(crate) fn peek_response(scratch: &mut Scratch) -> bool {
 
 /// Accounts for what the walk did not reach, and sends the last record.
 #[inline(always)]
-pub(crate) fn rest(flow: *mut Flow, index: usize, scratch: &mut Scratch) {
-    // SAFETY: a live map value.
-    let flow = unsafe { &mut *flow };
-    let index = masked::<1>(index as u64) as usize;
-    let mode = state::dir(&mut flow.dirs, index).framer.mode;
+pub(crate) fn rest(scratch: &mut Scratch) {
+    let mode = scratch.dir.framer.mode;
     if scratch.todo != 0 && mode < Mode::UntilClose as u8 {
         scratch.left = scratch.todo;
         if Mode::passes(mode) {
-            pass(flow, index, scratch);
+            pass(scratch);
         }
     }
     let left = scratch.todo;
     if left != 0 {
-        let dir = state::dir(&mut flow.dirs, index);
-        let mode = dir.framer.mode;
+        let mode = scratch.dir.framer.mode;
         if mode == Mode::UntilClose as u8 {
-            count(KernelCounter::BytesSkipped, left);
-            if scratch.pending != 0 {
-                scratch.record.skipped_after = scratch.record.skipped_after.wrapping_add(left);
-            } else {
-                dir.skipped = dir.skipped.wrapping_add(left);
-            }
+            skip(scratch, left);
         } else if !Mode::passes(mode) {
             // They may have been a head: the place is lost.
             count(KernelCounter::BytesUnreadable, left);
-            dir.framer.mode = Mode::Lost as u8;
+            scratch.dir.framer.mode = Mode::Lost as u8;
         }
-        advance(flow, index, scratch, left);
+        advance(scratch, left);
     }
-    let dir = state::dir(&mut flow.dirs, index);
-    if scratch.pending == 0 && scratch.mark != 0 && flow.reported != 0 {
-        begin_record(scratch, dir, 0);
+    if scratch.pending == 0 && scratch.mark != 0 && scratch.reported != 0 {
+        begin_record(scratch, 0);
     }
-    if scratch.pending != 0 && emit::segment(scratch, dir) {
-        flow.reported = 1;
+    if scratch.pending != 0 {
+        emit::segment(scratch);
     }
 }

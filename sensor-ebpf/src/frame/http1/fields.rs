@@ -1,6 +1,6 @@
 //! Header sections (RFC 9112 section 5): the fields that frame a body, and the section's end.
 
-use super::super::lines::line_feed;
+use super::super::lines::{CASE, pass_lines};
 use super::super::{Framer, Mode, Pairing, Reason, Window, flag};
 use super::body::end_of_head;
 use super::{SEVEN, digit, eight, lose, tail};
@@ -11,21 +11,30 @@ const VALUE_BYTES: u32 = 8;
 /// Digits of a Content-Length that is taken for one (the largest fit in a u64).
 const DIGITS_MAX: u8 = 18;
 
-const CASE: u64 = 0x2020_2020_2020_2020;
 const CONTENT_: u64 = eight(b"content-");
 const LENGTH: u64 = eight(b"length:\0");
 const TRANSFER: u64 = eight(b"transfer");
 const ENCODING: u64 = eight(b"-encodin");
 
-/// The first byte of a header line: the end of the head, a name that frames, or another.
+/// Header lines, from the first byte of one or from anywhere in one, to the first that matters: the
+/// end of the head, or a name that frames.
 #[inline(always)]
-pub(super) fn line<W: Window>(
+pub(super) fn lines<W: Window>(
     framer: &mut Framer,
     pairing: &mut Pairing,
     window: &W,
-    at: u32,
+    from: u32,
     len: u32,
 ) -> u32 {
+    let (at, begins) = pass_lines(window, from, len, framer.mode == Mode::Line as u8);
+    if !begins {
+        framer.mode = Mode::Rest as u8;
+        return at;
+    }
+    framer.mode = Mode::Line as u8;
+    if at >= len {
+        return at;
+    }
     let eight = window.eight(at);
     let byte = eight as u8;
     if byte == b'\r' {
@@ -68,12 +77,7 @@ pub(super) fn line<W: Window>(
         }
     }
     framer.mode = Mode::Rest as u8;
-    // Not a step of its own: most lines are of this kind.
-    let (next, found) = line_feed(window, at, len);
-    if found {
-        framer.mode = Mode::Line as u8;
-    }
-    next
+    at.wrapping_add(1)
 }
 
 /// A field name, byte by byte. Its first byte has matched.

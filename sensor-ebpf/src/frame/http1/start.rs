@@ -29,7 +29,8 @@ pub(super) fn start<W: Window>(
             framer.status = ((a - 48) * 100 + (b - 48) * 10 + (c - 48)) as u16;
             framer.flags = flag::RESPONSE;
             framer.confirmed = 1;
-            framer.mode = Mode::FirstLine as u8;
+            // The reason phrase does not matter.
+            framer.mode = Mode::Rest as u8;
             return at.wrapping_add(12);
         }
     }
@@ -121,7 +122,7 @@ pub(super) fn status(framer: &mut Framer, byte: u8) {
     framer.matched = matched.wrapping_add(1);
     if matched >= 4 && framer.mode == Mode::Status as u8 {
         framer.confirmed = 1;
-        framer.mode = Mode::FirstLine as u8;
+        framer.mode = Mode::Rest as u8;
     }
 }
 
@@ -140,7 +141,7 @@ pub(super) fn target(framer: &mut Framer, pairing: &Pairing, byte: u8) {
     }
 }
 
-/// The rest of a start line. A request's has to end in `HTTP/1.` and a digit.
+/// The rest of a request line. It has to end in `HTTP/1.` and a digit.
 #[inline(always)]
 pub(super) fn first_line<W: Window>(
     framer: &mut Framer,
@@ -150,12 +151,6 @@ pub(super) fn first_line<W: Window>(
     len: u32,
 ) -> u32 {
     let (next, found) = line_feed(window, at, len);
-    if framer.flags & flag::RESPONSE != 0 {
-        if found {
-            framer.mode = Mode::Line as u8;
-        }
-        return next;
-    }
     // The last nine bytes before the line feed decide; a window may hold only some of them.
     let end = if found { next.wrapping_sub(1) } else { next };
     remember(framer, window, at, end);
