@@ -7,7 +7,6 @@ mod footer;
 mod log;
 mod output;
 mod pipeline;
-mod polite;
 mod quiet;
 mod record;
 mod replay;

@@ -51,6 +51,13 @@ const fn equal(word: u64, byte: u8) -> u64 {
     !(((x & LOW7) + LOW7) | x | LOW7)
 }
 
+/// Whether there is a line feed in `word`. Cheaper than to tell where.
+#[inline(always)]
+const fn has_line_feed(word: u64) -> bool {
+    let x = word ^ (ONES * 0x0a);
+    x.wrapping_sub(ONES) & !x & !LOW7 != 0
+}
+
 /// The index of the byte whose top bit is the lowest one set in `bits`.
 #[inline(always)]
 const fn first(bits: u64) -> u32 {
@@ -74,20 +81,25 @@ pub(super) fn pass_lines<W: Window>(window: &W, from: u32, len: u32, begins: boo
     let mut words = 0;
     while words < LINE_WORDS {
         let word = window.word(at);
+        let next = at.wrapping_add(8);
+        // Most words hold no line feed, and nothing begins in them.
+        if begin == 0 && !has_line_feed(word) && next < len {
+            at = next;
+            counts = u64::MAX;
+            words += 1;
+            continue;
+        }
         let feeds = line_feeds(word) & counts;
         begin |= feeds << 8;
-        if begin != 0 {
-            let lower = word | CASE;
-            let hits = begin
-                & (equal(lower, b'c') | equal(lower, b't') | equal(word, b'\r') | line_feeds(word));
-            if hits != 0 {
-                let hit = at.wrapping_add(first(hits));
-                if hit < len {
-                    return (hit, true);
-                }
+        let lower = word | CASE;
+        let hits = begin
+            & (equal(lower, b'c') | equal(lower, b't') | equal(word, b'\r') | line_feeds(word));
+        if hits != 0 {
+            let hit = at.wrapping_add(first(hits));
+            if hit < len {
+                return (hit, true);
             }
         }
-        let next = at.wrapping_add(8);
         if next > len {
             // The bytes behind the end are not the stream's; the one at the end may begin a line.
             let end = 0x80 << (u64::from(len & 7) * 8);

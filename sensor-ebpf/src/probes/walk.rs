@@ -44,9 +44,7 @@ impl Window for MapWindow {
     #[inline(always)]
     fn word(&self, at: u32) -> u64 {
         let at = at as usize & (2 * WINDOW - 8);
-        // Eight bytes at WINDOW are still within the memory behind it.
-        let at = if at > WINDOW { WINDOW } else { at };
-        // SAFETY: the window is aligned, and 16 bytes longer than WINDOW.
+        // SAFETY: the window is aligned, and longer than twice WINDOW.
         unsafe { core::ptr::read_volatile(self.0.add(at).cast::<u64>()) }
     }
 }

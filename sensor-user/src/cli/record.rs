@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 use super::pipeline::{self, Limits, Work};
 use super::stop::Stop;
 use super::view::Counters;
-use super::{Failure, connect, polite};
+use super::{Failure, connect};
 
 /// How long, at the end, what is still in the ring may be taken.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -37,7 +37,6 @@ pub(super) fn record(config: &config::Record) -> Result<ExitCode, Failure> {
     stop.on_signals(runtime.handle()).map_err(|error| broken(&error))?;
     // The kernel side first: where it cannot be had, a file that is there stays as it is.
     let live = connect::open_live(&config.capture, &Arc::new(Metrics::default()))?;
-    polite::step_back();
     let writer = Writer::create(&config.file).map_err(|error| broken(&error))?;
     tracing::info!(engine = ?live.engine(), file = %config.file.display(), "recording");
 

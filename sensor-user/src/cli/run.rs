@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use super::footer::Screen;
 use super::pipeline::Limits;
 use super::session::{Plan, Session};
-use super::{Failure, connect, polite};
+use super::{Failure, connect};
 
 /// How long, at the end, what is still in the ring may be taken.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -29,7 +29,6 @@ pub(super) fn run(config: config::Run, screen: &Screen) -> Result<ExitCode, Fail
     };
     // First what fails most often, and before anything is shown.
     let live = connect::open_live(&capture, &metrics)?;
-    polite::step_back();
     let engine = live.engine();
     let session = Session::start(plan, screen, Arc::clone(&metrics))?;
     // From here on a signal ends it in good order.

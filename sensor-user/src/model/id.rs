@@ -46,11 +46,16 @@ impl TraceFlags {
 }
 
 macro_rules! lower_hex {
-    ($name:ident) => {
+    ($name:ident, $digits:literal) => {
         /// Lower-case hexadecimal, as in a traceparent.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                // Several are written with each span: in one piece, not byte by byte.
+                let mut digits = [0; $digits];
+                for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+                    pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
+                }
+                f.write_str(str::from_utf8(&digits).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -62,5 +67,10 @@ macro_rules! lower_hex {
     };
 }
 
-lower_hex!(TraceId);
-lower_hex!(SpanId);
+lower_hex!(TraceId, 32);
+lower_hex!(SpanId, 16);
+
+/// The lower-case digit for a value below 16.
+fn hex_digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'a' - 10 + value }
+}

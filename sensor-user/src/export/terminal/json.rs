@@ -13,12 +13,16 @@
 //! (JavaScript, jq before 1.7) sees them rounded to 256 ns, and one with integers sees them exactly.
 //! New keys may come, and readers have to ignore those they do not know.
 
+use std::collections::hash_map::Entry;
 use std::io::{self, Write};
+use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_json::value::RawValue;
 
 use super::{ServiceCount, SpanWriter, Summary};
-use crate::model::{Attribute, Link, Span, SpanEvent, SpanKind, Status, Value};
+use crate::model::{Attribute, Link, Resource, Span, SpanEvent, SpanKind, Status, Value};
 
 /// Writes JSON lines. Each goes out in one `write`, so that lines of several writers to one pipe
 /// stay whole up to its atomic size.
@@ -26,17 +30,16 @@ use crate::model::{Attribute, Link, Span, SpanEvent, SpanKind, Status, Value};
 pub struct JsonLines<W: Write> {
     out: W,
     line: Vec<u8>,
+    resources: Resources,
 }
 
 impl<W: Write> JsonLines<W> {
     /// Writes to `out`, unbuffered beyond the line.
     pub fn new(out: W) -> Self {
-        Self { out, line: Vec::with_capacity(1024) }
+        Self { out, line: Vec::with_capacity(1024), resources: Resources::default() }
     }
 
-    fn write(&mut self, value: &impl Serialize) -> io::Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, value)?;
+    fn write_line(&mut self) -> io::Result<()> {
         self.line.push(b'\n');
         self.out.write_all(&self.line)
     }
@@ -44,11 +47,16 @@ impl<W: Write> JsonLines<W> {
 
 impl<W: Write> SpanWriter for JsonLines<W> {
     fn span(&mut self, span: &Span) -> io::Result<()> {
-        self.write(&SpanLine(span))
+        let resource = self.resources.text(&span.resource)?;
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, &SpanLine { span, resource })?;
+        self.write_line()
     }
 
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
-        self.write(&SummaryLine(summary))?;
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, &SummaryLine(summary))?;
+        self.write_line()?;
         self.flush()
     }
 
@@ -57,7 +65,38 @@ impl<W: Write> SpanWriter for JsonLines<W> {
     }
 }
 
-struct SpanLine<'a>(&'a Span);
+/// The JSON of resources, which are the same in many lines and as long as all the rest. By address,
+/// which stays theirs because they are kept.
+#[derive(Debug, Default)]
+struct Resources(FxHashMap<usize, (Arc<Resource>, Box<RawValue>)>);
+
+impl Resources {
+    /// When there are more, all are forgotten: a new process is rarer than a span by far.
+    const MAX: usize = 1024;
+
+    /// The object of `resource`; none when there is nothing in it.
+    fn text(&mut self, resource: &Arc<Resource>) -> io::Result<Option<&RawValue>> {
+        if resource.attributes.is_empty() {
+            return Ok(None);
+        }
+        let address = Arc::as_ptr(resource).addr();
+        if self.0.len() >= Self::MAX && !self.0.contains_key(&address) {
+            self.0.clear();
+        }
+        Ok(Some(match self.0.entry(address) {
+            Entry::Occupied(known) => &known.into_mut().1,
+            Entry::Vacant(new) => {
+                let text = serde_json::value::to_raw_value(&Attributes(&resource.attributes))?;
+                &new.insert((Arc::clone(resource), text)).1
+            }
+        }))
+    }
+}
+
+struct SpanLine<'a> {
+    span: &'a Span,
+    resource: Option<&'a RawValue>,
+}
 
 impl Serialize for SpanLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -75,8 +114,8 @@ impl Serialize for SpanLine<'_> {
             attributes,
             events,
             links,
-            resource,
-        } = self.0;
+            resource: _,
+        } = self.span;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", "span")?;
         map.serialize_entry("trace_id", &Shown(trace_id))?;
@@ -102,7 +141,9 @@ impl Serialize for SpanLine<'_> {
         };
         map.serialize_entry("status", status)?;
         entry_unless_empty(&mut map, "attributes", attributes, Attributes)?;
-        entry_unless_empty(&mut map, "resource", &resource.attributes, Attributes)?;
+        if let Some(resource) = self.resource {
+            map.serialize_entry("resource", resource)?;
+        }
         entry_unless_empty(&mut map, "events", events, |it| List(it, EventObject))?;
         entry_unless_empty(&mut map, "links", links, |it| List(it, LinkObject))?;
         map.end()
