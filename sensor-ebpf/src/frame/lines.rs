@@ -58,6 +58,19 @@ const fn has_line_feed(word: u64) -> bool {
     x.wrapping_sub(ONES) & !x & !LOW7 != 0
 }
 
+/// Whether a line that begins with one of the bytes that matter still may, by its ninth: `Content-Type`
+/// and `Connection` are in most heads. Where that is not at hand, it may.
+#[inline(always)]
+fn may_matter<W: Window>(window: &W, at: u32, len: u32) -> bool {
+    if at.wrapping_add(9) > len {
+        return true;
+    }
+    let byte = window.byte(at) | 0x20;
+    let ninth = window.byte(at.wrapping_add(8)) | 0x20;
+    // "content-l", "transfer-"; a CR has become 0x2d, and a LF 0x2a.
+    (byte != b'c' || ninth == b'l') && (byte != b't' || ninth == b'-')
+}
+
 /// The index of the byte whose top bit is the lowest one set in `bits`.
 #[inline(always)]
 const fn first(bits: u64) -> u32 {
@@ -96,8 +109,15 @@ pub(super) fn pass_lines<W: Window>(window: &W, from: u32, len: u32, begins: boo
             & (equal(lower, b'c') | equal(lower, b't') | equal(word, b'\r') | line_feeds(word));
         if hits != 0 {
             let hit = at.wrapping_add(first(hits));
-            if hit < len {
+            if hit < len && may_matter(window, hit, len) {
                 return (hit, true);
+            }
+            let others = hits & (hits - 1);
+            if others != 0 {
+                let hit = at.wrapping_add(first(others));
+                if hit < len {
+                    return (hit, true);
+                }
             }
         }
         if next > len {
