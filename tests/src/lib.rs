@@ -5,6 +5,7 @@ pub mod bpf;
 pub mod calls;
 pub mod demo;
 pub mod edges;
+pub mod guards;
 pub mod heap;
 pub mod load;
 pub mod process;
