@@ -20,7 +20,7 @@ const HEAD: &str = "\
 /// Reads the file; none is one without sections.
 ///
 /// # Errors
-/// It cannot be read, or is not as [`write`] leaves it.
+/// It cannot be read, or is not as [`write()`] leaves it.
 pub(super) fn read(path: &Path) -> Result<Sections> {
     match fs::read_to_string(path) {
         Ok(text) => parse(&text).with_context(|| path.display().to_string()),
