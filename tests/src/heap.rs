@@ -17,8 +17,8 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 /// How often memory was asked for, a larger piece for a smaller one included.
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
-/// The system's allocator, with counts. For a program that wants [`measure`] or [`allocations`], as
-/// its `#[global_allocator]`.
+/// The system's allocator, with counts. For a program that wants what this module tells, as its
+/// `#[global_allocator]`.
 #[derive(Debug)]
 pub struct Counting;
 
@@ -58,6 +58,12 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// Bytes that the process has asked for and not given back.
+#[must_use]
+pub fn held() -> usize {
+    LIVE.load(Ordering::Relaxed)
+}
+
 /// Replays a recording whose connections are open at its end, and says how many there are
 /// (`connections`) and what the pipeline holds then in all (`bytes`): what the heap loses when it is
 /// dropped.
@@ -72,8 +78,8 @@ pub fn measure(recording: &Path) -> Result<Value> {
     {
     }
     drop(source);
-    let before = LIVE.load(Ordering::Relaxed);
+    let before = held();
     drop(pipeline);
-    let bytes = before.saturating_sub(LIVE.load(Ordering::Relaxed));
+    let bytes = before.saturating_sub(held());
     Ok(json!({ "connections": metrics.get(Counter::Connections), "bytes": bytes }))
 }
