@@ -7,6 +7,7 @@ pub mod calls;
 pub mod control;
 pub mod driver;
 pub mod hostile;
+pub mod inside;
 pub mod peer;
 pub mod raw;
 pub mod spans;

@@ -5,9 +5,11 @@ pub mod bpf;
 pub mod calls;
 pub mod demo;
 pub mod edges;
+pub mod guards;
 pub mod heap;
 pub mod load;
 pub mod process;
+pub mod reopen;
 pub mod sensor;
 pub mod workloads;
 

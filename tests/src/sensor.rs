@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub use check::{assert_mirrored, assert_status, both_ends};
 pub use report::{Report, SpanJson};
+pub use rustix::process::Signal;
 pub use tools::{can_trace, go_workload, python, tool};
 
 /// How long loading and attaching may take, on a machine that is busy with other tests.
@@ -172,6 +173,17 @@ impl Sensor {
         self.child.id()
     }
 
+    /// Sends it a signal: to stop and to go on, say.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        if let Err(error) = rustix::process::kill_process(pid, signal) {
+            panic!("{signal:?}: {error}:\n{}", self.stderr());
+        }
+    }
+
     /// What it has said on standard error.
     #[must_use]
     pub fn stderr(&self) -> String {
@@ -230,7 +242,7 @@ impl Sensor {
     #[must_use]
     pub fn stop(mut self) -> Report {
         let pid = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let _ = rustix::process::kill_process(pid, Signal::INT);
         let deadline = Instant::now() + STOP;
         let status = loop {
             match self.child.try_wait() {

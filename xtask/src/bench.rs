@@ -3,12 +3,17 @@
 //! Whatever a machine does to both halves of a pair cancels out of their ratio: each figure is measured
 //! in turn without and with the sensor (A/B/A/B), and the median of the pairs' ratios is what counts.
 
+mod copy;
 mod cpu;
+mod echo;
+mod endurance;
+mod growth;
 mod hooks;
+mod http;
 mod idle_calls;
 mod loss;
 mod memory;
-mod nginx;
+mod picture;
 mod replay;
 mod report;
 mod rig;
@@ -26,6 +31,7 @@ use crate::run::Cmd;
 use crate::{demo, time, ui, workspace};
 use report::Report;
 use rig::Tools;
+use rig::tracer::Against;
 use row::Row;
 
 /// Options of `bench`.
@@ -49,13 +55,35 @@ pub(crate) struct Args {
     /// Measure this sensor, instead of the one built from this tree
     #[arg(long, value_name = "FILE")]
     sensor: Option<PathBuf>,
+    /// Measure another tool in the sensor's place: this command, in which {pids} stands for the
+    /// processes under load (12,34). It is ended by SIGTERM; nothing is asked of what it traces
+    #[arg(long, value_name = "COMMAND", conflicts_with = "sensor")]
+    against: Option<String>,
+    /// How long that tool takes until it traces
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = time::parse)]
+    settle: Duration,
+    /// How often `endurance` starts and stops the sensor [default: 1000, or 20 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    cycles: Option<u32>,
 }
 
 /// One measurement: it gives one or more rows of the table.
 struct Measurement {
     name: &'static str,
     about: &'static str,
+    scope: Scope,
     run: fn(&Bench) -> Result<Vec<Row>>,
+}
+
+/// When a measurement is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// Always, of any tool.
+    AnyTool,
+    /// Of the sensor alone: it asks for what only the sensor tells.
+    Sensor,
+    /// The same, and only when it is named: it takes long.
+    Named,
 }
 
 /// In the order of the table.
@@ -63,33 +91,74 @@ const MEASUREMENTS: &[Measurement] = &[
     Measurement {
         name: "hooks",
         about: "time in each BPF program, beyond an empty one",
+        scope: Scope::Sensor,
         run: hooks::run,
     },
     Measurement {
         name: "idle-calls",
         about: "cost on calls that are not socket I/O",
+        scope: Scope::AnyTool,
         run: idle_calls::run,
+    },
+    Measurement {
+        name: "copy",
+        about: "throughput of a file copy, which uses no socket",
+        scope: Scope::AnyTool,
+        run: copy::run,
     },
     Measurement {
         name: "nginx",
         about: "throughput at saturation, and p99 at half of it, both ends traced",
-        run: nginx::run,
+        scope: Scope::AnyTool,
+        run: http::nginx,
+    },
+    Measurement {
+        name: "go",
+        about: "the same of a Go net/http service",
+        scope: Scope::AnyTool,
+        run: http::go,
+    },
+    Measurement {
+        name: "echo",
+        about: "throughput of tiny requests that are not HTTP, both ends traced",
+        scope: Scope::AnyTool,
+        run: echo::run,
     },
     Measurement {
         name: "loss",
         about: "requests with a marker each: captured + counted = sent",
+        scope: Scope::Sensor,
         run: loss::run,
     },
-    Measurement { name: "cpu", about: "CPU seconds per million exchanges", run: cpu::run },
+    Measurement {
+        name: "cpu",
+        about: "CPU seconds per million exchanges",
+        scope: Scope::Sensor,
+        run: cpu::run,
+    },
     Measurement {
         name: "replay",
         about: "events a second on one core, from a recording",
+        scope: Scope::Sensor,
         run: replay::run,
+    },
+    Measurement {
+        name: "growth",
+        about: "cost by connections, processes, header size and body size",
+        scope: Scope::Sensor,
+        run: growth::run,
     },
     Measurement {
         name: "memory",
         about: "resident memory: idle, loaded, over time, per connection",
+        scope: Scope::Sensor,
         run: memory::run,
+    },
+    Measurement {
+        name: "endurance",
+        about: "what a thousand starts and stops leave behind; only when named",
+        scope: Scope::Named,
+        run: endurance::run,
     },
 ];
 
@@ -100,6 +169,10 @@ struct Bench {
     /// How long memory is watched.
     watch: Duration,
     engine: String,
+    /// What is measured in the sensor's place.
+    against: Option<Against>,
+    /// Starts and stops.
+    cycles: u32,
     /// For files of this run; removed at its end.
     dir: PathBuf,
 }
@@ -132,9 +205,9 @@ fn progress(text: impl std::fmt::Display) {
 /// # Errors
 /// It does not build, or a measurement could not be made.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let chosen = choose(&args.only)?;
+    let chosen = choose(&args.only, args.against.is_some())?;
     if args.list {
-        for measurement in chosen {
+        for measurement in MEASUREMENTS {
             ui::line(format_args!("{:12} {}", measurement.name, measurement.about));
         }
         return Ok(());
@@ -143,7 +216,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bail!("tracing takes root: sudo -E env PATH=\"$PATH\" cargo xtask bench");
     }
     let bench = prepare(args)?;
-    let results = workspace::target().join("bench/results.json");
+    // Another tool's are not ours.
+    let name = if args.against.is_some() { "against" } else { "results" };
+    let results = workspace::target().join("bench").join(name);
     let mut report = Report::new(&bench, &results)?;
     for (number, measurement) in (1..).zip(&chosen) {
         ui::heading(format_args!(
@@ -166,16 +241,29 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     ui::heading("results");
     report.print();
-    ui::line(format_args!("\nwritten to {}", results.display()));
+    ui::line(format_args!("\nwritten to {}.json and .svg", results.display()));
     report.verdict()
 }
 
-fn choose(only: &[String]) -> Result<Vec<&'static Measurement>> {
-    if let Some(name) = only.iter().find(|name| MEASUREMENTS.iter().all(|m| m.name != **name)) {
-        let names: Vec<_> = MEASUREMENTS.iter().map(|measurement| measurement.name).collect();
-        bail!("there is no measurement `{name}`; there are {}", names.join(", "));
-    }
-    let wanted = |m: &&Measurement| only.is_empty() || only.iter().any(|name| name == m.name);
+fn choose(only: &[String], against: bool) -> Result<Vec<&'static Measurement>> {
+    let find = |name: &String| {
+        let found = MEASUREMENTS.iter().find(|measurement| measurement.name == name);
+        let found = found.with_context(|| {
+            let names: Vec<_> = MEASUREMENTS.iter().map(|measurement| measurement.name).collect();
+            format!("there is no measurement `{name}`; there are {}", names.join(", "))
+        })?;
+        if against && found.scope != Scope::AnyTool {
+            bail!("`{name}` asks for what only the sensor tells: not with --against");
+        }
+        Ok(found)
+    };
+    let named = only.iter().map(find).collect::<Result<Vec<_>>>()?;
+    let wanted = |measurement: &&Measurement| match measurement.scope {
+        _ if !named.is_empty() => named.iter().any(|named| named.name == measurement.name),
+        Scope::AnyTool => true,
+        Scope::Sensor => !against,
+        Scope::Named => false,
+    };
     Ok(MEASUREMENTS.iter().filter(wanted).collect())
 }
 
@@ -207,6 +295,8 @@ fn prepare(args: &Args) -> Result<Bench> {
         quick: args.quick,
         watch: Duration::from_secs_f64(minutes * 60.0),
         engine: args.engine.clone(),
+        against: args.against.clone().map(|command| Against { command, settle: args.settle }),
+        cycles: args.cycles.unwrap_or(if args.quick { 20 } else { 1000 }),
         dir,
     })
 }
@@ -224,5 +314,31 @@ fn sweep(results: &Path) {
         if !Path::new("/proc").join(pid).exists() {
             let _ = fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::choose;
+
+    fn names(only: &[&str], against: bool) -> Option<Vec<&'static str>> {
+        let only: Vec<_> = only.iter().map(|&name| name.to_owned()).collect();
+        let chosen = choose(&only, against).ok()?;
+        Some(chosen.into_iter().map(|measurement| measurement.name).collect())
+    }
+
+    #[test]
+    fn what_is_measured_is_what_is_asked_for() {
+        assert_eq!(names(&["loss", "nginx"], false), Some(vec!["nginx", "loss"]));
+        assert_eq!(names(&["endurance"], false), Some(vec!["endurance"]));
+        assert!(!names(&[], false).expect("all").contains(&"endurance"));
+        assert_eq!(names(&["nothing"], false), None);
+    }
+
+    #[test]
+    fn another_tool_is_asked_for_nothing_that_it_cannot_tell() {
+        let all = names(&[], true).expect("some");
+        assert_eq!(all, ["idle-calls", "copy", "nginx", "go", "echo"]);
+        assert_eq!(names(&["loss"], true), None);
     }
 }

@@ -17,7 +17,8 @@ use crate::{provision, ui, workspace};
 
 const TARGET: &str = "bpfel-unknown-none";
 const BINARY: &str = "sensor-probes";
-const OBJECT: &str = "sensor-ebpf/prebuilt/sensor-probes.o";
+/// The checked-in object, from the root of the workspace.
+pub(crate) const OBJECT: &str = "sensor-ebpf/prebuilt/sensor-probes.o";
 
 /// Options of `build-ebpf`.
 #[derive(clap::Args)]

@@ -4,6 +4,7 @@ mod bench;
 mod build_ebpf;
 mod demo;
 mod fuzz;
+mod guards;
 mod lint;
 mod provision;
 mod run;
@@ -34,6 +35,8 @@ enum Chore {
     Demo(demo::Args),
     /// Run a fuzz target
     Fuzz(fuzz::Args),
+    /// Count what the sensor costs, and compare with guards.toml
+    Guards(guards::Args),
     /// Check formatting, lints, documentation and dependencies
     Lint(lint::Args),
     /// Check everything that CI checks
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Chore::BuildEbpf(args) => build_ebpf::run(&args),
         Chore::Demo(args) => demo::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
+        Chore::Guards(args) => guards::run(&args),
         Chore::Lint(args) => lint::run(&args),
         Chore::Test(args) => test::run(&args),
     };

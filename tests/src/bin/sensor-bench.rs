@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use sensor_tests::{bpf, calls, heap};
+use sensor_tests::{bpf, calls, heap, reopen};
 
 #[global_allocator]
 static ALLOCATOR: heap::Counting = heap::Counting;
@@ -31,6 +31,13 @@ enum Helper {
         #[arg(long)]
         baseline: bool,
     },
+    /// Counts the BPF programs, maps and links in the kernel for each line read, as a JSON object
+    Objects,
+    /// Opens and closes the capture for each line read, and says what this process holds then
+    Reopen {
+        #[arg(long, default_value = "auto")]
+        engine: String,
+    },
     /// Heap that is held for the open connections of a recording, as a JSON object
     Heap { recording: PathBuf },
 }
@@ -40,6 +47,8 @@ fn main() -> Result<()> {
     match Cli::parse().helper {
         Helper::Calls { dir } => calls::run(&dir, orders, report),
         Helper::Bpf { baseline } => bpf::run(baseline, orders, report),
+        Helper::Objects => bpf::objects(orders, report),
+        Helper::Reopen { engine } => reopen::run(&engine, orders, report),
         Helper::Heap { recording } => Ok(writeln!(report, "{}", heap::measure(&recording)?)?),
     }
 }

@@ -1,14 +1,16 @@
-//! The load generator of `cargo xtask bench`.
+//! The load generator of `cargo xtask bench`, and a server for it.
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
-use anyhow::Result;
-use clap::{Parser, Subcommand};
-use sensor_tests::load::{hold, rate};
+use anyhow::{Result, bail};
+use clap::{Args, Parser, Subcommand};
+use sensor_tests::load::{crowd, echo, hold, rate};
+use serde_json::Value;
 
 #[derive(Parser)]
-#[command(about = "HTTP/1.1 load for the bench")]
+#[command(about = "Load for the bench")]
 struct Cli {
     #[command(subcommand)]
     load: Load,
@@ -17,36 +19,108 @@ struct Cli {
 #[derive(Subcommand)]
 enum Load {
     /// Requests at a fixed rate, each with a path of its own; prints a JSON object at the end
-    Rate {
+    Rate(Rate),
+    /// The same from many processes with a connection each, and with `--wait`
+    Crowd {
         address: SocketAddr,
-        /// Requests a second
+        /// Requests a second, of all
         #[arg(long)]
         rate: u64,
         /// Requests in all
         #[arg(long)]
         requests: u64,
-        #[arg(long, default_value_t = 64)]
-        connections: usize,
-        /// Request k is for /MARKERk
-        #[arg(long, default_value = "k-")]
-        marker: String,
+        #[arg(long)]
+        processes: u64,
     },
     /// Idle connections: each line read is how many there shall be, and is written back when so
     Hold { address: SocketAddr },
+    /// Tiny requests that are not HTTP, as fast as they are answered; prints a JSON object at the end
+    Echo {
+        address: SocketAddr,
+        #[arg(long)]
+        connections: usize,
+        #[arg(long)]
+        seconds: u64,
+    },
+    /// Answers those
+    EchoServer { address: SocketAddr },
+}
+
+#[derive(Args)]
+struct Rate {
+    address: SocketAddr,
+    /// Requests a second
+    #[arg(long)]
+    rate: u64,
+    /// Requests in all
+    #[arg(long)]
+    requests: u64,
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Request k is for /MARKERk
+    #[arg(long, default_value = "k-")]
+    marker: String,
+    /// Fill the head of each request up to so many bytes
+    #[arg(long, default_value_t = 0)]
+    header_bytes: usize,
+    /// Have an exchange on each connection, say `ready`, and wait for a line; and with the connections
+    /// still open wait for another one, or the end of input, after the report
+    #[arg(long)]
+    wait: bool,
+    /// Microseconds from then to the first request
+    #[arg(long, default_value_t = 0)]
+    delay_us: u64,
 }
 
 fn main() -> Result<()> {
     match Cli::parse().load {
-        Load::Rate { address, rate, requests, connections, marker } => {
-            let plan = rate::Plan { address, rate, requests, connections, marker };
-            let report = rate::run(&plan)?;
-            write_line(&report.to_string())
+        Load::Rate(args) => {
+            let wait = args.wait;
+            let plan = rate::Plan {
+                address: args.address,
+                rate: args.rate,
+                requests: args.requests,
+                connections: args.connections,
+                marker: args.marker,
+                header_bytes: args.header_bytes,
+                warm: wait,
+                delay: Duration::from_micros(args.delay_us),
+            };
+            if wait {
+                rate::run(&plan, wait_for_the_word, report_and_wait)
+            } else {
+                rate::run(&plan, || Ok(()), |report| write_line(&report.to_string()))
+            }
+        }
+        Load::Crowd { address, rate, requests, processes } => {
+            let plan = crowd::Plan { address, rate, requests, processes };
+            crowd::run(&plan, wait_for_the_word, report_and_wait)
         }
         Load::Hold { address } => hold::run(address, io::stdin().lock(), io::stdout().lock()),
+        Load::Echo { address, connections, seconds } => {
+            let report = echo::run(address, connections, Duration::from_secs(seconds))?;
+            write_line(&report.to_string())
+        }
+        Load::EchoServer { address } => echo::serve(&TcpListener::bind(address)?),
     }
 }
 
+fn wait_for_the_word() -> Result<()> {
+    write_line("ready")?;
+    if io::stdin().read_line(&mut String::new())? == 0 {
+        bail!("nobody says go");
+    }
+    Ok(())
+}
+
+fn report_and_wait(report: &Value) -> Result<()> {
+    write_line(&report.to_string())?;
+    io::stdin().read_line(&mut String::new())?;
+    Ok(())
+}
+
 fn write_line(line: &str) -> Result<()> {
-    use io::Write as _;
-    Ok(writeln!(io::stdout(), "{line}")?)
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
 }

@@ -5,12 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::response::Response;
-
-/// Connections at most: what one address of loopback has ports for.
-pub const CONNECTIONS: usize = 25_000;
+use super::{CONNECTIONS, room_for};
 
 /// How long one exchange may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,7 +39,8 @@ pub fn run(address: SocketAddr, orders: impl BufRead, mut report: impl Write) ->
     Ok(())
 }
 
-fn open(address: SocketAddr, number: usize) -> Result<TcpStream> {
+/// A connection after its one exchange.
+pub(super) fn open(address: SocketAddr, number: usize) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -59,16 +57,4 @@ fn open(address: SocketAddr, number: usize) -> Result<TcpStream> {
             return Ok(stream);
         }
     }
-}
-
-/// Raises the limit on descriptors as far as it takes and may.
-fn room_for(connections: usize) -> Result<()> {
-    let wanted = u64::try_from(connections)? + 64;
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < wanted) {
-        let maximum = limit.maximum.map(|maximum| maximum.max(wanted));
-        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
-            .with_context(|| format!("cannot open {wanted} files; try `ulimit -n`"))?;
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Latencies of one run, in nanoseconds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Latencies(Vec<u64>);
 
 impl Latencies {

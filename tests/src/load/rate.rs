@@ -19,11 +19,12 @@ use serde_json::{Value, json};
 
 use super::latency::Latencies;
 use super::response::Response;
+use super::{CONNECTIONS, hold, room_for};
 
 /// Requests of one run at most: each one's latency is kept.
 pub const REQUESTS: u64 = 20_000_000;
-/// Connections at most.
-pub const CONNECTIONS: usize = 1_000;
+/// Bytes of a request's head at most.
+pub const HEADER_BYTES: usize = 24 << 10;
 
 /// How long answers may take to come after the last request was due.
 const GRACE: Duration = Duration::from_secs(5);
@@ -45,22 +46,39 @@ pub struct Plan {
     pub connections: usize,
     /// Request `k` is for path `/{marker}{k}`, counted from 0.
     pub marker: String,
+    /// Bytes of a request's head, at least; it is filled up to so many with fields of no meaning.
+    pub header_bytes: usize,
+    /// Each connection has an exchange before the run begins, which is not counted.
+    pub warm: bool,
+    /// How long after the word to go the first request is due.
+    pub delay: Duration,
 }
 
-/// Runs it, and says what came of it, as a JSON object: `sent`, `answered`, `failed` (connections that
-/// broke), `unanswered`, `seconds` from the first request's due time to the last answer, and
-/// `latency_ns`.
+/// Connects, calls `ready`, which may wait for the word to go, and runs it. Calls `done` with what came
+/// of it while the connections are still open, as a JSON object: `sent`, `answered`, `failed`
+/// (connections that broke), `unanswered`, `seconds` from the first request's due time to the last
+/// answer, and `latency_ns`.
 ///
 /// # Errors
-/// Out of bounds, no connection, or none left.
-pub fn run(plan: &Plan) -> Result<Value> {
+/// Out of bounds, no connection, or none left; or that of `ready` or `done`.
+pub fn run(
+    plan: &Plan,
+    ready: impl FnOnce() -> Result<()>,
+    done: impl FnOnce(&Value) -> Result<()>,
+) -> Result<()> {
     if plan.rate == 0 || plan.requests == 0 || plan.requests > REQUESTS {
         bail!("a run has 1 to {REQUESTS} requests, at a rate of at least 1 a second");
     }
     if plan.connections == 0 || plan.connections > CONNECTIONS {
         bail!("a run has 1 to {CONNECTIONS} connections");
     }
-    Run::start(plan)?.finish()
+    if plan.header_bytes > HEADER_BYTES {
+        bail!("a request's head has at most {HEADER_BYTES} bytes");
+    }
+    room_for(plan.connections)?;
+    let mut run = Run::connect(plan)?;
+    ready()?;
+    done(&run.finish()?)
 }
 
 struct Connection {
@@ -86,11 +104,13 @@ struct Run<'a> {
     latencies: Latencies,
     last_answer: Instant,
     request: Vec<u8>,
+    /// What ends every request's head: fields that are all the same, and the empty line.
+    fields: Vec<u8>,
     input: Box<[u8; BUFFER]>,
 }
 
 impl<'a> Run<'a> {
-    fn start(plan: &'a Plan) -> Result<Self> {
+    fn connect(plan: &'a Plan) -> Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let timer = timerfd_create(
             TimerfdClockId::Monotonic,
@@ -99,14 +119,19 @@ impl<'a> Run<'a> {
         epoll::add(&epoll, &timer, epoll::EventData::new_u64(TIMER), epoll::EventFlags::IN)?;
         let mut connections = Vec::with_capacity(plan.connections);
         for (number, token) in (0..plan.connections).zip(0..) {
-            let stream = TcpStream::connect(plan.address)
-                .with_context(|| format!("connection {number} to {}", plan.address))?;
+            let stream = if plan.warm {
+                hold::open(plan.address, number)
+            } else {
+                TcpStream::connect(plan.address).map_err(Into::into)
+            };
+            let stream =
+                stream.with_context(|| format!("connection {number} to {}", plan.address))?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
             epoll::add(&epoll, &stream, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?;
             connections.push(Some(Connection { stream, response: Response::default(), due: None }));
         }
-        let start = Instant::now() + Duration::from_millis(10);
+        let start = Instant::now();
         Ok(Self {
             plan,
             epoll,
@@ -119,12 +144,15 @@ impl<'a> Run<'a> {
             failed: 0,
             latencies: Latencies::with_capacity(usize::try_from(plan.requests)?),
             last_answer: start,
-            request: Vec::with_capacity(512),
+            request: Vec::with_capacity(plan.header_bytes.max(512)),
+            fields: fields(plan),
             input: Box::new([0; BUFFER]),
         })
     }
 
-    fn finish(mut self) -> Result<Value> {
+    fn finish(&mut self) -> Result<Value> {
+        self.start = Instant::now() + Duration::from_millis(10) + self.plan.delay;
+        self.last_answer = self.start;
         let deadline = self.due(self.plan.requests) + GRACE;
         let mut events = Vec::with_capacity(256);
         loop {
@@ -159,7 +187,7 @@ impl<'a> Run<'a> {
             "failed": self.failed,
             "unanswered": self.sent - answered,
             "seconds": seconds,
-            "latency_ns": self.latencies.report(),
+            "latency_ns": std::mem::take(&mut self.latencies).report(),
         }))
     }
 
@@ -186,12 +214,8 @@ impl<'a> Run<'a> {
     fn send(&mut self, number: usize) -> Result<()> {
         let due = self.due(self.sent);
         self.request.clear();
-        write!(
-            self.request,
-            "GET /{}{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: sensor-load/1.0\r\nAccept: */*\r\n\
-             Accept-Encoding: identity\r\n\r\n",
-            self.plan.marker, self.sent, self.plan.address
-        )?;
+        write!(self.request, "GET /{}{} HTTP/1.1\r\n", self.plan.marker, self.sent)?;
+        self.request.extend_from_slice(&self.fields);
         self.sent += 1;
         let Some(Some(connection)) = self.connections.get_mut(number) else {
             bail!("a broken connection was idle");
@@ -236,6 +260,29 @@ impl<'a> Run<'a> {
             *connection = None;
         }
     }
+}
+
+/// The fields of every request, and the empty line.
+fn fields(plan: &Plan) -> Vec<u8> {
+    /// Of one field, with its name: servers have a limit on each.
+    const FIELD: usize = 1000;
+    let mut text = format!(
+        "Host: {}\r\nUser-Agent: sensor-load/1.0\r\nAccept: */*\r\nAccept-Encoding: identity\r\n",
+        plan.address
+    );
+    // Markers and their numbers differ in length, and that of the start line need not be exact.
+    let start_line = "GET / HTTP/1.1\r\n".len() + plan.marker.len();
+    let wanted = plan.header_bytes.saturating_sub(start_line + 2);
+    let mut number = 0;
+    while text.len() < wanted {
+        let length = (wanted - text.len()).min(FIELD);
+        let name = format!("X-Filler-{number}: ");
+        let filler = length.saturating_sub(name.len() + 2).max(1);
+        text.extend([name.as_str(), &"f".repeat(filler), "\r\n"]);
+        number += 1;
+    }
+    text.push_str("\r\n");
+    text.into_bytes()
 }
 
 #[cfg(test)]

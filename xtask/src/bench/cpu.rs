@@ -18,7 +18,7 @@ use super::{Bench, progress};
 const RATE: u64 = 5_000;
 
 pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
-    let server = Server::start(bench)?;
+    let server = Server::nginx(bench)?;
     let _statistics = Statistics::start(bench, false)?;
     let time = Duration::from_secs(bench.pick(5, 1));
     let rounds = bench.pick(3, 1);

@@ -34,7 +34,7 @@ const PROGRAMS: [(&str, &str, Option<&str>, bool); 6] = [
 type Times = BTreeMap<String, RunTime>;
 
 pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
-    let server = Server::start(bench)?;
+    let server = Server::nginx(bench)?;
     let mut statistics = Statistics::start(bench, true)?;
     if let Some(why) = statistics.baseline_missing() {
         progress(format_args!("no empty program to compare with: {why}"));

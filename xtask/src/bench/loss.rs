@@ -20,7 +20,7 @@ use super::{Bench, progress};
 const ALL_AT_ONCE: u64 = 1_000_000_000;
 
 pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
-    let server = Server::start(bench)?;
+    let server = Server::nginx(bench)?;
     let mut saturation = Vec::new();
     for _ in 0..bench.pick(3, 1) {
         saturation.push(Wrk::new(server.address(), Duration::from_secs(1))?.run()?);

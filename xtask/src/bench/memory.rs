@@ -33,7 +33,7 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
 }
 
 fn idle(bench: &Bench) -> Result<Row> {
-    let server = Server::start(bench)?;
+    let server = Server::nginx(bench)?;
     let sensor = Sensor::trace(bench, &[server.pid()])?;
     std::thread::sleep(Duration::from_secs(bench.pick(10, 3)));
     let memory = Memory::of(sensor.pid())?;
@@ -45,7 +45,7 @@ fn idle(bench: &Bench) -> Result<Row> {
 }
 
 fn saturation(bench: &Bench) -> Result<[Row; 2]> {
-    let server = Server::start(bench)?;
+    let server = Server::nginx(bench)?;
     let load = Wrk::new(server.address(), bench.watch)?;
     let sensor = Sensor::trace(bench, &[server.pid(), load.pid()])?;
     let start = Instant::now();
@@ -101,7 +101,7 @@ fn growth(samples: &[(f64, f64)], watch: Duration) -> Option<f64> {
 /// start of the sensor has left room.
 fn connections(bench: &Bench) -> Result<Row> {
     let connections: u32 = bench.pick(10_000, 2_000);
-    let server = Server::start(bench)?;
+    let server = Server::nginx(bench)?;
     let mut points = Vec::new();
     for connections in [connections / 2, connections] {
         let file = bench.file("open.rec");

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let file = bench.file("load.rec");
-    let server = Server::start(bench)?;
+    let server = Server::nginx(bench)?;
     let plan = Plan::new(RATE, Duration::from_secs(bench.pick(10, 2)));
     let load = Rate::new(bench, server.address(), plan)?;
     let recorder = Sensor::record(bench, &[server.pid(), load.pid()], file.as_os_str())?;

@@ -1,4 +1,4 @@
-//! The table, and the file.
+//! The table, and the files.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -8,13 +8,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::Bench;
 use super::row::Row;
+use super::{Bench, picture};
 use crate::run::Cmd;
 use crate::ui;
 
 /// What was measured, and where.
 pub(super) struct Report {
+    /// Without its extension.
     file: PathBuf,
     head: Value,
     /// Why the figures are not for quoting.
@@ -35,6 +36,7 @@ impl Report {
             "sensor": version,
             "engine": bench.engine,
             "quick": bench.quick,
+            "against": bench.against.as_ref().map(|against| &against.command),
             "unix_time": now.as_secs(),
             "machine": {
                 "kernel": read("/proc/sys/kernel/osrelease"),
@@ -45,6 +47,9 @@ impl Report {
             },
         });
         let mut caveats = Vec::new();
+        if let Some(against) = &bench.against {
+            caveats.push(format!("Not the sensor, but: {}", against.command));
+        }
         if bench.quick {
             caveats.push("A quick run: not for quoting.".to_owned());
         }
@@ -64,8 +69,27 @@ impl Report {
         self.failed.push((name, why));
     }
 
-    /// Writes the file anew.
+    /// Writes the files anew.
     pub(super) fn write(&self) -> Result<()> {
+        self.write_json()?;
+        let of = |key: &str| self.head.get(key).and_then(Value::as_str).unwrap_or_default();
+        let machine = |key: &str| {
+            let value = self.head.get("machine").and_then(|machine| machine.get(key));
+            value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        };
+        let head = match of("against") {
+            "" => format!("{}, engine {}", of("sensor"), of("engine")),
+            command => format!("`{command}`"),
+        };
+        let places: Vec<_> = ["cpu", "cpus", "kernel"].into_iter().filter_map(machine).collect();
+        let mut foot = vec![format!("{} (CPU, CPUs, kernel)", places.join(", "))];
+        foot.extend(self.caveats.iter().cloned());
+        let file = self.file.with_extension("svg");
+        fs::write(&file, picture::draw(&self.rows, &head, &foot))
+            .with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    fn write_json(&self) -> Result<()> {
         let mut all = self.head.clone();
         let failed: Vec<_> =
             self.failed.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect();
@@ -74,8 +98,8 @@ impl Report {
             all.insert("failed".to_owned(), failed.into());
         }
         let text = serde_json::to_string_pretty(&all)?;
-        fs::write(&self.file, text + "\n")
-            .with_context(|| format!("cannot write {}", self.file.display()))
+        let file = self.file.with_extension("json");
+        fs::write(&file, text + "\n").with_context(|| format!("cannot write {}", file.display()))
     }
 
     /// Prints the table, as Markdown, to stdout.

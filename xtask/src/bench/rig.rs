@@ -7,6 +7,7 @@ pub(super) mod load;
 pub(super) mod procfs;
 pub(super) mod sensor;
 pub(super) mod server;
+pub(super) mod tracer;
 
 use std::path::{Path, PathBuf};
 
@@ -39,15 +40,21 @@ impl Tools {
 
     /// # Errors
     /// It is not installed.
+    pub(super) fn go() -> Result<PathBuf> {
+        installed("go")
+    }
+
+    /// # Errors
+    /// It is not installed.
     pub(super) fn wrk() -> Result<PathBuf> {
         installed("wrk")
     }
 }
 
-/// Daemons are in /usr/sbin, which is not on everyone's PATH.
+/// Daemons are in /usr/sbin, and Go where its own archive puts it: neither is on everyone's PATH.
 fn installed(name: &str) -> Result<PathBuf> {
-    let sbin = Path::new("/usr/sbin").join(name);
-    which(name).or_else(|| sbin.is_file().then_some(sbin)).with_context(|| {
+    let elsewhere = ["/usr/sbin", "/usr/local/go/bin"].map(|dir| Path::new(dir).join(name));
+    which(name).or_else(|| elsewhere.into_iter().find(|file| file.is_file())).with_context(|| {
         format!("there is no `{name}`: `cargo xtask test --only provision` installs it on Debian")
     })
 }

@@ -12,8 +12,9 @@ pub(super) struct Row {
     unit: &'static str,
     /// With the sensor.
     value: f64,
-    /// Without it, or with an empty one.
+    /// Without it, or with an empty one; or, where it grows, of the smallest.
     baseline: Option<f64>,
+    grows: bool,
     /// The median of the pairs' ratios, which is not the ratio of the medians.
     ratio: Option<Ratio>,
     target: Option<Target>,
@@ -44,6 +45,31 @@ pub(super) enum Target {
     RatioAtLeast(f64),
 }
 
+/// A row as the picture has it.
+#[derive(Debug)]
+pub(super) struct Bar {
+    pub(super) name: String,
+    pub(super) side: Side,
+    /// On the scale of its side.
+    pub(super) value: f64,
+    pub(super) spread: f64,
+    pub(super) target: Option<f64>,
+    pub(super) met: Option<bool>,
+    /// The figures themselves.
+    pub(super) words: String,
+}
+
+/// What a bar is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The ratio of with to without.
+    Ratio,
+    /// The ratio of larger to smallest.
+    Growth,
+    /// The value, as a share of its target.
+    Target,
+}
+
 impl Row {
     /// A figure that stands alone.
     pub(super) fn new(name: impl Into<String>, unit: &'static str, value: f64) -> Self {
@@ -52,6 +78,7 @@ impl Row {
             unit,
             value,
             baseline: None,
+            grows: false,
             ratio: None,
             target: None,
             note: None,
@@ -89,6 +116,12 @@ impl Row {
         self
     }
 
+    /// The baseline is the same figure of something smaller, and not of a run without the sensor.
+    pub(super) fn grows(mut self) -> Self {
+        self.grows = true;
+        self
+    }
+
     pub(super) fn target(mut self, target: Target) -> Self {
         self.target = Some(target);
         self
@@ -118,9 +151,13 @@ impl Row {
         }
     }
 
+    fn with_unit(&self, value: f64) -> String {
+        format!("{} {}", number(value), self.unit).trim().to_owned()
+    }
+
     /// The cells of the table: name, value, baseline, ratio, target, met.
     pub(super) fn cells(&self) -> [String; 6] {
-        let with_unit = |value: f64| format!("{} {}", number(value), self.unit).trim().to_owned();
+        let with_unit = |value| self.with_unit(value);
         let ratio = self.ratio.map(|Ratio { median, spread }| format!("{median:.3} ±{spread:.3}"));
         let target = self.target.map(|target| match target {
             Target::ValueAtMost(bound) => format!("<= {}", with_unit(bound)),
@@ -145,13 +182,49 @@ impl Row {
         ]
     }
 
+    /// The row as a bar: of its ratio, unless the target is about the value. None of a figure that has
+    /// nothing to be compared with.
+    pub(super) fn bar(&self) -> Option<Bar> {
+        let bar = |side, value, spread, target, words| Bar {
+            name: self.name.clone(),
+            side,
+            value,
+            spread,
+            target,
+            met: self.met(),
+            words,
+        };
+        let [_, shown, _, ratio, _, _] = self.cells();
+        let of_target = |value: f64, sign: &str, bound: f64, beyond: &str| {
+            // Of a target of nothing, anything is too much.
+            let share = if bound > 0.0 { value / bound } else { f64::from(value > 0.0) * 2.0 };
+            let [value, bound] = [value, bound].map(|value| self.with_unit(value));
+            let words = format!("{value}{beyond}, wanted {sign} {bound}");
+            Some(bar(Side::Target, share, 0.0, Some(1.0), words))
+        };
+        let of_ratio = |target: Option<f64>| {
+            let Ratio { median, spread } = self.ratio?;
+            let side = if self.grows { Side::Growth } else { Side::Ratio };
+            Some(bar(side, median, spread, target, format!("{ratio}  ({shown})")))
+        };
+        match self.target {
+            None => of_ratio(None),
+            Some(Target::RatioAtMost(bound) | Target::RatioAtLeast(bound)) => of_ratio(Some(bound)),
+            Some(Target::ValueAtMost(bound)) => of_target(self.value, "<=", bound, ""),
+            Some(Target::ValueAtLeast(bound)) => of_target(self.value, ">=", bound, ""),
+            Some(Target::BeyondAtMost(bound)) => {
+                of_target(self.value - self.baseline?, "<=", bound, " beyond")
+            }
+        }
+    }
+
     pub(super) fn note_text(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
     /// The same, for programs.
     pub(super) fn json(&self) -> Value {
-        let Self { name, unit, value, baseline, ratio, target, note, samples } = self;
+        let Self { name, unit, value, baseline, grows: _, ratio, target, note, samples } = self;
         let target = target.map(|target| match target {
             Target::ValueAtMost(bound) => json!({ "of": "value", "at_most": bound }),
             Target::ValueAtLeast(bound) => json!({ "of": "value", "at_least": bound }),

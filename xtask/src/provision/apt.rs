@@ -11,7 +11,7 @@ use crate::run::{Cmd, which};
 use crate::ui;
 
 /// (the program looked for, the Debian package that has it)
-const TOOLS: [(&str, &str); 8] = [
+const TOOLS: [(&str, &str); 9] = [
     ("c++", "g++"), // libFuzzer is C++
     ("curl", "curl"),
     ("gcc", "gcc"),
@@ -19,6 +19,7 @@ const TOOLS: [(&str, &str); 8] = [
     ("nginx", "nginx"),
     ("node", "nodejs"),
     ("python3", "python3"),
+    ("valgrind", "valgrind"), // the guards count instructions with it
     ("wrk", "wrk"),
 ];
 

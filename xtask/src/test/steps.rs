@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::run::Cmd;
-use crate::{build_ebpf, demo, fuzz, lint, provision, workspace};
+use crate::{build_ebpf, demo, fuzz, guards, lint, provision, workspace};
 
 /// One check.
 pub(super) struct Step {
@@ -51,6 +51,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "the checked-in BPF object is what its source builds to",
         cannot: anywhere,
         run: |_| build_ebpf::check(),
+    },
+    Step {
+        name: "guards",
+        about: "counted costs: BPF instructions, allocations, instructions of the decoders",
+        cannot: anywhere,
+        run: guards::all,
     },
     Step {
         name: "e2e",

@@ -1,4 +1,4 @@
-use super::{Plan, run};
+use super::{Plan, fields};
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -33,8 +33,33 @@ fn answer(stream: &TcpStream, noted: &Mutex<Vec<String>>, pause: Duration) {
     }
 }
 
+fn run(plan: &Plan) -> anyhow::Result<serde_json::Value> {
+    run_after(plan, || Ok(()))
+}
+
+fn run_after(
+    plan: &Plan,
+    ready: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<serde_json::Value> {
+    let mut report = serde_json::Value::Null;
+    super::run(plan, ready, |said| {
+        report = said.clone();
+        Ok(())
+    })?;
+    Ok(report)
+}
+
 fn plan(address: SocketAddr, rate: u64, requests: u64, connections: usize) -> Plan {
-    Plan { address, rate, requests, connections, marker: "m-".to_owned() }
+    Plan {
+        address,
+        rate,
+        requests,
+        connections,
+        marker: "m-".to_owned(),
+        header_bytes: 0,
+        warm: false,
+        delay: Duration::ZERO,
+    }
 }
 
 #[test]
@@ -74,4 +99,36 @@ fn a_run_has_bounds_and_needs_a_server() {
     }
     let nobody = TcpListener::bind("127.0.0.1:0").expect("loopback").local_addr().expect("bound");
     assert!(run(&plan(nobody, 1, 1, 1)).is_err());
+}
+
+#[test]
+fn a_warm_connection_has_had_its_exchange_before_the_word_to_go() {
+    let (address, paths) = server(Duration::ZERO);
+    let plan = Plan { warm: true, ..plan(address, 1_000, 3, 2) };
+    let noted = || paths.lock().expect("not poisoned").clone();
+    let mut before = Vec::new();
+    let ready = || {
+        before = noted();
+        Ok(())
+    };
+    let report = run_after(&plan, ready).expect("a run");
+    assert_eq!(before, ["/held-0", "/held-1"]);
+    assert_eq!(report["answered"], 3);
+    let mut after = noted().split_off(2);
+    after.sort();
+    assert_eq!(after, ["/m-0", "/m-1", "/m-2"]);
+}
+
+#[test]
+fn a_head_is_filled_up_with_fields_that_servers_take() {
+    let address = "127.0.0.1:80".parse().expect("an address");
+    for wanted in [0, 256, 2048, 12_288] {
+        let fields = fields(&Plan { header_bytes: wanted, ..plan(address, 1, 1, 1) });
+        let text = String::from_utf8(fields).expect("text");
+        assert!(text.ends_with("\r\n\r\n") && text.matches("\r\n\r\n").count() == 1);
+        let head = "GET /m- HTTP/1.1\r\n".len() + text.len();
+        assert!(wanted == 0 || (wanted..wanted + 32).contains(&head), "{wanted}: {head}");
+        assert!(text.lines().all(|line| line.len() <= 1000));
+        assert!(text.lines().all(|line| line.is_empty() || line.contains(": ")));
+    }
 }

@@ -1,8 +1,10 @@
 //! Processes that do not outlive us.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ChildStdout, Command, ExitStatus};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -88,6 +90,19 @@ impl Owned {
             thread::sleep(POLL);
         }
     }
+}
+
+/// The lines of a pipe, as they come: so one that does not come can be waited for in vain.
+pub(in crate::bench) fn lines(pipe: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
 }
 
 impl Drop for Owned {

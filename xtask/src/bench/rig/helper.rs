@@ -1,17 +1,16 @@
 //! `sensor-bench` and `sensor-load hold`: processes that take a line, and answer with one.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 
-use super::child::Owned;
+use super::child::{self, Owned};
 use crate::bench::Bench;
 
 /// How long an answer may take.
@@ -31,15 +30,7 @@ impl Helper {
         let mut process = Owned::start(&mut command)?;
         let orders = process.streams().stdin.take().context("no pipe")?;
         let stdout = process.streams().stdout.take().context("no pipe")?;
-        let (sender, answers) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Ok(Self { process, orders, answers })
+        Ok(Self { process, orders, answers: child::lines(stdout) })
     }
 
     /// Makes calls that are not socket I/O.
@@ -48,6 +39,16 @@ impl Helper {
         let dir = if tmpfs.is_dir() { tmpfs } else { bench.dir.as_path() };
         let dir = dir.to_str().context("a path that is not text")?;
         Self::start(&bench.tools.sensor_bench, &["calls", "--dir", dir])
+    }
+
+    /// Counts the BPF objects that there are.
+    pub(in crate::bench) fn objects(bench: &Bench) -> Result<Self> {
+        Self::start(&bench.tools.sensor_bench, &["objects"])
+    }
+
+    /// Opens and closes the capture.
+    pub(in crate::bench) fn reopen(bench: &Bench) -> Result<Self> {
+        Self::start(&bench.tools.sensor_bench, &["reopen", "--engine", &bench.engine])
     }
 
     /// Holds connections open.

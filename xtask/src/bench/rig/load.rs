@@ -1,15 +1,16 @@
-//! Load: wrk for as much as goes, `sensor-load` for a fixed rate.
+//! Load: wrk for as much as goes, `sensor-load` for a fixed rate and for what is not HTTP.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::Tools;
-use super::child::Owned;
+use super::child::{self, Owned};
 use crate::bench::Bench;
 
 /// Connections of either.
@@ -116,6 +117,95 @@ fn throughput(said: &str) -> Result<f64> {
     rate.trim().parse().with_context(|| format!("wrk said: {rate} requests a second"))
 }
 
+/// Tiny requests that are not HTTP, as fast as they are answered; not yet let go.
+pub(in crate::bench) struct Echo(Gated);
+
+impl Echo {
+    pub(in crate::bench) fn new(
+        bench: &Bench,
+        address: SocketAddr,
+        connections: u32,
+        duration: Duration,
+    ) -> Result<Self> {
+        let mut command = Command::new(&bench.tools.sensor_load);
+        command.args(["echo", &address.to_string()]);
+        command.args(["--connections", &connections.to_string()]);
+        command.args(["--seconds", &duration.as_secs().max(1).to_string()]);
+        Ok(Self(Gated::new(&command, duration)?))
+    }
+
+    pub(in crate::bench) fn pid(&self) -> u32 {
+        self.0.pid()
+    }
+
+    /// # Errors
+    /// It fails.
+    pub(in crate::bench) fn run(self) -> Result<Outcome> {
+        let said = self.0.run()?;
+        let report: Value = serde_json::from_str(&said)?;
+        figures(&report, "answered").with_context(|| format!("sensor-load said {report}"))
+    }
+}
+
+/// A load of `sensor-load` that connects and warms up when it is let go, then waits for the word to
+/// begin, and at its end for the word to close: so what is measured is nothing but the load.
+pub(in crate::bench) struct Poised {
+    process: Owned,
+    orders: ChildStdin,
+    said: Receiver<String>,
+    patience: Duration,
+}
+
+impl Poised {
+    /// The load of `args`, which has a process already. `duration` is that of the load alone.
+    pub(in crate::bench) fn new(
+        bench: &Bench,
+        args: &[String],
+        duration: Duration,
+    ) -> Result<Self> {
+        let mut command = Command::new(&bench.tools.sensor_load);
+        command.args(args);
+        let Gated { mut process, gate, patience } = Gated::new(&command, duration * 10)?;
+        let stdout = process.streams().stdout.take().context("no pipe")?;
+        Ok(Self { process, orders: gate, said: child::lines(stdout), patience })
+    }
+
+    pub(in crate::bench) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Lets it connect, and returns when it is ready.
+    ///
+    /// # Errors
+    /// It fails.
+    pub(in crate::bench) fn connect(&mut self) -> Result<()> {
+        match self.go()?.as_str() {
+            "ready" => Ok(()),
+            said => bail!("the load is not ready: {said}"),
+        }
+    }
+
+    /// Lets it begin, and returns how many requests were answered; its connections are still open.
+    ///
+    /// # Errors
+    /// It fails, or not every request was answered.
+    pub(in crate::bench) fn run(&mut self) -> Result<u64> {
+        let report: Value = serde_json::from_str(&self.go()?)?;
+        let count = |key: &str| report.get(key).and_then(Value::as_u64);
+        match (count("sent"), count("answered")) {
+            (Some(sent), Some(answered)) if sent == answered => Ok(answered),
+            _ => bail!("not every request was answered: {report}"),
+        }
+    }
+
+    /// What it says next.
+    fn go(&mut self) -> Result<String> {
+        self.orders.write_all(b"go\n").context("the load has ended before it began")?;
+        let said = self.said.recv_timeout(self.patience);
+        said.with_context(|| format!("{} says nothing", self.process.name()))
+    }
+}
+
 /// A run at a fixed rate, not yet let go.
 pub(in crate::bench) struct Rate {
     gated: Gated,
@@ -190,13 +280,18 @@ impl Rate {
 }
 
 fn outcome(report: &Value, plan: Plan) -> Result<Outcome> {
-    let number = |value: Option<&Value>| value.and_then(Value::as_f64).context("not a number");
-    let latency = |key: &str| number(report.get("latency_ns").and_then(|all| all.get(key)));
     let count = |key: &str| report.get(key).and_then(Value::as_u64).context("not a count");
     if count("sent")? != plan.requests || count("answered")? != plan.requests {
         bail!("not all of {} requests were sent and answered", plan.requests);
     }
-    let sent = count("sent")?;
+    figures(report, "sent")
+}
+
+/// What a report says of latencies, and of the rate of what it counts under `counted`.
+fn figures(report: &Value, counted: &str) -> Result<Outcome> {
+    let number = |value: Option<&Value>| value.and_then(Value::as_f64).context("not a number");
+    let latency = |key: &str| number(report.get("latency_ns").and_then(|all| all.get(key)));
+    let sent = report.get(counted).and_then(Value::as_u64).context("not a count")?;
     #[expect(clippy::cast_precision_loss, reason = "at most some millions")]
     let rate = sent as f64 / number(report.get("seconds"))?;
     Ok(Outcome { sent, p50_nanos: latency("p50")?, p99_nanos: latency("p99")?, rate })

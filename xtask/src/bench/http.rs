@@ -1,22 +1,37 @@
-//! nginx and its client, both traced: throughput at saturation, and p99 at half of the untraced
-//! throughput, with and without the sensor in turn.
+//! An HTTP server and its client, both traced: throughput at saturation, and p99 at half of the
+//! untraced throughput, with and without the sensor in turn.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use super::rig::load::{Outcome, Plan, Rate, Wrk};
-use super::rig::sensor::{Sensor, Summary};
+use super::rig::sensor::Summary;
 use super::rig::server::Server;
+use super::rig::tracer::Tracer;
 use super::row::{Row, Target};
 use super::stats::median;
 use super::{Bench, progress};
 
-const THROUGHPUT: f64 = 0.90;
-const P99: f64 = 1.1;
+/// What is held against the ratios of one server, if anything is.
+#[derive(Clone, Copy, Debug)]
+struct Goal {
+    throughput: Option<f64>,
+    p99: Option<f64>,
+}
 
-pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
-    let server = Server::start(bench)?;
+/// One worker and a small file: of all servers the one that does least beside its socket calls.
+pub(super) fn nginx(bench: &Bench) -> Result<Vec<Row>> {
+    let goal = Goal { throughput: Some(0.90), p99: Some(1.1) };
+    run(bench, &Server::nginx(bench)?, "nginx", goal)
+}
+
+/// A goroutine for each connection, on any thread.
+pub(super) fn go(bench: &Bench) -> Result<Vec<Row>> {
+    run(bench, &Server::go(bench)?, "go", Goal { throughput: None, p99: None })
+}
+
+fn run(bench: &Bench, server: &Server, name: &str, goal: Goal) -> Result<Vec<Row>> {
     let time = Duration::from_secs(bench.pick(3, 1));
     let rounds = bench.pick(5, 2);
 
@@ -26,9 +41,9 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     for round in 1..=rounds {
         let without = Wrk::new(server.address(), time)?.run()?;
         let load = Wrk::new(server.address(), time)?;
-        let sensor = Sensor::trace(bench, &[server.pid(), load.pid()])?;
+        let tracer = Tracer::attach(bench, &[server.pid(), load.pid()])?;
         let with = load.run()?;
-        seen.add(&sensor.stop()?)?;
+        seen.add(tracer.stop()?.as_ref())?;
         throughput.push((without, with));
         progress(format_args!(
             "throughput, round {round} of {rounds}: {with:.0}/s, {without:.0}/s without"
@@ -45,9 +60,9 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     for round in 1..=rounds {
         let without = Rate::new(bench, server.address(), plan)?.run()?;
         let load = Rate::new(bench, server.address(), plan)?;
-        let sensor = Sensor::trace(bench, &[server.pid(), load.pid()])?;
+        let tracer = Tracer::attach(bench, &[server.pid(), load.pid()])?;
         let with = load.run()?;
-        seen.add(&sensor.stop()?)?;
+        seen.add(tracer.stop()?.as_ref())?;
         for (late, outcome) in late.iter_mut().zip([&without, &with]) {
             *late += u32::from(outcome.is_late(plan));
         }
@@ -59,12 +74,18 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
             words(&without)
         ));
     }
+    let goal_of = |row: Row, target: Option<Target>| match target {
+        Some(target) => row.target(target),
+        None => row,
+    };
     let rows = [
-        Row::of_pairs("nginx: throughput at saturation", "/s", &throughput)
-            .map(|row| row.target(Target::RatioAtLeast(THROUGHPUT)).note(throughput_note)),
-        Row::of_pairs(format!("nginx: p99 at {rate}/s"), "us", &p99)
-            .map(|row| row.target(Target::RatioAtMost(P99)).note(seen.words() + &behind(late))),
-        Row::of_pairs(format!("nginx: p50 at {rate}/s"), "us", &p50),
+        Row::of_pairs(format!("{name}: throughput at saturation"), "/s", &throughput).map(|row| {
+            goal_of(row, goal.throughput.map(Target::RatioAtLeast)).note(throughput_note)
+        }),
+        Row::of_pairs(format!("{name}: p99 at {rate}/s"), "us", &p99).map(|row| {
+            goal_of(row, goal.p99.map(Target::RatioAtMost)).note(seen.words() + &behind(late))
+        }),
+        Row::of_pairs(format!("{name}: p50 at {rate}/s"), "us", &p50),
     ];
     rows.into_iter().collect::<Option<_>>().context("no round")
 }
@@ -86,7 +107,7 @@ fn behind([without, with]: [u32; 2]) -> String {
     if without + with == 0 {
         String::new()
     } else {
-        format!("; the rate was not kept in {without} runs without the sensor, {with} with it")
+        format!("; the rate was not kept in {without} runs without tracing, {with} with it")
     }
 }
 
@@ -105,7 +126,9 @@ struct Seen {
 }
 
 impl Seen {
-    fn add(&mut self, summary: &Summary) -> Result<()> {
+    /// Another tool says nothing.
+    fn add(&mut self, summary: Option<&Summary>) -> Result<()> {
+        let Some(summary) = summary else { return Ok(()) };
         self.spans += summary.some("exchanges.spans")?;
         self.runs += 1;
         let lost = summary.lost_text();
@@ -116,6 +139,9 @@ impl Seen {
     }
 
     fn words(&self) -> String {
+        if self.runs == 0 {
+            return String::new();
+        }
         let lost = if self.losses.is_empty() {
             "nothing lost".to_owned()
         } else {
