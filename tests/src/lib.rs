@@ -9,6 +9,7 @@ pub mod heap;
 pub mod load;
 pub mod process;
 pub mod sensor;
+pub mod vm;
 pub mod workloads;
 
 use std::io::Write as _;

@@ -10,6 +10,7 @@ mod run;
 mod test;
 mod time;
 mod ui;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ enum Chore {
     Lint(lint::Args),
     /// Check everything that CI checks
     Test(test::Args),
+    /// Run the end-to-end tests on Debian's kernels, in virtual machines
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Lint(args) => lint::run(&args),
         Chore::Test(args) => test::run(&args),
+        Chore::Vm(args) => vm::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
