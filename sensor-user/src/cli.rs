@@ -16,6 +16,7 @@ mod stop;
 mod view;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -83,7 +84,12 @@ enum Command {
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayFlags),
     /// Say whether `run` would work here, and what is missing
-    Doctor,
+    Doctor {
+        /// Look up every kernel field that is relied on in this file, which is like
+        /// /sys/kernel/btf/vmlinux, instead
+        #[arg(long, value_name = "FILE", hide = true)]
+        btf: Option<PathBuf>,
+    },
 }
 
 /// Why the command failed; decides the exit code.
@@ -159,9 +165,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             record::record(&both(config::record(&flags), log)?)
         }
         Command::Replay(flags) => replay::replay(both(config::replay(&flags, &env), log)?, &screen),
-        Command::Doctor => {
+        Command::Doctor { btf } => {
             log?;
-            doctor::doctor()
+            doctor::doctor(btf.as_deref())
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod load;
 pub mod process;
 pub mod reopen;
 pub mod sensor;
+pub mod vm;
 pub mod workloads;
 
 use std::io::Write as _;

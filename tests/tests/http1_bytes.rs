@@ -96,9 +96,13 @@ fn serve_and_ask(engine: Engine, answers: Vec<Answer>) -> Option<(Report, Vec<Tr
     let program = tool("curl")?;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let urls: Vec<_> = (0..answers.len()).map(|i| format!("http://{address}/?m={i}")).collect();
-    let requests: Vec<[&str; 2]> = urls.iter().map(|url| [url.as_str(), "--raw"]).collect();
-    let requests: Vec<&[&str]> = requests.iter().map(<[&str; 2]>::as_slice).collect();
+    // A name for each: else curl takes a connection again whose end it has not heard of yet.
+    let port = address.port();
+    let named = |i| [format!("http://m{i}:{port}/?m={i}"), format!("m{i}:{port}:{}", address.ip())];
+    let named: Vec<[String; 2]> = (0..answers.len()).map(named).collect();
+    let requests: Vec<[&str; 4]> =
+        named.iter().map(|[url, resolve]| [url, "--raw", "--resolve", resolve]).collect();
+    let requests: Vec<&[&str]> = requests.iter().map(<[&str; 4]>::as_slice).collect();
     let client = Held::new(&curl(&program, &requests)).unwrap();
     let sensor = Sensor::on(engine, &[client.pid()]);
     let count = answers.len();

@@ -11,6 +11,7 @@ mod run;
 mod test;
 mod time;
 mod ui;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -41,6 +42,8 @@ enum Chore {
     Lint(lint::Args),
     /// Check everything that CI checks
     Test(test::Args),
+    /// Run the end-to-end tests on Debian's kernels, in virtual machines
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Guards(args) => guards::run(&args),
         Chore::Lint(args) => lint::run(&args),
         Chore::Test(args) => test::run(&args),
+        Chore::Vm(args) => vm::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,9 @@
 //! `sensor doctor`: would `run` work here, and what is missing.
 
+mod btf;
+
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::capture::live::probe::{self, Answer, Check, Needed};
@@ -11,10 +14,15 @@ use super::Failure;
 const UNSUPPORTED: u8 = 3;
 
 /// # Errors
-/// None yet.
-pub(super) fn doctor() -> Result<ExitCode, Failure> {
-    let checks = probe::checks();
+/// The file with type information cannot be read, or is something else.
+pub(super) fn doctor(btf: Option<&Path>) -> Result<ExitCode, Failure> {
     let mut stdout = io::stdout();
+    if let Some(file) = btf {
+        let (text, works) = btf::check(file)?;
+        let _ = stdout.write_all(text.as_bytes());
+        return Ok(if works { ExitCode::SUCCESS } else { ExitCode::from(UNSUPPORTED) });
+    }
+    let checks = probe::checks();
     let colour = stdout.is_terminal() && super::colour_is_welcome();
     // The exit code says the same to whoever closed the output.
     let _ = stdout.write_all(report(&checks, colour).as_bytes());

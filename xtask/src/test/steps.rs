@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::run::Cmd;
-use crate::{build_ebpf, demo, fuzz, guards, lint, provision, workspace};
+use crate::{build_ebpf, demo, fuzz, guards, lint, provision, vm, workspace};
 
 /// One check.
 pub(super) struct Step {
@@ -63,6 +63,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "end-to-end tests on real programs",
         cannot: no_kernel,
         run: end_to_end,
+    },
+    Step {
+        name: "vm",
+        about: "end-to-end tests on the oldest and the newest kernel, in virtual machines",
+        cannot: vm::cannot,
+        run: |_| vm::in_ci(),
     },
     Step {
         name: "demo",

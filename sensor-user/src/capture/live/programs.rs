@@ -105,6 +105,7 @@ impl Kernel {
             .iter()
             .filter(|(need, _)| match need {
                 Need::Both => true,
+                Need::Socket => engine == Engine::Socket,
                 Need::Syscall => engine == Engine::Syscall,
                 Need::Neither => false,
             })
