@@ -2,7 +2,7 @@
 //! heads, with longer bodies. Each figure stands beside that of the smallest point.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -75,6 +75,9 @@ const FIGURES: [Figure; 4] = [
     ("sensor's CPU an exchange", "us", |cost| cost.process),
     ("resident memory", "MiB", |cost| cost.resident),
 ];
+
+/// The share of all socket calls that others may make before it is said.
+const OTHERS: f64 = 0.05;
 
 /// What was measured at a point.
 struct Cost {
@@ -150,13 +153,26 @@ fn measure(
     let sensor = Sensor::trace(bench, &[server.pid(), load.pid()])?;
     load.connect()?;
     thread::sleep(SETTLE);
-    let (cpu, before) = (procfs::cpu_nanos(sensor.pid())?, procfs::programs(sensor.pid())?);
+    let names = statistics.names(procfs::programs(sensor.pid())?.into_keys())?;
+    let hooks = || -> Result<RunTime> {
+        let programs = procfs::programs(sensor.pid())?;
+        let hooks = names.iter().filter(|(_, name)| HOOKS.contains(&name.as_str()));
+        let ran = hooks.filter_map(|(id, _)| programs.get(id));
+        Ok(ran.fold(RunTime::default(), |sum, ran| RunTime {
+            runs: sum.runs + ran.runs,
+            nanos: sum.nanos + ran.nanos,
+        }))
+    };
+    let quiet = hooks()?;
+    thread::sleep(SETTLE);
+    let others = hooks()?.since(quiet).runs as f64 / SETTLE.as_secs_f64();
+    let (start, cpu, before) = (Instant::now(), procfs::cpu_nanos(sensor.pid())?, hooks()?);
     let answered = load.run()?;
+    let elapsed = start.elapsed();
     thread::sleep(SETTLE);
     let cpu = procfs::cpu_nanos(sensor.pid())?.saturating_sub(cpu);
-    let after = procfs::programs(sensor.pid())?;
+    let ran = hooks()?.since(before);
     let resident = Memory::of(sensor.pid())?.resident;
-    let names = statistics.names(after.keys().copied())?;
     drop(load);
     let seen = sensor.stop()?.some("exchanges.seen")?;
 
@@ -164,14 +180,13 @@ fn measure(
     if seen < 2 * answered {
         bail!("{seen} exchanges seen of {answered}, traced at both ends");
     }
-    let hooks = names.iter().filter(|(_, name)| HOOKS.contains(&name.as_str()));
-    let ran = hooks.filter_map(|(id, _)| {
-        Some(after.get(id)?.since(before.get(id).copied().unwrap_or_default()))
-    });
-    let ran = ran.fold(RunTime::default(), |sum, ran| RunTime {
-        runs: sum.runs + ran.runs,
-        nanos: sum.nanos + ran.nanos,
-    });
+    let rate = ran.runs as f64 / elapsed.as_secs_f64();
+    if others > OTHERS * rate {
+        progress(format_args!(
+            "others made {others:.0} socket calls a second, of {rate:.0} under load: those are in the \
+             times of the BPF programs. Measure again when the machine is quiet"
+        ));
+    }
     let exchanges = 2.0 * answered as f64;
     Ok(Cost {
         hook: ran.mean().context("the kernel counted no run of any program")?,

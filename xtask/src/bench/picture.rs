@@ -5,14 +5,11 @@ use std::fmt::Write as _;
 use super::row::{Bar, Row, Side};
 
 /// Pixels.
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 1040.0;
 const ROW: f64 = 22.0;
-const LABELS: f64 = 360.0;
+const LABELS: f64 = 440.0;
 const VALUES: f64 = 230.0;
 const BARS: f64 = WIDTH - LABELS - VALUES;
-/// How much of its scale a panel shows: what is beyond is cut, and its number says how far it is.
-const SHOWN: f64 = 1.5;
-
 const MET: &str = "#2b7a5d";
 const MISSED: &str = "#c2402f";
 const PLAIN: &str = "#7d8a99";
@@ -20,18 +17,38 @@ const LINE: &str = "#1d232b";
 const FAINT: &str = "#d5dae0";
 
 /// What a bar is measured in; each has a panel of its own.
-const PANELS: [(Side, &str, &str); 3] = [
-    (
-        Side::Ratio,
-        "Beside the same without it",
-        "1.0 is the same as without; the dark line is the target",
-    ),
-    (
-        Side::Target,
-        "Against the target",
-        "1.0, the dark line, is the target: at most (<=) or at least (>=) so much",
-    ),
-    (Side::Growth, "Beside the smallest", "1.0 is the same as with one, or with the shortest"),
+struct Panel {
+    side: Side,
+    title: &'static str,
+    how: &'static str,
+    /// How much of its scale it shows: what is beyond is cut, and its number says how far it is.
+    shown: f64,
+    /// Between the lines of its scale.
+    step: f64,
+}
+
+const PANELS: [Panel; 3] = [
+    Panel {
+        side: Side::Ratio,
+        title: "Beside the same without it",
+        how: "1.0 is the same as without; the dark line is the target",
+        shown: 1.5,
+        step: 0.25,
+    },
+    Panel {
+        side: Side::Target,
+        title: "Against the target",
+        how: "1.0, the dark line, is the target: at most (<=) or at least (>=) so much",
+        shown: 1.5,
+        step: 0.25,
+    },
+    Panel {
+        side: Side::Growth,
+        title: "Beside the smallest",
+        how: "1.0 is the same as with one, or with the shortest",
+        shown: 6.0,
+        step: 1.0,
+    },
 ];
 
 /// The rows that have a ratio or a target. `head` and `foot` are lines of text.
@@ -40,29 +57,26 @@ pub(super) fn draw(rows: &[Row], head: &str, foot: &[String]) -> String {
     let mut body = String::new();
     let mut y = 30.0;
     text(&mut body, 16.0, y, "font-weight='600' font-size='15'", head);
-    for (side, title, how) in PANELS {
-        let bars: Vec<_> = bars.iter().filter(|bar| bar.side == side).collect();
+    for panel in &PANELS {
+        let bars: Vec<_> = bars.iter().filter(|bar| bar.side == panel.side).collect();
         if bars.is_empty() {
             continue;
         }
         y += 34.0;
-        text(&mut body, 16.0, y, "font-weight='600'", title);
-        text(&mut body, LABELS, y, "fill='#59636f'", how);
+        text(&mut body, 16.0, y, "font-weight='600'", panel.title);
+        text(&mut body, LABELS, y, "fill='#59636f'", panel.how);
         y += 12.0;
         let bottom = y + ROW * rows_of(bars.len());
-        for tick in [0.0, 0.25, 0.5, 0.75, 1.0, 1.25] {
-            line(&mut body, (at(tick), y), (at(tick), bottom), FAINT, 1.0);
-            let x = at(tick) - 9.0;
-            text(
-                &mut body,
-                x,
-                bottom + 14.0,
-                "fill='#59636f' font-size='11'",
-                &format!("{tick:.2}"),
-            );
+        let mut tick = 0.0;
+        while tick < panel.shown {
+            let x = panel.at(tick);
+            line(&mut body, (x, y), (x, bottom), FAINT, 1.0);
+            let words = format!("{tick:.2}");
+            text(&mut body, x - 9.0, bottom + 14.0, "fill='#59636f' font-size='11'", &words);
+            tick += panel.step;
         }
         for bar in bars {
-            one(&mut body, y, bar);
+            panel.draw(&mut body, y, bar);
             y += ROW;
         }
         y += 14.0;
@@ -79,39 +93,41 @@ pub(super) fn draw(rows: &[Row], head: &str, foot: &[String]) -> String {
     )
 }
 
-fn one(body: &mut String, y: f64, bar: &Bar) {
-    let colour = match bar.met {
-        Some(true) => MET,
-        Some(false) => MISSED,
-        None => PLAIN,
-    };
-    let middle = y + ROW / 2.0;
-    text(body, 16.0, middle + 4.5, "", &bar.name);
-    let width = (at(bar.value) - at(0.0)).max(1.0);
-    let _ = writeln!(
-        body,
-        "<rect x='{LABELS}' y='{:.1}' width='{width:.1}' height='{:.1}' fill='{colour}'/>",
-        y + 4.0,
-        ROW - 8.0,
-    );
-    if bar.spread > 0.0 {
-        let ends = [bar.value - bar.spread, bar.value + bar.spread].map(at);
-        line(body, (ends[0], middle), (ends[1], middle), LINE, 1.0);
+impl Panel {
+    /// Where a value is on its scale, from left to right.
+    fn at(&self, value: f64) -> f64 {
+        LABELS + value.clamp(0.0, self.shown) / self.shown * BARS
     }
-    if let Some(target) = bar.target {
-        line(body, (at(target), y + 1.0), (at(target), y + ROW - 1.0), LINE, 2.5);
+
+    fn draw(&self, body: &mut String, y: f64, bar: &Bar) {
+        let colour = match bar.met {
+            Some(true) => MET,
+            Some(false) => MISSED,
+            None => PLAIN,
+        };
+        let middle = y + ROW / 2.0;
+        text(body, 16.0, middle + 4.5, "", &bar.name);
+        let width = (self.at(bar.value) - LABELS).max(1.0);
+        let _ = writeln!(
+            body,
+            "<rect x='{LABELS}' y='{:.1}' width='{width:.1}' height='{:.1}' fill='{colour}'/>",
+            y + 4.0,
+            ROW - 8.0,
+        );
+        if bar.spread > 0.0 {
+            let ends = [bar.value - bar.spread, bar.value + bar.spread].map(|value| self.at(value));
+            line(body, (ends[0], middle), (ends[1], middle), LINE, 1.0);
+        }
+        if let Some(target) = bar.target {
+            line(body, (self.at(target), y + 1.0), (self.at(target), y + ROW - 1.0), LINE, 2.5);
+        }
+        text(body, LABELS + BARS + 12.0, middle + 4.5, "", &bar.words);
     }
-    text(body, LABELS + BARS + 12.0, middle + 4.5, "", &bar.words);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "some dozens")]
 fn rows_of(count: usize) -> f64 {
     count as f64
-}
-
-/// Where a value is on the scale, from left to right.
-fn at(value: f64) -> f64 {
-    LABELS + value.clamp(0.0, SHOWN) / SHOWN * BARS
 }
 
 fn line(body: &mut String, from: (f64, f64), to: (f64, f64), colour: &str, width: f64) {
@@ -130,7 +146,7 @@ fn text(body: &mut String, x: f64, y: f64, style: &str, words: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{MET, MISSED, PLAIN, Row, at, draw};
+    use super::{BARS, MET, MISSED, PANELS, PLAIN, Row, draw};
     use crate::bench::row::Target;
 
     fn pairs(name: &str, ratio: f64) -> Row {
@@ -153,7 +169,7 @@ mod tests {
         assert!(svg.contains("a &amp; b") && svg.contains("a value &lt;x&gt;"));
         assert!(!svg.contains("nothing to compare with"));
         // A value of half of its target ends in the middle of the way to it.
-        let width = format!("width='{:.1}'", at(0.5) - at(0.0));
+        let width = format!("width='{:.1}'", 0.5 / PANELS[1].shown * BARS);
         assert!(svg.contains(&width), "{width} in {svg}");
     }
 }
