@@ -52,7 +52,9 @@ fn assert_bounded(spans: &[SpanJson], report: &Report, sent: usize) {
         .map(|(_, n)| n)
         .sum::<u64>()
         + report.counter("exchanges.open")
-        + report.counter("kernel.ring_full");
+        + report.counter("kernel.ring_full")
+        + report.counter("kernel.runs_missed")
+        + report.counter("kernel.records_doubtful");
     assert!(missing <= counted, "{missing} missing, {counted} counted: {:#?}", report.counters);
 }
 
