@@ -57,6 +57,8 @@ pub enum Raw<'a> {
     Clock(ClockSync),
     /// The kernel side's counters, by name; the last one of a capture is final.
     Counters(&'a [(String, u64)]),
+    /// See [`Event::Missed`].
+    Missed,
 }
 
 /// A source of [`Raw`] items: the live kernel, a recording.

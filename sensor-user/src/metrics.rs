@@ -72,6 +72,8 @@ counters! {
     ExchangesLostPipelineFull = "exchanges.lost.pipeline_full",
     /// Exchanges lost: their connection was forgotten to make room.
     ExchangesLostEvicted = "exchanges.lost.evicted",
+    /// Exchanges lost: an event on some Unix socket was missed, perhaps theirs.
+    ExchangesLostRunMissed = "exchanges.lost.run_missed",
     /// Responses whose request is not known: it came before the sensor saw the connection, or it is
     /// among those lost.
     ResponsesOrphaned = "exchanges.orphan_responses",

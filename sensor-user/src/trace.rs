@@ -120,6 +120,7 @@ impl Pipeline {
             }
             Event::ProcessExit { tgid, time } => self.process_exit(*tgid, *time, out),
             Event::Clock(sync) => self.core.clock.sync(*sync),
+            Event::Missed => self.missed(),
         }
     }
 
@@ -225,6 +226,15 @@ impl Pipeline {
         self.core.processes.remove(tgid);
     }
 
+    /// On each Unix socket the next answer may be that to a request which was not seen.
+    fn missed(&mut self) {
+        for &flow in &self.unix {
+            if let Some(connection) = self.connections.get_mut(flow) {
+                connection.begin_anew(&mut self.core, self.limits.head_bytes);
+            }
+        }
+    }
+
     fn open(&mut self, flow: &Flow, tgid: Tgid) {
         let path = self.unix_paths.remove(&flow.id);
         if flow.endpoints == Endpoints::Unix {
@@ -259,6 +269,18 @@ impl Connection {
     fn lose_all(&mut self, core: &mut Core, reason: Counter) {
         self.exchanges.lose_head(core, reason);
         self.exchanges.lose_all(core, reason);
+    }
+
+    /// Gives up what is open, and goes on as with a connection that is older than the sensor. The
+    /// positions stay what they are.
+    fn begin_anew(&mut self, core: &mut Core, head_max: u32) {
+        self.lose_all(core, Counter::ExchangesLostRunMissed);
+        let flow = Flow { from_start: false, ..self.exchanges.flow.clone() };
+        let path = self.exchanges.unix_path.take();
+        self.exchanges = Exchanges::new(flow, self.exchanges.tgid, path);
+        for half in &mut self.halves {
+            half.decoder = Decoder::new(false, head_max);
+        }
     }
 
     /// Lays an extent against a direction and decodes what is new. `seq` is the TCP sequence

@@ -60,7 +60,9 @@ fn assert_bounded(spans: &[SpanJson], report: &Report, sent: usize, more: u64) {
         .sum::<u64>()
         + report.counter("exchanges.open")
         + report.counter("kernel.ring_full")
-        + report.counter("kernel.flow_table_full");
+        + report.counter("kernel.flow_table_full")
+        + report.counter("kernel.runs_missed")
+        + report.counter("kernel.records_doubtful");
     assert!(missing <= counted, "{missing} missing, {counted} counted: {:#?}", report.counters);
 }
 

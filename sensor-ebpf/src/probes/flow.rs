@@ -9,6 +9,7 @@ use aya_log_ebpf::debug;
 use sensor_ebpf::abi::{Family, FlowIdent, KernelCounter, NO_FIELD, RecordKind, UnixPathRecord};
 
 use super::{
+    call::Direction,
     emit,
     kernel::{Access, Walked, masked, probe},
     maps::{FLOW_NUMBERS, FLOWS_BY_SOCK, count, setting},
@@ -57,6 +58,7 @@ pub(crate) fn find(sock: u64, cookie: u64, inode: u64) -> Option<*mut Flow> {
 /// What [`begin`] has to know.
 pub(crate) struct New {
     pub(crate) sock: u64,
+    pub(crate) direction: Direction,
     pub(crate) family: Family,
     pub(crate) cookie: u64,
     pub(crate) inode: u64,
@@ -107,7 +109,7 @@ fn kernel_owned(sock: u64) -> bool {
 #[inline(always)]
 fn identify(new: &New, ident: &mut FlowIdent) {
     let sock = new.sock;
-    ident.flow = number();
+    ident.flow = number(new.direction);
     ident.cookie = new.cookie;
     ident.inode = new.inode;
     ident.family = new.family as u8;
@@ -156,18 +158,19 @@ pub(crate) fn peer_ends(sock: u64) -> Option<Ends> {
     Some(Ends::of(&ident))
 }
 
-/// A number that no other flow has: this CPU's count, and the CPU.
+/// A number that no other flow has: this CPU's count of this direction, the direction, and the CPU.
+/// (A program that runs on a CPU is not run a second time there, so nothing comes in between.)
 #[inline(always)]
-fn number() -> u64 {
-    let Some(slot) = FLOW_NUMBERS.get_ptr_mut(0) else {
+fn number(direction: Direction) -> u64 {
+    let Some(slot) = FLOW_NUMBERS.get_ptr_mut(direction as u32) else {
         return 0;
     };
-    // SAFETY: the slot is this CPU's.
+    // SAFETY: the slot is this CPU's and this direction's.
     let next = unsafe { (*slot).wrapping_add(1) };
     // SAFETY: likewise.
     unsafe { *slot = next };
     // SAFETY: no memory is passed.
-    next << 12 | u64::from(unsafe { bpf_get_smp_processor_id() } & 0xfff)
+    next << 13 | (direction as u64) << 12 | u64::from(unsafe { bpf_get_smp_processor_id() } & 0xfff)
 }
 
 /// Reports the path that a Unix socket is bound to, or else its peer: that of the listening side.

@@ -83,6 +83,7 @@ pub(crate) fn observe<A: Access>(
         }
         let new = New {
             sock: event.sock,
+            direction: event.direction,
             family: event.family,
             cookie: if event.cookie == 0 { ensure_cookie() } else { event.cookie },
             inode: event.inode,

@@ -134,7 +134,7 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     if !traced {
         return 0;
     }
-    let Some(scratch) = EXEC_SCRATCH.get_ptr_mut(0) else {
+    let Some(scratch) = EXEC_SCRATCH.get_ptr_mut(1) else {
         return 0;
     };
     // SAFETY: this CPU's, and no other program's.

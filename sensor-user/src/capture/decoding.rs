@@ -80,6 +80,7 @@ impl<S: RawSource> Source for Decoding<S> {
                     sink(Event::Process { tgid, resource: Arc::clone(resource) });
                 }
                 Raw::Clock(clock) => sink(Event::Clock(clock)),
+                Raw::Missed => sink(Event::Missed),
                 Raw::Counters(counters) => {
                     kernel_counters.clear();
                     kernel_counters.extend_from_slice(counters);

@@ -48,6 +48,9 @@ pub enum Event<'a> {
     },
     /// The wall clock, read beside the monotonic one. The first comes before all segments.
     Clock(ClockSync),
+    /// Something on Unix sockets may have gone by unseen, and no position tells of it: what is open
+    /// on any of them is not to be paired with what comes after this.
+    Missed,
 }
 
 /// The two clocks at one moment.

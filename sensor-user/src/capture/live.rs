@@ -6,6 +6,8 @@ pub mod probe;
 pub mod programs;
 
 mod clock;
+mod doubt;
+mod missed;
 mod privileges;
 mod scope;
 
@@ -28,6 +30,8 @@ use crate::metrics::{Counter, Metrics};
 use crate::model::Resource;
 use crate::process::{Host, Identifier, Selection};
 
+use doubt::Doubt;
+use missed::Missed;
 pub use programs::Engine;
 use programs::{Kernel, Sizes};
 use scope::Scope;
@@ -42,6 +46,12 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// Counter: records that were still in the ring when there was no more time to read them.
 pub const RING_UNREAD: &str = "kernel.ring_unread";
+
+/// Counter: runs of our programs that the kernel left out, each an event that was missed.
+pub const RUNS_MISSED: &str = "kernel.runs_missed";
+
+/// Counter: records of Unix sockets dropped because an event before them may have been missed.
+pub const RECORDS_DOUBTFUL: &str = "kernel.records_doubtful";
 
 /// What to listen to.
 #[derive(Clone, Debug)]
@@ -125,6 +135,8 @@ pub struct Live {
     stopping: bool,
     /// Records that were left in the ring.
     unread: u64,
+    missed: Missed,
+    doubt: Doubt,
     /// The programs stay attached as long as this lives.
     ebpf: Option<Ebpf>,
 }
@@ -156,6 +168,9 @@ impl Live {
         } else {
             None
         };
+        let missed = Missed::of(&ebpf, engine).map_err(|error| {
+            OpenError::Object(format!("the programs' /proc/self/fdinfo: {error}"))
+        })?;
         programs::attach(&mut ebpf, engine)?;
         scope.catch_up()?;
         privileges::give_back_memory();
@@ -175,6 +190,8 @@ impl Live {
             next_housekeeping: Instant::now(),
             stopping: false,
             unread: 0,
+            missed,
+            doubt: Doubt::new(missed::happens_to_calls(release())),
             ebpf: Some(ebpf),
         })
     }
@@ -199,7 +216,8 @@ impl Live {
         }
     }
 
-    /// The kernel side's counters, summed over the CPUs, and what was left in the ring.
+    /// The kernel side's counters, summed over the CPUs, what was left in the ring, and
+    /// what was missed.
     pub fn counters(&self) -> Vec<(String, u64)> {
         let mut counters: Vec<_> = KERNEL_COUNTERS
             .iter()
@@ -210,6 +228,8 @@ impl Live {
             })
             .collect();
         counters.push((RING_UNREAD.to_owned(), self.unread));
+        counters.push((RUNS_MISSED.to_owned(), self.missed.all()));
+        counters.push((RECORDS_DOUBTFUL.to_owned(), self.doubt.dropped()));
         counters
     }
 
@@ -241,10 +261,18 @@ impl RawSource for Live {
                 scope: &mut self.scope,
                 metrics: &self.metrics,
             };
-            if announcer.announce(&record, sink) {
-                sink(Raw::Record(&record));
+            let doubt = &mut self.doubt;
+            if announcer.announce(&record, &mut |raw| doubt.take(raw, sink)) {
+                doubt.take(Raw::Record(&record), sink);
             }
         }
+        let Self { missed, doubt, .. } = self;
+        let look = || {
+            let calls = missed.calls();
+            // After the misses: all that are counted came before this.
+            clock::monotonic().map(|now| (calls, now))
+        };
+        doubt.settle(look, sink)?;
         if delivered > 0 {
             Ok(Progress::Delivered(delivered))
         } else if self.stopping {
@@ -346,6 +374,11 @@ fn caller(record: &[u8]) -> Caller {
         .get(..size_of::<SegmentRecord>())
         .and_then(|header| header.get(offset_of!(SegmentRecord, tgid)..)?.first_chunk())
         .map_or(Caller::None, |tgid| Caller::Process(Tgid(u32::from_ne_bytes(*tgid))))
+}
+
+/// The running kernel's version.
+fn release() -> Option<(u32, u32)> {
+    probe::version(&std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?)
 }
 
 fn choose(kernel: &Kernel, choice: EngineChoice) -> Result<Engine, OpenError> {

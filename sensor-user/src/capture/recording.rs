@@ -34,7 +34,11 @@ use super::CaptureError;
 pub const MAGIC: [u8; 8] = *b"\x8aSNSREC\n";
 
 /// Counts up with every change of the layout above.
-pub const FORMAT_VERSION: u32 = 1;
+/// (2: items that say that something was missed.)
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The oldest version that can be read.
+const FORMAT_OLDEST: u32 = 1;
 
 /// A block is written when its items come to this many bytes. Larger blocks compress better, and
 /// more is lost when the writer is killed.

@@ -13,11 +13,14 @@ pub(super) fn why(grown: &Counters, now: &Counters, filtered: bool) -> String {
         }
     };
     reason("events dropped (ring full, see --ring-size)", get("kernel.ring_full"));
+    reason("events on Unix sockets dropped, as one was missed", get("kernel.records_doubtful"));
     reason("connections without room in the kernel's table", get("kernel.flow_table_full"));
     reason("spans lost, as standard output is not being read", get("output.lost"));
     reason(
         "exchanges lost with missing bytes",
-        get("exchanges.lost.gap") + get("exchanges.lost.evicted"),
+        get("exchanges.lost.gap")
+            + get("exchanges.lost.evicted")
+            + get("exchanges.lost.run_missed"),
     );
     reason(
         "exchanges that could not be decoded",
@@ -52,7 +55,7 @@ pub(super) fn why(grown: &Counters, now: &Counters, filtered: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::live::RING_UNREAD;
+    use crate::capture::live::{RECORDS_DOUBTFUL, RING_UNREAD, RUNS_MISSED};
 
     fn counters(values: &[(&str, u64)]) -> Counters {
         Counters(values.iter().map(|&(name, value)| (name.to_owned(), value)).collect())
@@ -95,7 +98,9 @@ mod tests {
         let known: Vec<String> = crate::metrics::CATALOGUE
             .iter()
             .map(|(_, name, _)| (*name).to_owned())
-            .chain(["exchanges.open".to_owned(), RING_UNREAD.to_owned()])
+            .chain(
+                ["exchanges.open", RING_UNREAD, RUNS_MISSED, RECORDS_DOUBTFUL].map(str::to_owned),
+            )
             .chain(
                 sensor_ebpf::abi::KERNEL_COUNTERS.iter().map(|(_, name)| format!("kernel.{name}")),
             )

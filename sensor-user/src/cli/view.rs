@@ -84,6 +84,8 @@ fn is_loss(name: &str) -> bool {
                 | "capture.packet_flows_forgotten"
                 | "kernel.ring_full"
                 | "kernel.ring_unread"
+                | "kernel.runs_missed"
+                | "kernel.records_doubtful"
                 | "kernel.flow_table_full"
                 | "kernel.bytes_unseen"
                 | "kernel.bytes_unreadable"

@@ -446,6 +446,59 @@ fn unix_sockets_end_with_their_process() {
     assert!(world.pipeline.unix.is_empty());
 }
 
+/// A Unix socket of which one event was not seen, as the kernel side numbers its bytes then.
+#[test]
+fn what_was_missed_on_a_unix_socket_is_never_paired() {
+    let mut world = World::new();
+    let mut flow = world.flow(CLIENT);
+    (flow.endpoints, flow.from_start) = (Endpoints::Unix, false);
+    let tcp = world.flow(SERVER);
+    world.handle(&Event::UnixPath { flow: flow.id, path: "/run/app.sock".into() });
+    world.receive(&tcp, 1, REQUEST);
+    world.send(&flow, 1, "GET /a HTTP/1.1\r\n\r\n");
+    // Here the answer to /a came, and then /b was asked: neither is known.
+    world.handle(&Event::Missed);
+    assert_eq!(world.count(Counter::ExchangesLostRunMissed), 1);
+    world.receive(&flow, 3, "HTTP/1.1 404 Not /b\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(world.count(Counter::ResponsesOrphaned), 1);
+    assert!(world.spans.is_empty());
+    // From here on all is seen. The exchange on TCP, where a miss is noticed, is not given up.
+    world.send(&flow, 5, "GET /c HTTP/1.1\r\n\r\n");
+    world.receive(&flow, 6, "HTTP/1.1 201 Yes /c\r\nContent-Length: 0\r\n\r\n");
+    world.send(&tcp, 7, "HTTP/1.1 204 No\r\n\r\n");
+    let [unix, tcp] = &world.spans[..] else { panic!("{:#?}", world.spans) };
+    assert_eq!(text(unix, "url.path"), Some("/c"));
+    assert_eq!(int(unix, "http.response.status_code"), Some(201));
+    assert_eq!(text(unix, "server.address"), Some("/run/app.sock"));
+    assert_eq!(text(unix, PAIRING), Some("inferred"));
+    assert_eq!(int(tcp, "http.response.status_code"), Some(204));
+    assert_eq!((world.count(Counter::Gaps), world.count(Counter::Connections)), (0, 2));
+    assert_eq!(world.pipeline.open_exchanges(), 0);
+}
+
+/// The rest of a body, and records that were dropped, are passed over.
+#[test]
+fn a_miss_within_a_body_on_a_unix_socket() {
+    let mut world = World::new();
+    let mut flow = world.flow(SERVER);
+    (flow.endpoints, flow.from_start) = (Endpoints::Unix, false);
+    world.receive(&flow, 1, "GET /a HTTP/1.1\r\n\r\n");
+    world.send(&flow, 2, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
+    world.handle(&Event::Missed);
+    world.skip(&flow, Direction::Send, 3, 400);
+    world.pass(&flow, Direction::Receive, 33);
+    world.send(&flow, 4, "HTTP/1.1 500 Not /a\r\nContent-Length: 0\r\n\r\n");
+    assert!(world.spans.is_empty());
+    for _ in 0..3 {
+        world.exchange(&flow, "GET /c HTTP/1.1\r\n\r\n");
+    }
+    let codes: Vec<_> =
+        world.spans.iter().map(|span| int(span, "http.response.status_code")).collect();
+    assert!(!codes.is_empty() && codes.iter().all(|code| *code == Some(204)), "{codes:?}");
+    assert_eq!(world.count(Counter::ExchangesLostRunMissed), 1);
+    assert_eq!((world.count(Counter::Gaps), world.count(Counter::GapBytes)), (1, 33));
+}
+
 /// Both ends of a connection, and sensors of every version, come to this. The expected value is
 /// SipHash-2-4-128 of the documented input, computed with OpenSSL's implementation.
 #[test]

@@ -293,6 +293,8 @@ impl Report {
             "streams.gaps",
             "kernel.ring_full",
             "kernel.ring_unread",
+            "kernel.runs_missed",
+            "kernel.records_doubtful",
             "kernel.flow_table_full",
             "kernel.bytes_unseen",
             "kernel.bytes_unreadable",

@@ -23,6 +23,11 @@ pub(super) fn now() -> Result<ClockSync, CaptureError> {
     best.map(|(_, sync)| sync).ok_or_else(|| CaptureError("no clock could be read".into()))
 }
 
+/// The monotonic clock, by which the kernel stamps its records.
+pub(super) fn monotonic() -> Result<Monotonic, CaptureError> {
+    read(libc::CLOCK_MONOTONIC).map(Monotonic)
+}
+
 fn read(clock: libc::clockid_t) -> Result<u64, CaptureError> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid place for the result.

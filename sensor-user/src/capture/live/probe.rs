@@ -88,7 +88,8 @@ fn release() -> Check {
     }
 }
 
-fn version(release: &str) -> Option<(u32, u32)> {
+/// Major and minor version of a kernel release.
+pub(super) fn version(release: &str) -> Option<(u32, u32)> {
     let mut parts = release.trim().split(['.', '-']);
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }

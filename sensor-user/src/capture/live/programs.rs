@@ -39,6 +39,11 @@ impl Engine {
         }
     }
 
+    /// Whether its program of this name is one that sees bytes go by.
+    pub(super) fn sees_calls_with(self, program: &str) -> bool {
+        self.programs().iter().any(|&(name, _)| name == program)
+    }
+
     fn programs(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Socket => &[

@@ -16,6 +16,8 @@ const RECORD: u8 = 1;
 const PROCESS: u8 = 2;
 const CLOCK: u8 = 3;
 const COUNTERS: u8 = 4;
+/// Without a payload.
+const MISSED: u8 = 5;
 
 const STR: u8 = 1;
 const INT: u8 = 2;
@@ -30,6 +32,7 @@ pub(super) fn put(block: &mut Vec<u8>, raw: Raw<'_>) -> Result<(), RecordingErro
         Raw::Process { .. } => PROCESS,
         Raw::Clock(_) => CLOCK,
         Raw::Counters(_) => COUNTERS,
+        Raw::Missed => MISSED,
     };
     block.push(tag);
     block.put_u32(0);
@@ -51,6 +54,7 @@ pub(super) fn put(block: &mut Vec<u8>, raw: Raw<'_>) -> Result<(), RecordingErro
                 block.put_u64(*value);
             }
         }
+        Raw::Missed => {}
     }
     let len = block.len() - payload;
     match u32::try_from(len) {
@@ -98,6 +102,7 @@ pub(super) enum Item<'a> {
     Process(Tgid, Arc<Resource>),
     Clock(ClockSync),
     Counters(Vec<(String, u64)>),
+    Missed,
 }
 
 impl Item<'_> {
@@ -107,6 +112,7 @@ impl Item<'_> {
             Self::Process(tgid, resource) => Raw::Process { tgid: *tgid, resource },
             Self::Clock(clock) => Raw::Clock(*clock),
             Self::Counters(counters) => Raw::Counters(counters),
+            Self::Missed => Raw::Missed,
         }
     }
 }
@@ -130,6 +136,7 @@ pub(super) fn take<'a>(block: &mut Take<'a>) -> Result<Item<'a>, Malformed> {
             let counters = (0..len).map(|_| Ok((payload.text()?.to_owned(), payload.u64()?)));
             Item::Counters(counters.collect::<Result<_, _>>()?)
         }
+        MISSED => Item::Missed,
         _ => return Err(Malformed),
     };
     payload.finish()?;

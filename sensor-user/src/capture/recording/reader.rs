@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::codec::Take;
 use super::item::{self, Item};
 use super::{
-    BLOCK_HEADER, BLOCK_MARK, BLOCK_MAX, END_LEN, END_MARK, FORMAT_VERSION, HEADER_MAX, Header,
-    MAGIC, RecordingError, Totals,
+    BLOCK_HEADER, BLOCK_MARK, BLOCK_MAX, END_LEN, END_MARK, FORMAT_OLDEST, FORMAT_VERSION,
+    HEADER_MAX, Header, MAGIC, RecordingError, Totals,
 };
 use crate::capture::event::Monotonic;
 use crate::capture::{CaptureError, Progress, Raw, RawSource, decode};
@@ -338,10 +338,10 @@ fn read_header(input: &mut impl Read) -> Result<Header, HeaderError> {
     }
     let mut take = Take(fields);
     let version = take.u32().map_err(|_| damaged())?;
-    if version != FORMAT_VERSION {
+    if !(FORMAT_OLDEST..=FORMAT_VERSION).contains(&version) {
         return Err(HeaderError::Reason(format!(
-            "its format is of version {version}, and this build reads version {FORMAT_VERSION}; \
-             replay it with the release of sensor that made it"
+            "its format is of version {version}, and this build reads those up to \
+             {FORMAT_VERSION}; replay it with the release of sensor that made it"
         )));
     }
     let len = take.len().map_err(|_| damaged())?;
@@ -379,7 +379,7 @@ fn time(item: &Item<'_>) -> Option<Monotonic> {
     match item {
         Item::Record(record) => decode::time(record),
         Item::Clock(clock) => Some(clock.monotonic),
-        Item::Process(..) | Item::Counters(_) => None,
+        Item::Process(..) | Item::Counters(_) | Item::Missed => None,
     }
 }
 

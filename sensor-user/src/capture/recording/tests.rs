@@ -16,6 +16,7 @@ enum Owned {
     Process(u32, Arc<Resource>),
     Clock(ClockSync),
     Counters(Vec<(String, u64)>),
+    Missed,
 }
 
 impl Owned {
@@ -25,6 +26,7 @@ impl Owned {
             Self::Process(tgid, resource) => Raw::Process { tgid: Tgid(*tgid), resource },
             Self::Clock(clock) => Raw::Clock(*clock),
             Self::Counters(counters) => Raw::Counters(counters),
+            Self::Missed => Raw::Missed,
         }
     }
 
@@ -34,6 +36,7 @@ impl Owned {
             Raw::Process { tgid, resource } => Self::Process(tgid.0, Arc::clone(resource)),
             Raw::Clock(clock) => Self::Clock(clock),
             Raw::Counters(counters) => Self::Counters(counters.to_vec()),
+            Raw::Missed => Self::Missed,
         }
     }
 }
@@ -104,6 +107,7 @@ fn item() -> impl Strategy<Value = Owned> {
             unix_ns
         })),
         prop::collection::vec((".*", any::<u64>()), 0..5).prop_map(Owned::Counters),
+        Just(Owned::Missed),
     ]
 }
 
@@ -298,9 +302,20 @@ fn the_header_says_what_keeps_a_recording_from_being_read() {
     assert!(with(|header| header.big_endian ^= true).unwrap_err().contains("-endian machine"));
 
     let mut newer = written(&[]);
-    newer[MAGIC.len()] = 2;
-    assert!(read(&newer).1.unwrap().contains("version 2"));
+    newer[MAGIC.len()] = 3;
+    assert!(read(&newer).1.unwrap().contains("version 3"));
     assert!(read(b"GET / HTTP/1.1\r\n\r\n").1.unwrap().contains("does not begin"));
+}
+
+/// Version 1 had all items but [`Owned::Missed`].
+#[test]
+fn recordings_of_the_first_version_are_read() {
+    let mut older = written(&[vec![record(1)], vec![record(2)]]);
+    assert_eq!(older[MAGIC.len()], 2);
+    older[MAGIC.len()] = 1;
+    assert_eq!(read(&older), (vec![record(1), record(2)], None));
+    older[MAGIC.len()] = 0;
+    assert!(read(&older).1.unwrap().contains("version 0"));
 }
 
 #[test]

@@ -173,8 +173,14 @@ impl Summary {
 }
 
 /// Counters of losses that have no `.lost.` in their name.
-const LOSSES: [&str; 4] =
-    ["output.lost", "kernel.ring_full", "kernel.flow_table_full", "exchanges.open"];
+const LOSSES: [&str; 6] = [
+    "output.lost",
+    "kernel.ring_full",
+    "kernel.flow_table_full",
+    "kernel.runs_missed",
+    "kernel.records_doubtful",
+    "exchanges.open",
+];
 
 #[cfg(test)]
 mod tests {
