@@ -178,7 +178,7 @@ fn begin(framer: &mut Framer) {
             framer.held_stream = 0;
         }
         if of == kind::HEADERS
-            || (of >= kind::RST_STREAM && of <= kind::PUSH_PROMISE)
+            || (kind::RST_STREAM..=kind::PUSH_PROMISE).contains(&of)
             || of == kind::GOAWAY
             || of == kind::CONTINUATION
         {

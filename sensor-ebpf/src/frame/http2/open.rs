@@ -79,7 +79,7 @@ pub(super) fn attempt(framer: &mut Framer, byte: u8) -> bool {
         byte == 0
     } else if at == 3 {
         framer.frame_left <= LENGTH_DEFAULT
-            && ((value == kind::SETTINGS && first && framer.frame_left % 6 == 0)
+            && ((value == kind::SETTINGS && first && framer.frame_left.is_multiple_of(6))
                 || (value == kind::HEADERS && framer.frame_left != 0))
     } else if at > 3 {
         let headers = (framer.history >> (u64::from(at.wrapping_sub(4) & 7) * 8)) & 0xff
