@@ -9,16 +9,14 @@
 //! Written for the verifier: no panics, no slices, bounded loops, state in plain integers that
 //! live in a map between calls. Any cut of a stream into calls gives the same framing.
 
-mod http1;
+pub mod http1;
+pub mod http2;
 mod lines;
 mod window;
 
-#[cfg(any(test, feature = "user"))]
-pub use http1::scan;
 #[cfg(test)]
 mod tests;
 
-pub use http1::{STEPS, step};
 pub use lines::is_token;
 #[cfg(any(test, feature = "user"))]
 pub use window::SliceWindow;
@@ -38,6 +36,18 @@ pub use window::Window;
 ///                                       └───────────────┘  ▲            │ │
 ///                                                          └────────────┘ │
 ///   UntilClose, Lost, Other, Opaque: nothing is framed    (end of message)┘
+/// ```
+///
+/// HTTP/2 begins with the client's preface, with what may be a server's first frame, or, on a
+/// connection older than the sensor, with a call that begins like a frame of headers:
+///
+/// ```text
+///   Start ─ Token ─ Preface ───────────────┐
+///     │                                    ▼         ┌──── (end of frame) ───┐
+///     └─ Try ─┬─ (SETTINGS) ─ FrameCopy ─ FrameHead ─┼─ FrameCopy ───────────┤
+///        ▲    └─ (HEADERS) ─ Block ─ FrameCopy       └─ Prefix ┬─ FrameCopy ─┤
+///        │                                               ▲     ├─ FrameData ─┘
+///    FrameLost  (each call's first byte)                 └─────┘ (end of message)
 /// ```
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,45 +78,71 @@ pub enum Mode {
     Size = 11,
     /// In a chunk extension, up to its line's end.
     Ext = 12,
-    /// The modes from here on pass bytes over. In a body of known length.
-    Body = 13,
+    /// The modes from here to [`Self::FrameData`] are those of HTTP/2. In the client's preface.
+    Preface = 13,
+    /// In the first nine bytes of what may be a frame.
+    Try = 14,
+    /// In a frame that has a header like one of HEADERS, up to the first byte of its block.
+    Block = 15,
+    /// The modes from here to [`Self::FrameData`] know their place. In a frame's header.
+    FrameHead = 16,
+    /// In bytes of a frame that are copied.
+    FrameCopy = 17,
+    /// In DATA: in the length of its padding, or in what may be the prefix of a gRPC message.
+    Prefix = 18,
+    /// The modes from here on pass bytes over. In payload of DATA.
+    FrameData = 19,
+    /// In a body of known length.
+    Body = 20,
     /// In the data of a chunk, or in the CRLF that ends it.
-    Data = 14,
+    Data = 21,
     /// In a body that ends with the connection.
-    UntilClose = 15,
+    UntilClose = 22,
     /// The place is lost; the next call may begin a message.
-    Lost = 16,
-    /// This is not HTTP/1.
-    Other = 17,
+    Lost = 23,
+    /// This is neither HTTP/1 nor HTTP/2.
+    Other = 24,
     /// It was HTTP/1, and another protocol has taken over (101, CONNECT).
-    Opaque = 18,
+    Opaque = 25,
+    /// This is HTTP/2, and the place is lost; each call may begin with a frame.
+    FrameLost = 26,
 }
 
 impl Mode {
     /// Whether bytes are passed over in this mode, not examined.
     #[inline(always)]
     pub const fn passes(mode: u8) -> bool {
-        mode >= Self::Body as u8
+        mode >= Self::FrameData as u8
+    }
+
+    /// Whether it is known how many bytes are passed over.
+    #[inline(always)]
+    pub const fn counts(mode: u8) -> bool {
+        mode >= Self::FrameData as u8 && mode < Self::UntilClose as u8
+    }
+
+    /// Whether the mode is one of HTTP/1 in which bytes are examined.
+    #[inline(always)]
+    pub const fn is_http1(mode: u8) -> bool {
+        mode < Self::Preface as u8
     }
 }
 
-/// Why a stream is [`Mode::Other`].
+/// Why a stream is [`Mode::Other`] or [`Mode::Lost`].
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It does not begin like HTTP/1.
+    /// It begins neither like HTTP/1 nor like HTTP/2.
     NotHttp = 1,
     /// It begins with a TLS handshake record.
     Tls = 2,
-    /// It begins with the HTTP/2 preface.
-    Http2 = 3,
     /// The framing is broken: a bad chunk size, a request with an unknown transfer coding.
     Broken = 4,
     /// A head went beyond [`crate::limits::HEAD_MAX`].
     HeadTooLarge = 5,
 }
 
-/// Bits of [`Framer::flags`]. The first group lives as long as a message's head.
+/// Bits of [`Framer::flags`] in HTTP/1. They live as long as a message's head.
 pub mod flag {
     /// A Content-Length was read into `number`.
     pub const LENGTH: u8 = 1;
@@ -126,32 +162,118 @@ pub mod flag {
     pub const NONE: u8 = 0;
 }
 
+/// What [`Framer::confirmed`] says.
+pub mod confirmed {
+    /// A start line of HTTP/1 was seen.
+    pub const HTTP1: u8 = 1;
+    /// It is HTTP/2: by this direction's own bytes, or by the other's.
+    pub const HTTP2: u8 = 2;
+}
+
 /// State of one direction. Lives in map memory: plain integers, all zero at the beginning.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Framer {
     /// A [`Mode`].
     pub mode: u8,
-    /// Bits of [`flag`].
+    /// Bits of [`flag`], or in HTTP/2 of [`http2::flag`].
     pub flags: u8,
     /// Bytes matched so far of whatever the mode matches.
     pub matched: u8,
     /// A [`Reason`], once the mode is [`Mode::Other`] or [`Mode::Lost`].
     pub reason: u8,
-    /// The status code, in a response.
+    /// The status code, in a response. In HTTP/2, the padding of a DATA frame that is to come.
     pub status: u16,
-    /// 1 once a whole start line of HTTP/1 was seen in this direction.
+    /// One of [`confirmed`], or 0: nothing is certain.
     pub confirmed: u8,
-    /// Zero.
-    pub reserved: u8,
-    /// Bytes of the current head so far.
+    /// In HTTP/2: bytes already read of the prefix that goes on in the next DATA frame of
+    /// `held_stream`, and the top bit as [`http2::flag::TRAILERS`].
+    pub held_matched: u8,
+    /// Bytes of the current head so far. In HTTP/2, message prefixes begun in the current frame.
     pub head: u32,
-    /// Zero.
-    pub reserved2: u32,
-    /// The length or chunk size being read; then the bytes of it that are still to come.
+    /// In HTTP/2: payload of the current frame, without padding, beyond what `number` counts.
+    pub frame_left: u32,
+    /// The length, chunk size or part of a frame being read; then the bytes of it that are still to
+    /// come.
     pub number: u64,
     /// The last eight bytes read, newest lowest; blanks left out and lower case in a field value.
     pub history: u64,
+    /// In HTTP/2: the stream of the current frame.
+    pub frame_stream: u32,
+    /// In HTTP/2: what is left of the current gRPC message beyond what `number` counts. While its
+    /// prefix is read, as much of its length as was read.
+    pub message: u32,
+    /// In HTTP/2: the stream whose last DATA frame ended within a message, 0 for none.
+    pub held_stream: u32,
+    /// In HTTP/2: `message` of that stream.
+    pub held: u32,
+}
+
+/// Steps that a window is given: a header line takes one to three, a frame three to five, a
+/// byte-wise value one for each byte. What is left of the window is for the next scan, so this
+/// bounds work, not what can be framed.
+pub const STEPS: u32 = 256;
+
+/// Frames bytes `from..len` of `window` and returns the position reached: `len`, or less when a
+/// part that is passed over begins there ([`Mode::passes`]), or when the steps ran out.
+///
+/// On the host; the programs run the same steps in a loop of their own.
+#[cfg(any(test, feature = "user"))]
+pub fn scan<W: Window>(
+    framer: &mut Framer,
+    pairing: &mut Pairing,
+    window: &W,
+    from: u32,
+    len: u32,
+) -> u32 {
+    let mut at = from;
+    for _ in 0..STEPS {
+        if at >= len || Mode::passes(framer.mode) {
+            break;
+        }
+        at = if Mode::is_http1(framer.mode) {
+            http1::step(framer, pairing, window, at, len)
+        } else {
+            http2::step(framer, window, at, len)
+        };
+    }
+    at
+}
+
+impl Framer {
+    /// Passes over up to `n` bytes in a mode that passes, and returns how many. When what is counted
+    /// ends, framing goes on behind it.
+    #[inline(always)]
+    pub fn pass(&mut self, n: u64) -> u64 {
+        if !Mode::counts(self.mode) {
+            return n;
+        }
+        let taken = if n < self.number { n } else { self.number };
+        self.number = self.number.wrapping_sub(taken);
+        if self.number == 0 {
+            if self.mode == Mode::FrameData as u8 {
+                http2::next_part(self);
+            } else {
+                self.matched = 0;
+                self.mode = if self.mode == Mode::Body as u8 {
+                    Mode::Start as u8
+                } else {
+                    Mode::Size as u8
+                };
+            }
+        }
+        taken
+    }
+
+    /// Bytes are missing where they were needed.
+    #[inline(always)]
+    pub fn lose_place(&mut self) {
+        self.mode = if self.confirmed == confirmed::HTTP2 {
+            Mode::FrameLost as u8
+        } else {
+            Mode::Lost as u8
+        };
+    }
 }
 
 /// What the two directions of a connection have to know of each other: which responses have no

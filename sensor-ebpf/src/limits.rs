@@ -3,6 +3,20 @@
 /// Longest message head (start line and header section) that is delivered whole, in bytes.
 pub const HEAD_MAX: u32 = 16 * 1024;
 
+/// Most bytes of an HTTP/2 frame that are delivered, where a frame is delivered whole: more than any
+/// header block that is decoded. (RFC 9113 section 4.2: 16,384 unless the peer has asked for more.)
+pub const FRAME_MAX: u32 = 128 * 1024 + 512;
+
+/// Parts of HTTP/2 payload up to this many bytes are copied rather than passed over: a record of
+/// its own for what follows costs more.
+pub const PAYLOAD_COPIED: u32 = 128;
+
+/// Prefixes of gRPC messages that are looked for in one DATA frame.
+pub const PREFIXES_MAX: u32 = 16;
+
+/// Bytes that are copied of the trailers which gRPC-Web sends as a message.
+pub const WEB_TRAILERS_MAX: u32 = 512;
+
 /// Most bytes of a stream in one [`crate::abi::SegmentRecord`]: a head longer than this comes in
 /// several. A power of two, because positions in the window are masked with it.
 pub const WINDOW: usize = 2048;

@@ -31,7 +31,7 @@ kernel_counters! {
     FlowsNotHttp = "flows_not_http",
     /// Flows left alone because they open with a TLS record.
     FlowsTls = "flows_tls",
-    /// Flows left alone because they open with the HTTP/2 preface.
+    /// Flows that were seen to speak HTTP/2.
     FlowsHttp2 = "flows_http2",
     /// Bytes that passed unseen by the hooks: a sequence jump.
     BytesUnseen = "bytes_unseen",
@@ -47,4 +47,6 @@ kernel_counters! {
     HeadTooLarge = "head_too_large",
     /// Directions that lost their place and wait for the next message.
     Resync = "resync",
+    /// Bytes of HTTP/2 that went by while the place was lost.
+    BytesOutOfPlace = "bytes_out_of_place",
 }

@@ -119,6 +119,10 @@ pub mod segment_flag {
     pub const UNREADABLE_AFTER: u32 = 8;
     /// The head of this message went beyond [`crate::limits::HEAD_MAX`]; the rest of it is skipped.
     pub const HEAD_TOO_LARGE: u32 = 16;
+    /// The byte at `position` is the first of an HTTP/2 frame's header, or of the client's preface:
+    /// found by walking all frames since the preface, or since a frame of headers by which an older
+    /// connection was recognised, without a gap. Every record that begins so is marked.
+    pub const FRAME_START: u32 = 32;
 }
 
 record! {

@@ -11,10 +11,6 @@ use body::{end_of_head, end_of_size, size};
 use fields::{length_line, lines, name, transfer};
 use start::{first_line, start, status, target, token};
 
-/// Steps that a window is given: a header line takes one to three, a byte-wise value one for each byte.
-/// What is left of the window is for the next scan, so this bounds work, not what can be framed.
-pub const STEPS: u32 = 256;
-
 const fn eight(text: &[u8; 8]) -> u64 {
     u64::from_le_bytes(*text)
 }
@@ -33,31 +29,8 @@ const fn tail(text: &[u8]) -> u64 {
     value
 }
 
-/// Frames bytes `from..len` of `window` and returns the position reached: `len`, or less when a
-/// part that is passed over begins there ([`Mode::passes`]), or when the steps ran out.
-///
-/// On the host; the programs run the same steps in a loop of the kernel's.
-#[cfg(any(test, feature = "user"))]
-pub fn scan<W: Window>(
-    framer: &mut Framer,
-    pairing: &mut Pairing,
-    window: &W,
-    from: u32,
-    len: u32,
-) -> u32 {
-    let mut at = from;
-    for _ in 0..STEPS {
-        let next = step(framer, pairing, window, at, len);
-        if next == at {
-            break;
-        }
-        at = next;
-    }
-    at
-}
-
 /// One step from `at`. Returns the next position: `at` itself when all is done, because the window
-/// has ended or what follows is passed over.
+/// has ended, or what follows is passed over or not HTTP/1.
 #[inline(always)]
 pub fn step<W: Window>(
     framer: &mut Framer,
@@ -66,19 +39,19 @@ pub fn step<W: Window>(
     at: u32,
     len: u32,
 ) -> u32 {
-    if at >= len || Mode::passes(framer.mode) {
+    if at >= len || !Mode::is_http1(framer.mode) {
         return at;
     }
     let next = examine(framer, pairing, window, at, len);
     framer.head = framer.head.wrapping_add(next.wrapping_sub(at));
-    if framer.head > HEAD_MAX && !Mode::passes(framer.mode) && framer.mode != Mode::Start as u8 {
+    if framer.head > HEAD_MAX && Mode::is_http1(framer.mode) && framer.mode != Mode::Start as u8 {
         lose(framer, Reason::HeadTooLarge);
     }
     next
 }
 
 /// One step from `at`, where `at < len`. Returns the next position, more than `at` unless the mode
-/// has become one that passes.
+/// has become another protocol's, or one that passes.
 #[inline(always)]
 fn examine<W: Window>(
     framer: &mut Framer,
@@ -143,7 +116,7 @@ const fn digit(byte: u64) -> bool {
 
 /// These bytes are not HTTP/1. A direction that has spoken it before has only lost its place.
 #[inline(always)]
-fn other(framer: &mut Framer, reason: Reason) {
+pub(super) fn other(framer: &mut Framer, reason: Reason) {
     framer.reason = reason as u8;
     framer.mode = if framer.confirmed != 0 { Mode::Lost as u8 } else { Mode::Other as u8 };
 }

@@ -8,6 +8,8 @@ use std::{format, vec};
 
 use super::*;
 
+mod http2;
+
 /// What became of a stream: for each byte, whether it was copied.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
@@ -18,11 +20,16 @@ struct Outcome {
 
 /// Walks `stream`, in calls that end at `cuts`, as the kernel side does.
 fn walk(stream: &[u8], cuts: &[usize], pairing: &mut Pairing) -> Outcome {
-    let mut framer = Framer::default();
+    walk_with(stream, cuts, &mut Framer::default(), pairing)
+}
+
+/// The same, from where `framer` stands.
+fn walk_with(stream: &[u8], cuts: &[usize], framer: &mut Framer, pairing: &mut Pairing) -> Outcome {
     let mut copied = vec![false; stream.len()];
     let ends = cuts.iter().copied().chain([stream.len()]);
     let mut at = 0;
     for end in ends {
+        framer.begin_call(0);
         while at < end {
             if Mode::passes(framer.mode) {
                 let left = (end - at) as u64;
@@ -34,7 +41,7 @@ fn walk(stream: &[u8], cuts: &[usize], pairing: &mut Pairing) -> Outcome {
             }
             let len = (end - at).min(crate::limits::WINDOW);
             let window = SliceWindow(&stream[at..at + len]);
-            let n = scan(&mut framer, pairing, &window, 0, len as u32) as usize;
+            let n = scan(framer, pairing, &window, 0, len as u32) as usize;
             if framer.mode == Mode::Other as u8 {
                 break;
             }
@@ -163,7 +170,6 @@ fn other_protocols_are_told_at_their_first_bytes() {
         outcome.reason
     };
     assert_eq!(other(b"\x16\x03\x01\x02\x00\x01"), Reason::Tls as u8);
-    assert_eq!(other(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Reason::Http2 as u8);
     for stream in [
         &b"SSH-2.0-OpenSSH_9.2\r\n"[..],
         b"*1\r\n$4\r\nPING\r\n",
@@ -174,7 +180,8 @@ fn other_protocols_are_told_at_their_first_bytes() {
         b"GET /\r\n",
         b"HTTP/2 200\r\n",
         b"HTTP/1.1 20x\r\n",
-        b"\x00\x00\x12\x04",
+        b"PRI * HTTP/1.1\r\n",
+        b"\x00\x00\x12\x05",
         b" GET / HTTP/1.1\r\n",
         b"ABCDEFGHIJKLMNOPQRSTUVWXYZ / HTTP/1.1\r\n",
     ] {

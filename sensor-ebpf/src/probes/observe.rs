@@ -4,7 +4,7 @@ use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_log_ebpf::debug;
 use sensor_ebpf::{
     abi::{Family, KernelCounter, NO_FIELD, RecordKind, end_flag, segment_flag},
-    frame::{Framer, Mode, Reason, flag},
+    frame::{Framer, Mode, Reason, confirmed, flag},
 };
 
 use super::{
@@ -124,7 +124,7 @@ pub(crate) fn observe<A: Access>(
             } else {
                 // Two threads sent at once, and their events came in the other order.
                 count(KernelCounter::Resync, 1);
-                state::dir(&mut live.dirs, index).framer.mode = Mode::Lost as u8;
+                state::dir(&mut live.dirs, index).framer.lose_place();
                 buffers(false);
                 return;
             }
@@ -142,6 +142,7 @@ pub(crate) fn observe<A: Access>(
     scratch.record.direction = index as u8;
 
     let mode_before = scratch.dir.framer.mode;
+    scratch.dir.framer.begin_call(live.protocol);
     let look = looks(&mut scratch.dir.framer, event.len, flipped);
     let buffers = buffers(look != Look::None);
     scratch.pending = 0;
@@ -187,8 +188,7 @@ fn looks(framer: &mut Framer, len: u64, flipped: bool) -> Look {
         framer.mode = Mode::Start as u8;
         return Look::All;
     }
-    let counted = mode == Mode::Body as u8 || mode == Mode::Data as u8;
-    if counted && framer.number < len {
+    if Mode::counts(mode) && framer.number < len {
         return Look::All;
     }
     // A length may be that of a body that never came, because a HEAD from before the sensor asked.
@@ -229,11 +229,10 @@ fn unseen(framer: &mut Framer, n: u64) {
     if mode == Mode::UntilClose as u8 {
         return;
     }
-    let counted = mode == Mode::Body as u8 || mode == Mode::Data as u8;
-    if counted && framer.number >= n {
+    if Mode::counts(mode) && framer.number >= n {
         framer.pass(n);
     } else {
-        framer.mode = Mode::Lost as u8;
+        framer.lose_place();
     }
 }
 
@@ -242,22 +241,33 @@ fn unseen(framer: &mut Framer, n: u64) {
 fn settle(flow: &mut Flow, index: usize, scratch: &mut Scratch, mode_before: u8) {
     let framer = &mut scratch.dir.framer;
     let mode = framer.mode;
-    if framer.confirmed != 0 {
+    if framer.confirmed == confirmed::HTTP2 {
+        if flow.protocol != protocol::HTTP2 {
+            flow.protocol = protocol::HTTP2;
+            count(KernelCounter::FlowsHttp2, 1);
+            debug!(&(), "flow {} speaks HTTP/2", flow.ident.flow);
+        }
+    } else if framer.confirmed == confirmed::HTTP1 && flow.protocol == protocol::UNKNOWN {
         flow.protocol = protocol::HTTP1;
     }
-    if mode == Mode::Opaque as u8 {
+    let lost = mode == Mode::Lost as u8 && mode_before != mode;
+    let peer = &mut state::dir(&mut flow.dirs, index ^ 1).framer;
+    if (lost || mode == Mode::Other as u8) && peer.switched() {
+        // After a 101, this is no preface: they have not switched to HTTP/2.
+        peer.mode = Mode::Opaque as u8;
+        framer.mode = Mode::Opaque as u8;
+        flow.protocol = protocol::OTHER;
+    } else if mode == Mode::Opaque as u8 {
         flow.protocol = protocol::OTHER;
     } else if mode == Mode::Other as u8 {
-        if flow.protocol == protocol::HTTP1 {
-            framer.mode = Mode::Lost as u8;
+        if flow.protocol == protocol::HTTP1 || flow.protocol == protocol::HTTP2 {
+            framer.lose_place();
         } else if flow.ident.from_start != 0 || flow.misses >= MISSES_MAX {
             flow.protocol = protocol::OTHER;
-            debug!(&(), "flow {} is not HTTP/1 (reason {})", flow.ident.flow, framer.reason);
+            debug!(&(), "flow {} is not HTTP (reason {})", flow.ident.flow, framer.reason);
             count(
                 if framer.reason == Reason::Tls as u8 {
                     KernelCounter::FlowsTls
-                } else if framer.reason == Reason::Http2 as u8 {
-                    KernelCounter::FlowsHttp2
                 } else {
                     KernelCounter::FlowsNotHttp
                 },
@@ -268,7 +278,7 @@ fn settle(flow: &mut Flow, index: usize, scratch: &mut Scratch, mode_before: u8)
             flow.misses = flow.misses.wrapping_add(1);
             framer.mode = Mode::Lost as u8;
         }
-    } else if mode == Mode::Lost as u8 && mode_before != mode {
+    } else if lost || (mode == Mode::FrameLost as u8 && mode_before != mode) {
         debug!(
             &(),
             "flow {} lost its place at {}, direction {}",
@@ -338,8 +348,8 @@ fn catch_up(flow: &mut Flow, sock: u64) {
     let jump = copied.wrapping_sub(dir.next_seq);
     if jump > 1 && jump < 1 << 30 {
         // A FIN that was read takes a number too.
-        let counted = dir.framer.mode == Mode::Body as u8 || dir.framer.mode == Mode::Data as u8;
-        let fin = counted && dir.framer.number.wrapping_add(1) == u64::from(jump);
+        let fin =
+            Mode::counts(dir.framer.mode) && dir.framer.number.wrapping_add(1) == u64::from(jump);
         let n = u64::from(jump).wrapping_sub(u64::from(fin));
         unseen(&mut dir.framer, n);
         dir.position = dir.position.wrapping_add(n);

@@ -11,12 +11,16 @@ use sensor_ebpf::{
 
 /// What is known of the protocol of a flow.
 pub(crate) mod protocol {
+    use sensor_ebpf::frame::confirmed;
+
     /// Nothing yet.
     pub(crate) const UNKNOWN: u8 = 0;
     /// A start line of HTTP/1 was seen.
-    pub(crate) const HTTP1: u8 = 1;
+    pub(crate) const HTTP1: u8 = confirmed::HTTP1;
+    /// It speaks HTTP/2, by what one direction has shown.
+    pub(crate) const HTTP2: u8 = confirmed::HTTP2;
     /// Not ours; the flow is left alone.
-    pub(crate) const OTHER: u8 = 2;
+    pub(crate) const OTHER: u8 = 3;
 }
 
 /// A tracked socket.

@@ -8,7 +8,7 @@
 use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_probe_read_user as read_user_bytes};
 use sensor_ebpf::{
     abi::{KernelCounter, segment_flag},
-    frame::{self, Framer, Mode, Reason, Window},
+    frame::{self, Framer, Mode, Reason, Window, http1, http2},
     limits::WINDOW,
 };
 
@@ -25,10 +25,10 @@ use super::{
 const TURNS: u32 = 128;
 const STEPS: u32 = 128;
 
-/// Bytes read at once where a chunk's size is expected.
+/// Bytes read at once where a chunk's size is expected, or the prefix of a message.
 const SIZE_WINDOW: u64 = 64;
 
-/// Bytes read first where a message begins: most heads fit, and little body comes along.
+/// Bytes read first where a message or a frame begins: most heads fit, and little body comes along.
 const HEAD_WINDOW: u64 = 512;
 
 /// The bytes of the window, with indices that cannot leave it.
@@ -122,9 +122,13 @@ extern "C" fn walk_step(index: u64) -> u64 {
     }
     live.at = 0;
     live.len = want as u32;
+    let at_frame = live.dir.framer.at_frame();
+    let at_opening = live.dir.framer.at_opening();
+    let mut next = if Mode::is_http1(mode) { HTTP1 } else { HTTP2 };
     let mut i = 0;
     while i < frame::STEPS {
-        if frame_step(index) != 0 {
+        next = if next == HTTP1 { frame_step(index) } else { frame2_step(index) };
+        if next == DONE {
             break;
         }
         i += 1;
@@ -134,7 +138,15 @@ extern "C" fn walk_step(index: u64) -> u64 {
     if live.dir.framer.mode == Mode::Other as u8 {
         return 1;
     }
+    if at == 0 {
+        // What follows is passed over.
+        return 0;
+    }
     begin_record(live, at);
+    let first = MapWindow(live.window.as_ptr()).word(0) as u32;
+    if live.dir.framer.began_frame(at_frame, at_opening, first) {
+        live.record.flags |= segment_flag::FRAME_START;
+    }
     advance(live, u64::from(at));
     let framer = &live.dir.framer;
     if framer.mode == Mode::Lost as u8 && framer.reason == Reason::HeadTooLarge as u8 {
@@ -144,16 +156,41 @@ extern "C" fn walk_step(index: u64) -> u64 {
     0
 }
 
-/// One step of the framing; 1 ends it.
+/// What a step of the framing is followed by.
+const DONE: u64 = 0;
+const HTTP1: u64 = 1;
+const HTTP2: u64 = 2;
+
+#[inline(always)]
+fn followed_by(live: &Scratch) -> u64 {
+    let mode = live.dir.framer.mode;
+    if live.at >= live.len || Mode::passes(mode) {
+        DONE
+    } else if Mode::is_http1(mode) {
+        HTTP1
+    } else {
+        HTTP2
+    }
+}
+
+/// One step of the framing of HTTP/1; what it is followed by.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn frame_step(index: u64) -> u64 {
-    let Some(live) = scratch(index) else { return 1 };
+    let Some(live) = scratch(index) else { return DONE };
     let window = MapWindow(live.window.as_ptr());
-    let next = frame::step(&mut live.dir.framer, &mut live.pairing, &window, live.at, live.len);
-    let done = next == live.at;
-    live.at = next;
-    u64::from(done)
+    live.at = http1::step(&mut live.dir.framer, &mut live.pairing, &window, live.at, live.len);
+    followed_by(live)
+}
+
+/// One step of the framing of HTTP/2; what it is followed by.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn frame2_step(index: u64) -> u64 {
+    let Some(live) = scratch(index) else { return DONE };
+    let window = MapWindow(live.window.as_ptr());
+    live.at = http2::step(&mut live.dir.framer, &window, live.at, live.len);
+    followed_by(live)
 }
 
 /// Begins the record of the `copied` bytes in the window.
@@ -171,9 +208,12 @@ fn begin_record(scratch: &mut Scratch, copied: u32) {
 
 #[inline(always)]
 fn window_size(framer: &Framer) -> u64 {
-    if framer.mode == Mode::Size as u8 || framer.mode == Mode::Ext as u8 {
+    if framer.mode == Mode::Size as u8
+        || framer.mode == Mode::Ext as u8
+        || framer.mode == Mode::Prefix as u8
+    {
         SIZE_WINDOW
-    } else if framer.mode == Mode::Start as u8 {
+    } else if framer.mode == Mode::Start as u8 || framer.at_frame() {
         HEAD_WINDOW
     } else {
         WINDOW as u64
@@ -193,11 +233,18 @@ fn advance(scratch: &mut Scratch, n: u64) {
 /// Passes over what is left of the part, as far as it is body.
 #[inline(always)]
 fn pass(scratch: &mut Scratch) {
-    let was_body = scratch.dir.framer.mode == Mode::Body as u8;
+    let before = scratch.dir.framer.mode;
     let n = scratch.dir.framer.pass(scratch.left);
     skip(scratch, n);
-    if scratch.pending == 0 && was_body && scratch.dir.framer.mode == Mode::Start as u8 {
-        scratch.mark = 1;
+    if scratch.pending == 0 {
+        let framer = &scratch.dir.framer;
+        let body_ended = before == Mode::Body as u8 && framer.mode == Mode::Start as u8;
+        let stream_ended = before == Mode::FrameData as u8
+            && framer.at_frame()
+            && framer.flags & http2::flag::END_STREAM != 0;
+        if body_ended || stream_ended {
+            scratch.mark = 1;
+        }
     }
     advance(scratch, n);
 }
@@ -258,10 +305,12 @@ pub(crate) fn rest(scratch: &mut Scratch) {
         let mode = scratch.dir.framer.mode;
         if mode == Mode::UntilClose as u8 {
             skip(scratch, left);
+        } else if mode == Mode::FrameLost as u8 {
+            count(KernelCounter::BytesOutOfPlace, left);
         } else if !Mode::passes(mode) {
             // They may have been a head: the place is lost.
             count(KernelCounter::BytesUnreadable, left);
-            scratch.dir.framer.mode = Mode::Lost as u8;
+            scratch.dir.framer.lose_place();
         }
         advance(scratch, left);
     }

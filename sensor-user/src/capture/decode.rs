@@ -147,7 +147,8 @@ fn segment(record: &[u8]) -> Result<Segment<'_>, DecodeError> {
         | segment_flag::TIME_IS_START
         | segment_flag::UNSEEN_BEFORE
         | segment_flag::UNREADABLE_AFTER
-        | segment_flag::HEAD_TOO_LARGE;
+        | segment_flag::HEAD_TOO_LARGE
+        | segment_flag::FRAME_START;
     let flags = Flags::new("segment flags", flags, known)?;
     let bytes = part(rest, 0, copied, size_of::<SegmentRecord>())?;
     position

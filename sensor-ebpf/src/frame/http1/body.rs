@@ -1,6 +1,6 @@
 //! Bodies (RFC 9112 sections 6 and 7): their length, chunk lines, and passing over them.
 
-use super::super::{Framer, Mode, Pairing, Reason, flag};
+use super::super::{Framer, Mode, Pairing, Reason, flag, http2};
 use super::{digit, lose};
 
 /// A byte of a chunk-size.
@@ -62,7 +62,12 @@ pub(super) fn end_of_head(framer: &mut Framer, pairing: &mut Pairing) {
         }
         let bit = 1u64 << (u64::from(pairing.responses) & 63);
         pairing.responses = pairing.responses.wrapping_add(1);
-        if code == 101 || (code < 300 && pairing.connect & bit != 0) {
+        if code == 101 {
+            // To whatever was agreed on; it may be HTTP/2.
+            http2::upgraded(framer);
+            return;
+        }
+        if code < 300 && pairing.connect & bit != 0 {
             framer.mode = Mode::Opaque as u8;
             return;
         }
@@ -86,24 +91,5 @@ pub(super) fn end_of_head(framer: &mut Framer, pairing: &mut Pairing) {
         framer.mode = Mode::UntilClose as u8;
     } else {
         framer.mode = Mode::Start as u8;
-    }
-}
-
-impl Framer {
-    /// Passes over up to `n` bytes in a mode that passes, and returns how many. When a body or the
-    /// data of a chunk ends, framing goes on behind it.
-    #[inline(always)]
-    pub fn pass(&mut self, n: u64) -> u64 {
-        if self.mode != Mode::Body as u8 && self.mode != Mode::Data as u8 {
-            return n;
-        }
-        let taken = if n < self.number { n } else { self.number };
-        self.number = self.number.wrapping_sub(taken);
-        if self.number == 0 {
-            self.matched = 0;
-            self.mode =
-                if self.mode == Mode::Body as u8 { Mode::Start as u8 } else { Mode::Size as u8 };
-        }
-        taken
     }
 }

@@ -1,7 +1,7 @@
 //! Start lines (RFC 9112 sections 3 and 4), and what a request's method says of its response.
 
 use super::super::lines::{is_token, line_feed};
-use super::super::{Framer, Mode, Pairing, Reason, Window, flag};
+use super::super::{Framer, Mode, Pairing, Reason, Window, confirmed, flag, http2};
 use super::{SEVEN, digit, eight, other, tail};
 
 /// Longest method that is taken for one.
@@ -28,7 +28,7 @@ pub(super) fn start<W: Window>(
         if code & 0xff == 0x20 && digit(a) && digit(b) && digit(c) {
             framer.status = ((a - 48) * 100 + (b - 48) * 10 + (c - 48)) as u16;
             framer.flags = flag::RESPONSE;
-            framer.confirmed = 1;
+            framer.confirmed = confirmed::HTTP1;
             // The reason phrase does not matter.
             framer.mode = Mode::Rest as u8;
             return at.wrapping_add(12);
@@ -45,6 +45,11 @@ pub(super) fn start<W: Window>(
     let byte = (first & 0xff) as u8;
     if byte == b'\r' || byte == b'\n' {
         return at.wrapping_add(1);
+    }
+    if byte == 0 && framer.confirmed != confirmed::HTTP1 {
+        // As the length of a frame begins, and no message of HTTP/1.
+        http2::opening(framer);
+        return at;
     }
     framer.flags = flag::MAYBE_RESPONSE;
     framer.matched = 0;
@@ -94,9 +99,9 @@ pub(super) fn token(framer: &mut Framer, pairing: &mut Pairing, byte: u8) {
 /// the mode of what follows the method is set before.
 #[inline(always)]
 fn begin_request(framer: &mut Framer, pairing: &mut Pairing, method: u64) {
-    // A connection opens with "PRI * HTTP/2.0": leave it to those who speak it.
+    // A connection with HTTP/2 opens with "PRI * HTTP/2.0", with prior knowledge or after an upgrade.
     if method == tail(b"PRI") {
-        other(framer, Reason::Http2);
+        http2::preface(framer);
     }
     let bit = 1u64 << (u64::from(pairing.requests) & 63);
     let (head, connect) = (pairing.head & !bit, pairing.connect & !bit);
@@ -121,7 +126,7 @@ pub(super) fn status(framer: &mut Framer, byte: u8) {
     }
     framer.matched = matched.wrapping_add(1);
     if matched >= 4 && framer.mode == Mode::Status as u8 {
-        framer.confirmed = 1;
+        framer.confirmed = confirmed::HTTP1;
         framer.mode = Mode::Rest as u8;
     }
 }
@@ -160,7 +165,7 @@ pub(super) fn first_line<W: Window>(
         // Seven of the eight bytes suffice with a CR: "TTP/1.1\r".
         if version & 0xffff_ffff_ff00 == tail(b"TP/1.\0") && digit(version & 0xff) {
             pairing.requests = pairing.requests.wrapping_add(1);
-            framer.confirmed = 1;
+            framer.confirmed = confirmed::HTTP1;
             framer.mode = Mode::Line as u8;
         } else {
             other(framer, Reason::NotHttp);

@@ -1,0 +1,169 @@
+//! Where HTTP/2 begins: the client's preface, a server's first frame, a frame of headers.
+//!
+//! The bias: to say no. The preface is certain, for it was made so that nothing else begins like it
+//! (RFC 9113 section 3.4). A server's SETTINGS are not: they are walked, and the other direction has to
+//! show what they are. On a connection that is older than the sensor, and after a loss, only this
+//! counts: a call begins with the header of a HEADERS frame that is a whole header block, and the
+//! block's first byte is a pseudo-header field of the static table. That is some fifty bits. A header
+//! alone, as many readers ask for it, decides nothing: the next call's first byte does.
+
+use super::super::http1::other;
+use super::super::{Framer, Mode, Reason, confirmed};
+use super::{HEADER, LENGTH_DEFAULT, flag, frame_flag, header_byte, kind, whole};
+
+/// The client's preface (section 3.4).
+const PREFACE: [u64; 3] = [
+    u64::from_le_bytes(*b"PRI * HT"),
+    u64::from_le_bytes(*b"TP/2.0\r\n"),
+    u64::from_le_bytes(*b"\r\nSM\r\n\r\n"),
+];
+
+/// The method is `PRI`.
+#[inline(always)]
+pub(in super::super) fn preface(framer: &mut Framer) {
+    framer.matched = 4;
+    framer.mode = Mode::Preface as u8;
+}
+
+/// A byte of the preface. Returns whether it is one.
+#[inline(always)]
+pub(super) fn preface_byte(framer: &mut Framer, byte: u8) -> bool {
+    let matched = framer.matched;
+    let word = if matched < 8 {
+        PREFACE[0]
+    } else if matched < 16 {
+        PREFACE[1]
+    } else {
+        PREFACE[2]
+    };
+    if byte != (word >> (u64::from(matched & 7) * 8)) as u8 {
+        other(framer, Reason::NotHttp);
+        return false;
+    }
+    framer.matched = matched.wrapping_add(1);
+    if framer.matched == 24 {
+        framer.matched = 0;
+        framer.flags = 0;
+        framer.confirmed = confirmed::HTTP2;
+        framer.mode = Mode::FrameHead as u8;
+    }
+    true
+}
+
+/// A direction begins that may be HTTP/2.
+#[inline(always)]
+pub(in super::super) fn opening(framer: &mut Framer) {
+    framer.flags = flag::FIRST;
+    framer.matched = 0;
+    framer.mode = Mode::Try as u8;
+}
+
+/// The head of a 101 has ended. What follows may be a server's first frame.
+#[inline(always)]
+pub(in super::super) fn upgraded(framer: &mut Framer) {
+    framer.flags = flag::FIRST | flag::UPGRADED;
+    framer.matched = 0;
+    framer.mode = Mode::Try as u8;
+}
+
+/// A byte of what may be a frame's header. Returns whether it is possible.
+///
+/// SETTINGS: no flags, stream 0, whole settings of six bytes. HEADERS: END_HEADERS, no flag that is
+/// not defined, a stream, and a block.
+#[inline(always)]
+pub(super) fn attempt(framer: &mut Framer, byte: u8) -> bool {
+    let at = framer.matched;
+    let first = framer.flags & flag::FIRST != 0;
+    let value = u32::from(byte);
+    let possible = if at == 0 {
+        byte == 0
+    } else if at == 3 {
+        framer.frame_left <= LENGTH_DEFAULT
+            && ((value == kind::SETTINGS && first && framer.frame_left.is_multiple_of(6))
+                || (value == kind::HEADERS && framer.frame_left != 0))
+    } else if at > 3 {
+        let headers = (framer.history >> (u64::from(at.wrapping_sub(4) & 7) * 8)) & 0xff
+            == u64::from(kind::HEADERS);
+        if !headers {
+            byte == 0
+        } else if at == 4 {
+            // All that is defined for HEADERS.
+            byte & !0x2d == 0 && value & frame_flag::END_HEADERS != 0
+        } else {
+            at != 5 || byte < 0x80
+        }
+    } else {
+        true
+    };
+    if !possible {
+        fail(framer);
+        return false;
+    }
+    header_byte(framer, byte);
+    if framer.matched < HEADER {
+        return true;
+    }
+    framer.matched = 0;
+    framer.flags &= flag::UPGRADED;
+    if framer.history >> 40 == u64::from(kind::SETTINGS) {
+        framer.flags |= flag::PLAIN;
+        whole(framer);
+        return true;
+    }
+    let flags = (framer.history >> 32) as u32;
+    framer.number = 0;
+    if flags & frame_flag::PADDED != 0 {
+        framer.number = 1;
+    }
+    if flags & frame_flag::PRIORITY != 0 {
+        framer.number = framer.number.wrapping_add(5);
+    }
+    if framer.history as u32 == 0 || u64::from(framer.frame_left) <= framer.number {
+        fail(framer);
+        return true;
+    }
+    framer.mode = Mode::Block as u8;
+    true
+}
+
+/// A byte before the block of what may be HEADERS, or its first. Returns whether it was taken.
+#[inline(always)]
+pub(super) fn block(framer: &mut Framer, byte: u8) -> bool {
+    if framer.number != 0 {
+        framer.number = framer.number.wrapping_sub(1);
+        framer.frame_left = framer.frame_left.wrapping_sub(1);
+        return true;
+    }
+    if begins_block(byte) {
+        framer.flags = flag::PLAIN;
+        framer.confirmed = confirmed::HTTP2;
+        whole(framer);
+    } else {
+        fail(framer);
+    }
+    false
+}
+
+/// Whether a header block may begin with `byte` (RFC 7541 section 6 and appendix A): `:method`,
+/// `:path`, `:scheme` or `:status` by an index, or one of them or `:authority` by name, with its value.
+#[inline(always)]
+const fn begins_block(byte: u8) -> bool {
+    let indexed = byte >= 0x82 && byte <= 0x8e;
+    let literal = byte & 0xf0 == 0x40 || byte & 0xe0 == 0;
+    let name = byte & 0x0f;
+    let known = name == 1 || name == 2 || name == 4 || name == 6 || name == 8;
+    indexed || (literal && known)
+}
+
+/// This is not HTTP/2, or not where a frame begins.
+#[inline(always)]
+pub(super) fn fail(framer: &mut Framer) {
+    framer.matched = 0;
+    if framer.confirmed == confirmed::HTTP2 {
+        framer.mode = Mode::FrameLost as u8;
+    } else if framer.flags & flag::UPGRADED != 0 {
+        framer.mode = Mode::Opaque as u8;
+    } else {
+        other(framer, Reason::NotHttp);
+    }
+}
