@@ -1,0 +1,3 @@
+//! HTTP/2 as RFC 9113 has it.
+
+pub mod hpack;
