@@ -6,6 +6,7 @@ pub mod calls;
 pub mod demo;
 pub mod edges;
 pub mod heap;
+pub mod hpack;
 pub mod load;
 pub mod process;
 pub mod sensor;

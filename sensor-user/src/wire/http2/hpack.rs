@@ -149,6 +149,11 @@ impl Decoder {
         self.table.is_complete()
     }
 
+    /// How many entries of the dynamic table are known, if perhaps without their names.
+    pub fn entries(&self) -> usize {
+        self.table.len()
+    }
+
     /// Decodes a header block: the fragments of HEADERS or PUSH_PROMISE and of its CONTINUATIONs put
     /// together, without padding and priority. Tells `field` of each field, in order.
     ///

@@ -146,6 +146,11 @@ impl Table {
         !self.older && self.unnamed == 0
     }
 
+    /// How many entries are known.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Says how large the table may become at most.
     pub(super) fn limit(&mut self, bytes: u32) {
         self.limit = Some(bytes);
