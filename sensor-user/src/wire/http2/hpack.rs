@@ -144,7 +144,8 @@ impl Decoder {
         self.table.lose();
     }
 
-    /// Whether the whole dynamic table is known, so that no field of the next block can be unknown.
+    /// Whether the whole dynamic table is known, names and values. Nothing is unknown then until a
+    /// block is lost, or the encoder's table grows beyond the 64 KiB that are kept of it.
     pub fn is_complete(&self) -> bool {
         self.table.is_complete()
     }

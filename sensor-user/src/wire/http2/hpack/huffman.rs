@@ -77,9 +77,9 @@ const fn canonical() -> Canonical {
     made
 }
 
-/// What a look-up gives, in one word: `symbols` (16 bits, the first one lowest), `bits` of all of
-/// them (8), how many there are (4), and the bits of the first (4). Zero where the first code is
-/// longer than a look-up.
+/// What a look-up gives, in one word: from the lowest bit, the `bits` of all of its symbols (6), how
+/// many there are (2), the bits of the first one (8), and the symbols (16). Zero where the first code
+/// is longer than a look-up.
 #[derive(Clone, Copy)]
 struct Entry(u32);
 
@@ -92,23 +92,23 @@ impl Entry {
             None => (0, first_bits, 1),
         };
         let symbols = first as u32 | (second as u32) << 8;
-        Self(symbols | bits << 16 | count << 24 | first_bits << 28)
+        Self(bits | count << 6 | first_bits << 8 | symbols << 16)
     }
 
     fn symbols(self) -> u64 {
-        u64::from(self.0 & 0xffff)
+        u64::from(self.0 >> 16)
     }
 
     fn bits(self) -> u32 {
-        self.0 >> 16 & 0x3f
+        self.0 & 0x3f
     }
 
     fn count(self) -> u32 {
-        self.0 >> 24 & 3
+        self.0 >> 6 & 3
     }
 
     fn first_bits(self) -> u32 {
-        self.0 >> 28
+        self.0 >> 8 & 0xff
     }
 }
 
@@ -183,13 +183,27 @@ pub(super) fn decode(encoded: &[u8], out: &mut [u8]) -> Result<usize, Malformed>
     let mut rest = encoded;
     let mut written = 0;
 
-    while let Some(bytes) = rest.first_chunk::<8>() {
-        bits |= u64::from_be_bytes(*bytes) >> have;
-        let taken = (63 - have) >> 3;
-        rest = &rest[taken as usize..];
-        have += taken << 3;
-        // 56 bits are four look-ups, of eight symbols at most. One that meets a longer code adds
-        // and takes nothing, and nor do those after it.
+    loop {
+        let next = match (rest.first_chunk::<8>(), encoded.last_chunk::<8>()) {
+            (Some(next), _) => u64::from_be_bytes(*next),
+            // The last bytes, and zeroes for those before them.
+            (None, Some(last)) => {
+                let gone = 64 - 8 * rest.len() as u32;
+                u64::from_be_bytes(*last).checked_shl(gone).unwrap_or(0)
+            }
+            (None, None) => {
+                rest.iter().rev().fold(0, |next, &byte| next >> 8 | u64::from(byte) << 56)
+            }
+        };
+        bits |= next >> have;
+        let taken = rest.len().min(((63 - have) >> 3) as usize);
+        rest = &rest[taken..];
+        have += 8 * taken as u32;
+        // 48 bits are four look-ups, of eight symbols at most. One that meets a longer code adds and
+        // takes nothing, and nor do those after it.
+        if have < 48 {
+            break;
+        }
         let (mut symbols, mut count) = (0, 0);
         for _ in 0..4 {
             let entry = TABLE[(bits >> (64 - BITS)) as usize];
@@ -211,13 +225,6 @@ pub(super) fn decode(encoded: &[u8], out: &mut [u8]) -> Result<usize, Malformed>
     }
 
     loop {
-        while have <= 56
-            && let Some((&byte, after)) = rest.split_first()
-        {
-            bits |= u64::from(byte) << (56 - have);
-            have += 8;
-            rest = after;
-        }
         let entry = TABLE[(bits >> (64 - BITS)) as usize];
         let (symbols, count, length) = if entry.count() == 0 {
             let (symbol, length) = long((bits >> 32) as u32);

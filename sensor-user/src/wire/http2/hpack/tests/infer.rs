@@ -2,6 +2,8 @@
 
 use super::super::Field;
 use super::super::infer::{Inference, Shape, shape};
+use super::encoder::{Encoder, How, Literal};
+use super::{Decoder, Scratch, pair};
 
 /// The example of W3C Trace Context section 3.2.
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -132,4 +134,48 @@ fn ambiguous() {
     assert!(inferred(&[there, one]).traceparent().is_none());
     let fields = [unnamed(b"/a.B/C"), named(":path", "/"), unnamed(b"/a.B/C")];
     assert!(inferred(&fields).path().is_none());
+}
+
+/// An encoder that always refers to the last `traceparent` for its name never sends that name again.
+/// Whoever joins has every one of them all the same.
+#[test]
+fn on_a_connection_joined() {
+    let how = How {
+        whole: true,
+        name: true,
+        dynamic: true,
+        literal: Literal::Insert,
+        huffman: [true, true],
+    };
+    let (mut encoder, mut blocks) = (Encoder::new(), Vec::new());
+    for call in 1..=200 {
+        let mut block = Vec::new();
+        let traceparent = format!("00-{:032x}-{:016x}-01", 0xabc_0000 + call, call * 77);
+        for (name, value) in [
+            (":method", "POST"),
+            (":path", "/helloworld.Greeter/SayHello"),
+            ("content-type", "application/grpc"),
+            ("te", "trailers"),
+            ("traceparent", &traceparent),
+        ] {
+            encoder.field(&pair(name, value), how, &mut block);
+        }
+        blocks.push((block, traceparent));
+    }
+    for first in 1..blocks.len() {
+        let mut decoder = Decoder::joining();
+        for (at, (block, traceparent)) in blocks.iter().enumerate().skip(first) {
+            let (mut inference, mut paths) = (Inference::default(), Vec::new());
+            let told = decoder.decode(block, &mut Scratch::default(), |field| {
+                inference.see(&field);
+                if field.name == Some(b":path") {
+                    paths.extend(field.value.map(<[u8]>::to_vec));
+                }
+            });
+            assert_eq!(told.unwrap().fields, 5);
+            assert_eq!(inference.traceparent().map(|it| &it[..]), Some(traceparent.as_bytes()));
+            // Those that are evicted and inserted again are known then: a table is 40 calls.
+            assert!(at < first + 50 || paths == [b"/helloworld.Greeter/SayHello"]);
+        }
+    }
 }
