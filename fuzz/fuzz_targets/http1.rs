@@ -115,7 +115,7 @@ impl Sink for Heard {
         self.over = true;
     }
 
-    fn upgraded(&mut self) {
+    fn upgraded(&mut self, _next: At) {
         self.state = State::Between;
         self.note("upgraded".to_owned());
         self.over = true;

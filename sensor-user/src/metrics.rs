@@ -48,8 +48,14 @@ counters! {
     Connections = "connections.seen",
     /// Connections forgotten to make room for others.
     ConnectionsEvicted = "connections.evicted",
-    /// Connections that do not speak HTTP/1.
+    /// Connections that do not speak HTTP.
     ConnectionsNotHttp = "connections.not_http",
+    /// Connections of HTTP/2.
+    Http2Connections = "connections.http2",
+    /// Connections of HTTP/2 recognised by their frames, as their beginning was not seen.
+    Http2Joined = "connections.http2_joined",
+    /// Connections of HTTP/2 that were HTTP/1 at first (h2c).
+    Http2Upgraded = "connections.http2_upgraded",
     /// Connections given over to another protocol (101 or CONNECT); opaque from there.
     ConnectionsUpgraded = "connections.upgraded",
     /// Bytes missing in a stream that were not skipped on purpose.
@@ -70,6 +76,8 @@ counters! {
     ExchangesLostHeadIncomplete = "exchanges.lost.head_incomplete",
     /// Exchanges lost: more requests in flight on one connection than the limit.
     ExchangesLostPipelineFull = "exchanges.lost.pipeline_full",
+    /// Exchanges lost: more streams open at once than the limit, on one connection or on all.
+    ExchangesLostStreamsFull = "exchanges.lost.streams_full",
     /// Exchanges lost: their connection was forgotten to make room.
     ExchangesLostEvicted = "exchanges.lost.evicted",
     /// Exchanges lost: an event on some Unix socket was missed, perhaps theirs.
@@ -77,6 +85,13 @@ counters! {
     /// Responses whose request is not known: it came before the sensor saw the connection, or it is
     /// among those lost.
     ResponsesOrphaned = "exchanges.orphan_responses",
+    /// Times that a direction of HTTP/2 lost its place among the frames.
+    Http2PlacesLost = "http2.places_lost",
+    /// Header fields of HTTP/2 that are unknown, in part or as a whole: they refer to what was sent
+    /// before the sensor saw the connection, or to what is lost.
+    Http2FieldsUnknown = "http2.fields_unknown",
+    /// Header blocks of HTTP/2 of which it cannot be told what they belong to.
+    Http2BlocksUnplaced = "http2.blocks_unplaced",
     /// traceparent headers that break the W3C grammar.
     TraceparentMalformed = "context.traceparent_malformed",
     /// tracestate headers that break the W3C grammar.

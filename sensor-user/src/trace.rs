@@ -6,7 +6,10 @@
 
 mod clock;
 mod connection;
+mod core;
 mod exchange;
+mod http1;
+mod http2;
 mod identity;
 mod table;
 mod target;
@@ -14,24 +17,21 @@ mod target;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use exchange::{
-    CONNECTION_CLOSED, CONNECTION_RESET, INCOMPLETE_RESPONSE, PAIRING, REQUEST_BODY_END,
-    RESPONSE_FIRST_BYTE,
+    CONNECTION_CLOSED, CONNECTION_RESET, DEADLINE_EXCEEDED, HTTP2_ERROR, HTTP2_PUSHED,
+    HTTP2_RESET_BY, INCOMPLETE_RESPONSE, INFERRED, LINK, NOT_PROCESSED, PAIRING, REQUEST_BODY_END,
+    RESPONSE_FIRST_BYTE, STREAM_RESET, rpc,
 };
 
-use crate::capture::event::{
-    Direction, End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, Tgid,
-};
+use self::core::Core;
+use crate::capture::event::{End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, Tgid};
 use crate::metrics::{Counter, Metrics};
 use crate::model::Span;
-use crate::stream::{Extent, Piece, Track};
-use crate::wire::http1::{At, Decoder, Kind};
-use clock::Clock;
-use connection::{Core, Exchanges, Feed, Notice};
-use identity::Contexts;
+use connection::Connection;
 use table::Table;
 
 /// The bounds of the assembly.
@@ -41,8 +41,13 @@ pub struct Limits {
     pub connections: usize,
     /// Requests in flight on one connection.
     pub pipeline: usize,
-    /// Bytes of a message head, and of a chunk line or a trailer section.
+    /// Bytes of a message head of HTTP/1, and of a chunk line or a trailer section. (Of HTTP/2:
+    /// [`crate::wire::http2::hpack::MAX_BLOCK`].)
     pub head_bytes: u32,
+    /// Streams that are followed at once on one connection of HTTP/2.
+    pub streams: usize,
+    /// Exchanges in flight on all connections of HTTP/2.
+    pub exchanges: usize,
     /// Processes whose identity is kept; the one not used for longest makes room.
     pub processes: usize,
     /// Span identifiers of applications that are remembered, so that none is given out twice.
@@ -57,6 +62,8 @@ impl Default for Limits {
             // The kernel side hands over whole records: a head that it finds to be over its limit
             // may come with up to one record more.
             head_bytes: sensor_ebpf::limits::HEAD_MAX + 2048,
+            streams: 1024,
+            exchanges: 65_536,
             processes: sensor_ebpf::limits::PROCESSES as usize,
             contexts: 16_384,
         }
@@ -76,33 +83,12 @@ pub struct Pipeline {
     unix: FxHashSet<FlowId>,
 }
 
-/// One followed connection.
-#[derive(Debug)]
-struct Connection {
-    halves: [Half; 2],
-    exchanges: Exchanges,
-}
-
-/// One direction of it.
-#[derive(Debug)]
-struct Half {
-    track: Track,
-    decoder: Decoder,
-}
-
 impl Pipeline {
     /// An empty one, counting into `metrics`.
     pub fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
         Self {
             limits,
-            core: Core {
-                metrics,
-                clock: Clock::default(),
-                contexts: Contexts::new(limits.contexts),
-                processes: Table::new(limits.processes),
-                open: 0,
-                pipeline: limits.pipeline,
-            },
+            core: Core::new(limits, metrics),
             connections: Table::new(limits.connections),
             unix_paths: FxHashMap::default(),
             unix: FxHashSet::default(),
@@ -129,6 +115,24 @@ impl Pipeline {
         self.core.open
     }
 
+    /// Hands over, as it stands now, each exchange that has been in flight for `age` or more, by
+    /// the clock's last reading: what a live view can tell of before it ends. Their identifiers are
+    /// those that their spans will have; there is no telling how they end, so they are no spans yet.
+    pub fn long_exchanges(&self, age: Duration, out: &mut dyn FnMut(Span)) {
+        let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+        let Some(now) = self.core.clock.now().filter(|_| self.core.open > 0) else {
+            return;
+        };
+        for connection in self.connections.values() {
+            connection.open(|exchange, response| {
+                let old = now.0.saturating_sub(exchange.start().0) >= age;
+                if old && exchange.identity.flags.sampled() {
+                    out(exchange.so_far(response, now));
+                }
+            });
+        }
+    }
+
     fn segment(&mut self, segment: &Segment<'_>, out: &mut dyn FnMut(Span)) {
         if !self.core.clock.is_set() {
             // A source that breaks its promise: there is no telling when this was.
@@ -145,19 +149,7 @@ impl Pipeline {
                 }
             }
         };
-        let core = &mut self.core;
-        connection.exchanges.tgid = segment.tgid;
-        let extent = Extent {
-            position: segment.position,
-            skipped_before: segment.skipped_before,
-            bytes: segment.bytes,
-            skipped_after: segment.skipped_after,
-            unreadable_after: segment.unreadable_after,
-            lost_records: segment.lost_records,
-        };
-        let seq = segment.tcp_seq.map(|seq| (seq, segment.position));
-        let cut = segment.head_too_large;
-        connection.advance(core, segment.direction, &extent, segment.time, seq, cut, out);
+        connection.segment(segment, &mut self.core, out);
     }
 
     fn end(&mut self, end: &End, out: &mut dyn FnMut(Span)) {
@@ -165,30 +157,7 @@ impl Pipeline {
             self.unix_paths.remove(&end.flow.id);
             return;
         };
-        let core = &mut self.core;
-        for direction in [Direction::Receive, Direction::Send] {
-            let i = direction.index();
-            let extent = Extent {
-                position: end.position[i],
-                skipped_before: end.skipped[i],
-                // Whatever records were lost, the last bytes' time is in this one.
-                lost_records: 0,
-                ..Extent::default()
-            };
-            let time = end.last[i].unwrap_or(end.time);
-            connection.advance(core, direction, &extent, time, None, false, out);
-        }
-        // Requests first: an exchange that was answered while its request went on is complete.
-        for kind in [Kind::Request, Kind::Response] {
-            for direction in [Direction::Receive, Direction::Send] {
-                let i = direction.index();
-                let eof = end.closed || [end.receive_eof, end.send_eof][i];
-                if eof && connection.exchanges.kind(direction) == Some(kind) {
-                    let last = end.last[i].unwrap_or(end.time);
-                    connection.direction_ended(core, direction, kind, last, end, out);
-                }
-            }
-        }
+        connection.ended(end, &mut self.core, out);
         if end.closed {
             self.close(end.flow.id);
         }
@@ -199,7 +168,7 @@ impl Pipeline {
             return;
         }
         if let Some(connection) = self.connections.get_mut(flow) {
-            connection.exchanges.unix_path = Some(Arc::clone(path));
+            connection.site.unix_path = Some(Arc::clone(path));
         } else if self.unix_paths.len() < self.limits.connections {
             self.unix_paths.insert(flow, Arc::clone(path));
         }
@@ -212,14 +181,11 @@ impl Pipeline {
             .unix
             .iter()
             .copied()
-            .filter(|&flow| {
-                connections.get_mut(flow).is_some_and(|there| there.exchanges.tgid == tgid)
-            })
+            .filter(|&flow| connections.get_mut(flow).is_some_and(|there| there.site.tgid == tgid))
             .collect();
         for flow in ended {
             if let Some(connection) = self.connections.get_mut(flow) {
-                connection.exchanges.requests_ended(&mut self.core, out);
-                connection.exchanges.responses_ended(time, false, &mut self.core, out);
+                connection.gone(time, &mut self.core, out);
             }
             self.close(flow);
         }
@@ -240,14 +206,8 @@ impl Pipeline {
         if flow.endpoints == Endpoints::Unix {
             self.unix.insert(flow.id);
         }
-        let half = || Half {
-            track: Track::default(),
-            decoder: Decoder::new(flow.from_start, self.limits.head_bytes),
-        };
-        let connection = Box::new(Connection {
-            halves: [half(), half()],
-            exchanges: Exchanges::new(flow.clone(), tgid, path),
-        });
+        let head_max = self.limits.head_bytes;
+        let connection = Box::new(Connection::new(flow.clone(), tgid, path, head_max));
         self.core.metrics.inc(Counter::Connections);
         if let Some((evicted, mut connection)) = self.connections.insert(flow.id, connection) {
             self.unix.remove(&evicted);
@@ -261,113 +221,6 @@ impl Pipeline {
         self.unix.remove(&flow);
         if let Some(mut connection) = self.connections.remove(flow) {
             connection.lose_all(&mut self.core, Counter::ExchangesLostHeadIncomplete);
-        }
-    }
-}
-
-impl Connection {
-    fn lose_all(&mut self, core: &mut Core, reason: Counter) {
-        self.exchanges.lose_head(core, reason);
-        self.exchanges.lose_all(core, reason);
-    }
-
-    /// Gives up what is open, and goes on as with a connection that is older than the sensor. The
-    /// positions stay what they are.
-    fn begin_anew(&mut self, core: &mut Core, head_max: u32) {
-        self.lose_all(core, Counter::ExchangesLostRunMissed);
-        let flow = Flow { from_start: false, ..self.exchanges.flow.clone() };
-        let path = self.exchanges.unix_path.take();
-        self.exchanges = Exchanges::new(flow, self.exchanges.tgid, path);
-        for half in &mut self.halves {
-            half.decoder = Decoder::new(false, head_max);
-        }
-    }
-
-    /// Lays an extent against a direction and decodes what is new. `seq` is the TCP sequence
-    /// number of a position; `cut` says that the head in the bytes goes on beyond them.
-    #[expect(clippy::too_many_arguments, reason = "an event's parts, each of its own type")]
-    fn advance(
-        &mut self,
-        core: &mut Core,
-        direction: Direction,
-        extent: &Extent<'_>,
-        time: Monotonic,
-        seq: Option<(u32, u64)>,
-        cut: bool,
-        out: &mut dyn FnMut(Span),
-    ) {
-        let mut track = self.halves[direction.index()].track;
-        let missing = track.advance(extent, |position, piece| {
-            #[expect(clippy::cast_possible_truncation, reason = "they are modulo 2^32")]
-            let tcp_seq = seq.map(|(seq, at)| seq.wrapping_add(position.wrapping_sub(at) as u32));
-            let at = At { time, position, tcp_seq };
-            self.with(core, direction, out, |decoder, feed| {
-                decoder.feed(piece, at, feed);
-                if cut && matches!(piece, Piece::Bytes(_)) {
-                    decoder.cut(feed);
-                }
-            });
-        });
-        self.halves[direction.index()].track = track;
-        if missing.gaps > 0 {
-            core.metrics.add(Counter::Gaps, missing.gaps);
-            core.metrics.add(Counter::GapBytes, missing.bytes);
-        }
-    }
-
-    /// Nothing more comes in a direction that carries `kind`; its last byte went by at `last`.
-    fn direction_ended(
-        &mut self,
-        core: &mut Core,
-        direction: Direction,
-        kind: Kind,
-        last: Monotonic,
-        end: &End,
-        out: &mut dyn FnMut(Span),
-    ) {
-        match kind {
-            Kind::Request => self.exchanges.requests_ended(core, out),
-            Kind::Response => {
-                // A body that goes on until the end is complete only where the end is in order.
-                if !end.error {
-                    self.with(core, direction, out, |decoder, feed| {
-                        decoder.finish(last, feed);
-                    });
-                }
-                self.exchanges.responses_ended(end.time, end.error, core, out);
-            }
-        }
-    }
-
-    /// Has a direction's decoder do something, then tells the other what came of it.
-    fn with(
-        &mut self,
-        core: &mut Core,
-        direction: Direction,
-        out: &mut dyn FnMut(Span),
-        act: impl FnOnce(&mut Decoder, &mut Feed<'_>),
-    ) {
-        let Self { halves, exchanges } = self;
-        let [receive, send] = halves;
-        let (this, other) = match direction {
-            Direction::Receive => (receive, send),
-            Direction::Send => (send, receive),
-        };
-        act(&mut this.decoder, &mut Feed { exchanges, core, direction, out });
-        let Notice { expect, resume, opaque, both_opaque } = std::mem::take(&mut exchanges.notice);
-        if let Some(kind) = expect {
-            other.decoder.expect(kind);
-        }
-        if resume {
-            other.decoder.resume();
-        }
-        if opaque || both_opaque {
-            other.decoder.give_over();
-        }
-        if both_opaque {
-            this.decoder.give_over();
-            exchanges.lose_head(core, Counter::ExchangesLostUndecodable);
-            exchanges.lose_all(core, Counter::ExchangesLostUndecodable);
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod edges;
 pub mod guards;
 pub mod heap;
+pub mod hpack;
 pub mod load;
 pub mod process;
 pub mod reopen;

@@ -173,6 +173,7 @@ fn segment(record: &[u8]) -> Result<Segment<'_>, DecodeError> {
         unreadable_after: flags.has(segment_flag::UNREADABLE_AFTER),
         tcp_seq: flags.has(segment_flag::HAS_SEQ).then_some(tcp_seq),
         lost_records,
+        frame_start: flags.has(segment_flag::FRAME_START),
         head_too_large: flags.has(segment_flag::HEAD_TOO_LARGE),
     })
 }

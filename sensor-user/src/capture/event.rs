@@ -152,6 +152,9 @@ pub struct Segment<'a> {
     pub tcp_seq: Option<u32>,
     /// Records of this direction lost in the ring since its previous segment.
     pub lost_records: u32,
+    /// The first of `bytes` is the first byte of an HTTP/2 frame (or of the client's preface), by who
+    /// walked all frames before it without a gap. False where that is not known.
+    pub frame_start: bool,
     /// The head in `bytes` is cut: it went over the kernel side's limit.
     pub head_too_large: bool,
 }

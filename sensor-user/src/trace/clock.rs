@@ -18,6 +18,11 @@ impl Clock {
         self.latest.is_some()
     }
 
+    /// The monotonic clock, by the latest reading.
+    pub(super) fn now(&self) -> Option<Monotonic> {
+        self.latest.map(|sync| sync.monotonic)
+    }
+
     /// Nanoseconds since the Unix epoch, by the latest reading at or before `time`; 0 where there
     /// was no reading at all.
     pub(super) fn unix_ns(&self, time: Monotonic) -> u64 {

@@ -1,330 +1,373 @@
-//! The exchanges of one connection: which response belongs to which request.
-//!
-//! HTTP/1 answers requests in their order, so the pairing is certain as long as both directions
-//! were seen without a gap from the first byte on, and then it does not matter which of the two is
-//! seen first. It is not certain any more once a gap (or a head that cannot be read) may have held
-//! a request or a response:
+//! One followed connection: which protocol it speaks, and its bytes on their way there.
 //!
 //! ```text
-//!   seen from its start                older than the sensor
-//!          |                                    |
-//!          v      an exchange was complete      v
-//!  +--> Certain <------------------------- Inferred
-//!  |       |  \                                 | a gap, or two requests at once
-//!  |       |   \ too many requests in flight    |
-//!  |       |    v                               |
-//!  |  a gap|   Draining -- all answered --+     |
-//!  |       v                              v     v
-//!  +--- Unknown <-------------------------+-----+
-//!     a whole exchange went by alone, and the connection never pipelined
+//!  seen from its start                      older than the sensor, or its start is in a gap
+//!         |                                              |
+//!         v          first bytes are missing             v
+//!  HTTP/1 + Opening ------------------------------> HTTP/1 + Seeking
+//!         |     |  \                                  /   |
+//!         |     |   +--> HTTP/2 <-- frames recognised+    |
+//!         |     | a whole preface ^                       |
+//!         v     v                 | 101 to `Upgrade: h2c` v
+//!     not HTTP  HTTP/1 -----------+          HTTP/1, recognised by a start line
 //! ```
 //!
-//! In `Unknown` every request is counted as lost and every response as one without a request: the
-//! bias is to lose. It is left only when a request, then its response, then the next request were
-//! seen in strict turn. A client that keeps several requests in flight can look like that as well
-//! (if what was lost held one of them, each response is taken for the answer to the request after
-//! its own). So a connection that had two requests in flight while the pairing was certain stays in
-//! `Unknown`; one that seemed to while it was not (the response between them may be among what was
-//! lost) has to go [`TURNS_IF_SUSPECT`] such turns without an exception.
+//! HTTP/1 is looked for all the time; what may turn out to be HTTP/2 stands beside it until one of
+//! them is certain.
 
-mod feed;
-
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::clock::Clock;
-use super::exchange::{
-    CONNECTION_CLOSED, CONNECTION_RESET, Ends, Exchange, INCOMPLETE_RESPONSE, Response,
-};
-use super::identity::Contexts;
-use super::table::Table;
-use crate::capture::event::{Direction, Flow, Monotonic, Tgid};
-use crate::metrics::{Counter, Metrics};
-use crate::model::{Attribute, Resource, Span, SpanKind};
-use crate::wire::http1::{Asked, Kind};
-pub(super) use feed::Feed;
+use super::core::{Core, Site};
+use super::exchange::{Exchange, Response};
+use super::{http1, http2};
+use crate::capture::event::{Direction, End, Flow, Monotonic, Segment, Tgid};
+use crate::metrics::Counter;
+use crate::model::Span;
+use crate::stream::{Extent, Piece, Track};
+use crate::wire::At;
+use crate::wire::http2::{Opening, Start, opening};
 
-/// Most responses that wait for their request to be seen. More than one takes a client whose
-/// reader overtakes its writer more than once; a server that sends on its own is given up.
-const EARLY_MAX: usize = 4;
+/// Most bytes of a direction that wait for what the other one begins with: a server's first flight.
+const HELD_MAX: usize = 4096;
 
-/// Strict turns after which pairing starts anew where requests seemed to be in flight together:
-/// more than a client sends ahead that only fills its pipeline now and then.
-const TURNS_IF_SUSPECT: u8 = 4;
-
-/// What is shared by all connections.
+/// One followed connection.
 #[derive(Debug)]
-pub(super) struct Core {
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) clock: Clock,
-    pub(super) contexts: Contexts,
-    pub(super) processes: Table<Tgid, Arc<Resource>>,
-    /// Exchanges seen that are neither spans nor lost yet.
-    pub(super) open: usize,
-    /// Most requests in flight on one connection.
-    pub(super) pipeline: usize,
+pub(super) struct Connection {
+    pub(super) site: Site,
+    /// By [`Direction::index`].
+    tracks: [Track; 2],
+    protocol: Protocol,
+    /// What it may be beside HTTP/1, while neither is certain.
+    prospect: Option<Box<Prospect>>,
+    /// The kernel side knows where frames begin. Not where a run of it was missed unnoticed.
+    marks: bool,
 }
 
-impl Core {
-    fn seen(&mut self) {
-        self.open += 1;
-        self.metrics.inc(Counter::ExchangesSeen);
-    }
-
-    /// An exchange whose head is not known is lost.
-    fn lose_head(&mut self, reason: Counter) {
-        self.open = self.open.saturating_sub(1);
-        self.metrics.inc(reason);
-    }
-
-    fn lose(&mut self, exchange: &Exchange, reason: Counter) {
-        self.lose_head(reason);
-        self.closed(exchange);
-    }
-
-    fn closed(&mut self, exchange: &Exchange) {
-        if exchange.kind == SpanKind::Server {
-            self.contexts.closed(exchange.tgid, &exchange.identity);
-        }
-    }
-
-    fn complete(
-        &mut self,
-        exchange: Exchange,
-        ended: Monotonic,
-        cut: &'static str,
-        out: &mut dyn FnMut(Span),
-    ) {
-        self.open = self.open.saturating_sub(1);
-        self.metrics.inc(Counter::ExchangesSpans);
-        self.closed(&exchange);
-        if exchange.identity.flags.sampled() {
-            out(exchange.into_span(ended, cut));
-        } else {
-            self.metrics.inc(Counter::SpansNotSampled);
-        }
-    }
-
-    /// Who a process is; where that was never said, its id is all that is known.
-    fn resource(&mut self, tgid: Tgid) -> Arc<Resource> {
-        match self.processes.get_mut(tgid) {
-            Some(resource) => Arc::clone(resource),
-            None if tgid.0 == 0 => Arc::default(),
-            None => Arc::new(Resource {
-                attributes: vec![Attribute::new("process.pid", i64::from(tgid.0))],
-            }),
-        }
-    }
-}
-
-/// See the diagram above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pairing {
-    Certain,
-    /// Whether an exchange was complete.
-    Inferred(bool),
-    Draining,
-    Unknown(Counter, Turn),
-}
-
-/// How far a whole exchange has gone by while the pairing is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    Idle,
-    Asked(Asked),
-    Answering,
-    Answered,
-}
-
-/// Whose the response is that is being read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answering {
-    Nothing,
-    /// Of the first exchange that is not answered completely.
-    Open,
-    /// Of a request to come.
-    Early,
-    /// Of nobody, but its end matters for [`Turn`].
-    Turn,
-}
-
-/// What the other direction's decoder has to be told after a piece.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Notice {
-    pub(super) expect: Option<Kind>,
-    pub(super) resume: bool,
-    pub(super) opaque: bool,
-    /// This one's decoder, too.
-    pub(super) both_opaque: bool,
-}
-
-/// The exchanges of a connection.
 #[derive(Debug)]
-pub(super) struct Exchanges {
-    pub(super) flow: Flow,
-    pub(super) unix_path: Option<Arc<str>>,
-    /// From the first request on.
-    ends: Option<Ends>,
-    /// The process of the last call.
-    pub(super) tgid: Tgid,
-    pub(super) notice: Notice,
-    /// Where requests go.
-    requests: Option<Direction>,
-    pairing: Pairing,
-    /// Two requests were in flight together, for certain.
-    pipelined: bool,
-    /// Strict turns seen while the pairing is unknown, and how many it takes.
-    turns: u8,
-    turns_needed: u8,
-    open: VecDeque<Box<Exchange>>,
-    /// A request has begun whose head is incomplete.
-    heading: bool,
-    /// The last of `open` has a request that goes on.
-    requesting: bool,
-    answering: Answering,
-    early: Vec<Response>,
+#[expect(clippy::large_enum_variant, reason = "in place, as most connections are of this kind")]
+enum Protocol {
+    Http1(http1::Connection),
+    Http2(Box<http2::Connection>),
 }
 
-impl Exchanges {
-    pub(super) fn new(flow: Flow, tgid: Tgid, unix_path: Option<Arc<str>>) -> Self {
+#[derive(Debug)]
+enum Prospect {
+    /// Each direction's first bytes.
+    Opening([First; 2]),
+    /// Frames may be recognised from any segment's first byte on.
+    Seeking(Box<http2::Connection>),
+}
+
+/// The first bytes of a direction.
+#[derive(Debug, Default)]
+struct First {
+    /// While they can be HTTP/2's: them, and which came when.
+    held: Vec<u8>,
+    pieces: Vec<(usize, At)>,
+    /// They cannot, and were handed on.
+    passed: bool,
+}
+
+/// A piece of a direction and its place.
+#[derive(Clone, Copy)]
+struct Placed<'a> {
+    piece: Piece<'a>,
+    start: Start,
+    at: At,
+    /// The head in it is cut.
+    cut: bool,
+    direction: Direction,
+}
+
+/// What all that a connection does needs.
+struct Way<'a> {
+    site: &'a mut Site,
+    core: &'a mut Core,
+    out: &'a mut dyn FnMut(Span),
+}
+
+impl Connection {
+    pub(super) fn new(flow: Flow, tgid: Tgid, unix_path: Option<Arc<str>>, head_max: u32) -> Self {
+        let prospect = match flow.from_start {
+            true => Prospect::Opening(Default::default()),
+            false => Prospect::Seeking(Box::new(http2::Connection::seeking())),
+        };
         Self {
-            pairing: if flow.from_start { Pairing::Certain } else { Pairing::Inferred(false) },
-            flow,
-            unix_path,
-            ends: None,
-            tgid,
-            notice: Notice::default(),
-            requests: None,
-            pipelined: false,
-            turns: 0,
-            turns_needed: 1,
-            open: VecDeque::new(),
-            heading: false,
-            requesting: false,
-            answering: Answering::Nothing,
-            early: Vec::new(),
+            tracks: [Track::default(); 2],
+            protocol: Protocol::Http1(http1::Connection::new(flow.from_start, head_max)),
+            prospect: Some(Box::new(prospect)),
+            site: Site::new(flow, tgid, unix_path),
+            marks: true,
         }
     }
 
-    /// What a direction carries, once it is known.
-    pub(super) fn kind(&self, direction: Direction) -> Option<Kind> {
-        self.requests.map(|requests| match direction == requests {
-            true => Kind::Request,
-            false => Kind::Response,
-        })
+    /// Gives up what is open, and goes on as with a connection that is older than the sensor. The
+    /// positions stay what they are.
+    pub(super) fn begin_anew(&mut self, core: &mut Core, head_max: u32) {
+        self.lose_all(core, Counter::ExchangesLostRunMissed);
+        let flow = Flow { from_start: false, ..self.site.flow.clone() };
+        let anew = Self::new(flow, self.site.tgid, self.site.unix_path.take(), head_max);
+        *self = Self { tracks: self.tracks, marks: false, ..anew };
     }
 
-    /// Nothing of this connection can be paired any more: all in flight is lost.
-    pub(super) fn lose_all(&mut self, core: &mut Core, reason: Counter) {
-        for exchange in self.open.drain(..) {
-            core.lose(&exchange, reason);
-        }
-        self.open = VecDeque::new();
-        self.requesting = false;
-        self.answering = Answering::Nothing;
-        core.metrics.add(Counter::ResponsesOrphaned, self.early.len() as u64);
-        self.early = Vec::new();
-    }
-
-    /// A request whose head will never be complete.
-    pub(super) fn lose_head(&mut self, core: &mut Core, reason: Counter) {
-        if std::mem::take(&mut self.heading) {
-            core.lose_head(reason);
-        }
-    }
-
-    fn desync(&mut self, core: &mut Core, reason: Counter) {
-        // One request more than the last is what a lost response looks like; more are suspect.
-        if self.open.len() > 2 {
-            self.turns_needed = TURNS_IF_SUSPECT;
-        }
-        self.lose_all(core, reason);
-        self.turns = 0;
-        self.pairing = Pairing::Unknown(reason, Turn::Idle);
-    }
-
-    /// No request will end any more: those that were answered meanwhile are complete.
-    pub(super) fn requests_ended(&mut self, core: &mut Core, out: &mut dyn FnMut(Span)) {
-        self.lose_head(core, Counter::ExchangesLostHeadIncomplete);
-        if std::mem::take(&mut self.requesting)
-            && let Some(last) = self.open.back_mut()
-        {
-            last.request_ended(None, None);
-        }
-        self.emit_complete(core, out);
-    }
-
-    /// No response will come any more: all in flight ended at `time`.
-    pub(super) fn responses_ended(
+    /// Takes a segment of it.
+    pub(super) fn segment(
         &mut self,
-        time: Monotonic,
-        error: bool,
+        segment: &Segment<'_>,
         core: &mut Core,
         out: &mut dyn FnMut(Span),
     ) {
-        self.requesting = false;
-        self.answering = Answering::Nothing;
-        while let Some(exchange) = self.open.pop_front() {
-            let cut = match exchange.response {
-                Some(_) => INCOMPLETE_RESPONSE,
-                None if error => CONNECTION_RESET,
-                None => CONNECTION_CLOSED,
+        self.site.tgid = segment.tgid;
+        let extent = Extent {
+            position: segment.position,
+            skipped_before: segment.skipped_before,
+            bytes: segment.bytes,
+            skipped_after: segment.skipped_after,
+            unreadable_after: segment.unreadable_after,
+            lost_records: segment.lost_records,
+        };
+        let start = match segment.frame_start && self.marks {
+            true => Start::Frame,
+            false => Start::Segment,
+        };
+        let seq = segment.tcp_seq.map(|seq| (seq, segment.position));
+        let cut = segment.head_too_large;
+        self.advance(core, segment.direction, &extent, start, segment.time, seq, cut, out);
+    }
+
+    /// Takes an end of it.
+    pub(super) fn ended(&mut self, end: &End, core: &mut Core, out: &mut dyn FnMut(Span)) {
+        for direction in [Direction::Receive, Direction::Send] {
+            let i = direction.index();
+            let extent = Extent {
+                position: end.position[i],
+                skipped_before: end.skipped[i],
+                // Whatever records were lost, the last bytes' time is in this one.
+                lost_records: 0,
+                ..Extent::default()
             };
-            core.complete(*exchange, time, cut, out);
+            let time = end.last[i].unwrap_or(end.time);
+            self.advance(core, direction, &extent, Start::Middle, time, None, false, out);
+        }
+        let ended = [end.closed || end.receive_eof, end.closed || end.send_eof];
+        let Self { site, protocol, .. } = self;
+        match protocol {
+            Protocol::Http1(http1) => http1.ended(ended, end, site, core, out),
+            Protocol::Http2(http2) => http2.ended(ended, end, core, out),
         }
     }
 
-    fn emit_complete(&mut self, core: &mut Core, out: &mut dyn FnMut(Span)) {
-        while let Some(first) = self.open.front() {
-            if !(first.is_answered() && first.request_done) {
-                break;
-            }
-            if let Some(exchange) = self.open.pop_front() {
-                core.complete(*exchange, Monotonic(0), INCOMPLETE_RESPONSE, out);
-                self.after_removal();
-            }
+    /// Its process ended, and it with it.
+    pub(super) fn gone(&mut self, time: Monotonic, core: &mut Core, out: &mut dyn FnMut(Span)) {
+        match &mut self.protocol {
+            Protocol::Http1(http1) => http1.gone(time, core, out),
+            Protocol::Http2(http2) => http2.gone(time, core, out),
         }
     }
 
-    fn after_removal(&mut self) {
-        if !self.open.is_empty() {
-            return;
-        }
-        // An idle connection holds no memory for exchanges beyond the smallest.
-        if self.open.capacity() > 8 {
-            self.open = VecDeque::new();
-        }
-        match self.pairing {
-            Pairing::Inferred(_) => self.pairing = Pairing::Inferred(true),
-            Pairing::Draining => {
-                self.pairing = Pairing::Unknown(Counter::ExchangesLostPipelineFull, Turn::Idle);
-            }
-            Pairing::Certain | Pairing::Unknown(..) => {}
+    /// Nothing more will be known of it: what is in flight is lost.
+    pub(super) fn lose_all(&mut self, core: &mut Core, reason: Counter) {
+        match &mut self.protocol {
+            Protocol::Http1(http1) => http1.lose_all(core, reason),
+            Protocol::Http2(http2) => http2.lose_all(core, reason),
         }
     }
 
-    /// A request begins while the pairing is unknown.
-    fn turned(&mut self, reason: Counter, turn: Turn) -> Pairing {
-        match turn {
-            Turn::Idle => {}
-            Turn::Asked(_) | Turn::Answering => {
-                self.turns = 0;
-                self.turns_needed = TURNS_IF_SUSPECT;
-            }
-            Turn::Answered => {
-                self.turns = self.turns.saturating_add(1);
-                if self.turns >= self.turns_needed && !self.pipelined {
-                    return Pairing::Certain;
+    /// Hands over each exchange in flight whose request is known, as it stands.
+    pub(super) fn open(&self, mut each: impl FnMut(&Exchange, Option<Response>)) {
+        let mut each = |(exchange, response): (&Exchange, _)| each(exchange, response);
+        match &self.protocol {
+            Protocol::Http1(http1) => http1.open().for_each(&mut each),
+            Protocol::Http2(http2) => http2.open().for_each(&mut each),
+        }
+    }
+
+    /// Lays an extent against a direction and decodes what is new. `start` is what the first byte
+    /// is known to be, `seq` the TCP sequence number of a position; `cut` says that the head in the
+    /// bytes goes on beyond them.
+    #[expect(clippy::too_many_arguments, reason = "an event's parts, each of its own type")]
+    fn advance(
+        &mut self,
+        core: &mut Core,
+        direction: Direction,
+        extent: &Extent<'_>,
+        start: Start,
+        time: Monotonic,
+        seq: Option<(u32, u64)>,
+        cut: bool,
+        out: &mut dyn FnMut(Span),
+    ) {
+        let mut track = self.tracks[direction.index()];
+        let missing = track.advance(extent, |position, piece| {
+            #[expect(clippy::cast_possible_truncation, reason = "they are modulo 2^32")]
+            let tcp_seq = seq.map(|(seq, at)| seq.wrapping_add(position.wrapping_sub(at) as u32));
+            // A segment of which a part was seen before begins in the middle of itself.
+            let start = if position == extent.position { start } else { Start::Middle };
+            let at = At { time, position, tcp_seq };
+            self.feed(Placed { piece, start, at, cut, direction }, core, out);
+        });
+        self.tracks[direction.index()] = track;
+        if missing.gaps > 0 {
+            core.metrics.add(Counter::Gaps, missing.gaps);
+            core.metrics.add(Counter::GapBytes, missing.bytes);
+        }
+    }
+
+    fn feed(&mut self, placed: Placed<'_>, core: &mut Core, out: &mut dyn FnMut(Span)) {
+        let Self { site, protocol, prospect, .. } = self;
+        let mut way = Way { site, core, out };
+        let turned = match protocol {
+            Protocol::Http2(http2) => return way.http2(http2, placed),
+            Protocol::Http1(http1) => match prospect {
+                Some(there) => {
+                    let turned = there.feed(http1, placed, &mut way);
+                    if http1.is_certain() || http1.is_over() || there.is_nothing() {
+                        // What still waits, waits for nothing.
+                        if let Prospect::Opening(firsts) = &mut **there {
+                            release_all(firsts, http1, &mut way);
+                        }
+                        *prospect = None;
+                    }
+                    turned
                 }
-            }
+                None => way.http1(http1, placed),
+            },
+        };
+        if let Some(http2) = turned {
+            *prospect = None;
+            *protocol = Protocol::Http2(http2);
         }
-        Pairing::Unknown(reason, Turn::Idle)
+    }
+}
+
+impl Way<'_> {
+    fn http2(&mut self, http2: &mut http2::Connection, placed: Placed<'_>) {
+        let Self { site, core, out } = self;
+        let Placed { piece, start, at, cut: _, direction } = placed;
+        http2.feed(piece, start, at, direction, site, core, out);
     }
 
-    /// The first exchange that is not answered completely, and where it is.
-    fn unanswered(&mut self) -> Option<(usize, &mut Exchange)> {
-        let (at, exchange) =
-            self.open.iter_mut().enumerate().find(|(_, exchange)| !exchange.is_answered())?;
-        Some((at, &mut **exchange))
+    /// Gives what the connection becomes, if it turns to HTTP/2.
+    fn http1(
+        &mut self,
+        http1: &mut http1::Connection,
+        placed: Placed<'_>,
+    ) -> Option<Box<http2::Connection>> {
+        let Self { site, core, out } = self;
+        let Placed { piece, start: _, at, cut, direction } = placed;
+        let upgraded = http1.feed(piece, at, cut, direction, site, core, out)?;
+        let first = upgraded.first;
+        let mut http2 = Box::new(http2::Connection::upgraded(upgraded, core));
+        // What follows the response in the same piece.
+        if let Piece::Bytes(bytes) = piece {
+            let used = usize::try_from(first.position.saturating_sub(at.position));
+            let rest = used.ok().and_then(|used| bytes.get(used..)).unwrap_or_default();
+            if !rest.is_empty() {
+                let piece = Piece::Bytes(rest);
+                let start = Start::Middle;
+                self.http2(&mut http2, Placed { piece, start, at: first, ..placed });
+            }
+        }
+        Some(http2)
+    }
+}
+
+impl Prospect {
+    /// The next piece of a connection that may be either. Gives what it becomes, if that is HTTP/2.
+    fn feed(
+        &mut self,
+        http1: &mut http1::Connection,
+        placed: Placed<'_>,
+        way: &mut Way<'_>,
+    ) -> Option<Box<http2::Connection>> {
+        let firsts = match self {
+            Self::Opening(firsts) => firsts,
+            Self::Seeking(http2) => {
+                way.http2(http2, placed);
+                if http2.is_certain() {
+                    let seeking = Box::new(http2::Connection::seeking());
+                    return Some(std::mem::replace(http2, seeking));
+                }
+                return way.http1(http1, placed);
+            }
+        };
+        let i = placed.direction.index();
+        let first = &mut firsts[i];
+        let bytes = match placed.piece {
+            _ if first.passed => return way.http1(http1, placed),
+            Piece::Bytes(bytes) => bytes,
+            Piece::Skip(_) | Piece::Lost(_) => {
+                release_all(firsts, http1, way);
+                if !http1.is_certain() && !http1.is_over() {
+                    *self = Self::Seeking(Box::new(http2::Connection::seeking()));
+                }
+                return way.http1(http1, placed);
+            }
+        };
+        let judged = if first.held.is_empty() {
+            opening(bytes)
+        } else {
+            first.held.extend_from_slice(bytes);
+            let judged = opening(&first.held);
+            first.held.truncate(first.held.len() - bytes.len());
+            judged
+        };
+        match judged {
+            Opening::Client => {
+                let mut http2 = Box::new(http2::Connection::from_start(placed.direction, way.core));
+                let [receive, send] = firsts;
+                for (first, direction) in [(receive, Direction::Receive), (send, Direction::Send)] {
+                    if first.passed {
+                        http2.seek(direction);
+                    }
+                    first.replay(direction, |placed| way.http2(&mut http2, placed));
+                }
+                way.http2(&mut http2, placed);
+                return Some(http2);
+            }
+            Opening::NeedMore | Opening::MaybeServer
+                if first.held.len() + bytes.len() <= HELD_MAX =>
+            {
+                first.held.extend_from_slice(bytes);
+                first.pieces.push((bytes.len(), placed.at));
+                return None;
+            }
+            _ => {}
+        }
+        first.passed = true;
+        let mut turned = None;
+        first.replay(placed.direction, |placed| turned = way.http1(http1, placed));
+        // First bytes are no upgrade; were it otherwise, it would be the last thing they are.
+        turned.or_else(|| way.http1(http1, placed))
+    }
+
+    /// Both directions are HTTP/1's alone.
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Opening([a, b]) if a.passed && b.passed)
+    }
+}
+
+/// Hands on all that waits.
+fn release_all(firsts: &mut [First; 2], http1: &mut http1::Connection, way: &mut Way<'_>) {
+    let [receive, send] = firsts;
+    for (first, direction) in [(receive, Direction::Receive), (send, Direction::Send)] {
+        first.passed = true;
+        first.replay(direction, |placed| {
+            way.http1(http1, placed);
+        });
+    }
+}
+
+impl First {
+    /// Gives back what was held.
+    fn replay(&mut self, direction: Direction, mut each: impl FnMut(Placed<'_>)) {
+        let held = std::mem::take(&mut self.held);
+        let mut rest = &held[..];
+        for (length, at) in self.pieces.drain(..) {
+            let (bytes, after) = rest.split_at(length.min(rest.len()));
+            rest = after;
+            let piece = Piece::Bytes(bytes);
+            each(Placed { piece, start: Start::Segment, at, cut: false, direction });
+        }
     }
 }

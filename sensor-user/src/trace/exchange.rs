@@ -1,5 +1,10 @@
 //! One exchange, from its request's head to the span, by the stable HTTP conventions
-//! (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
+//! (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>), and for calls of gRPC by those
+//! for RPC too (<https://opentelemetry.io/docs/specs/semconv/rpc/grpc/>).
+
+mod attributes;
+mod request;
+pub mod rpc;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -7,12 +12,11 @@ use std::sync::Arc;
 
 use super::clock::Clock;
 use super::identity::{Contexts, Identity, Seed};
-use super::target::{self, Target};
 use crate::capture::event::{Endpoints, Flow, Monotonic, Tgid};
-use crate::context::w3c::{self, Traceparent};
-use crate::metrics::{Counter, Metrics};
 use crate::model::{Attribute, Resource, Span, SpanEvent, SpanKind, Status, Text, Value};
-use crate::wire::http1::{Asked, At, Head, StartLine};
+use crate::wire::At;
+pub(super) use request::{Authority, Incoming, Request};
+pub(super) use rpc::Rpc;
 
 /// `error.type` of an exchange whose connection ended in order before an answer came.
 pub const CONNECTION_CLOSED: &str = "connection_closed";
@@ -20,6 +24,16 @@ pub const CONNECTION_CLOSED: &str = "connection_closed";
 pub const CONNECTION_RESET: &str = "connection_reset";
 /// `error.type` of an exchange whose answer was cut: its head came, its body did not come whole.
 pub const INCOMPLETE_RESPONSE: &str = "incomplete_response";
+/// `error.type` of an exchange whose stream was reset with a code that RFC 9113 does not define: where
+/// it is one of those, its name there is the `error.type` (`CANCEL`).
+pub const STREAM_RESET: &str = "stream_reset";
+/// `error.type` of an exchange that the server had not begun to process when it said that it would
+/// not any more (GOAWAY).
+pub const NOT_PROCESSED: &str = "not_processed";
+
+/// `error.type` of a call that the client cancelled once the deadline was over that it had set: an
+/// inference from the time, since what it sends is the same as for any other cancellation.
+pub const DEADLINE_EXCEEDED: &str = "DEADLINE_EXCEEDED";
 
 /// Event: the first byte of the final response went by.
 pub const RESPONSE_FIRST_BYTE: &str = "http.response.first_byte";
@@ -29,21 +43,31 @@ pub const REQUEST_BODY_END: &str = "http.request.body.end";
 /// Attribute: `inferred` on an exchange of a connection older than the sensor, where request and
 /// response belong together only if the client did not pipeline just then. Otherwise absent.
 pub const PAIRING: &str = "sensor.pairing";
-
-/// Methods that are kept as they are; others are `_OTHER` (`http.request.method`).
-const METHODS: [&str; 9] =
-    ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
+/// Attribute: how the span is tied to its trace, where that is not what the request says: `inferred`
+/// where the trace context was known by its shape alone, not by its name; `unknown` where there may
+/// have been one that could not be read, so that the trace is the sensor's own. Only on HTTP/2
+/// connections older than the sensor, or after a loss.
+pub const LINK: &str = "sensor.link";
+/// Attribute: the other attributes that rest on inference, by their keys.
+pub const INFERRED: &str = "sensor.inferred";
+/// Attribute: the code of the RST_STREAM or GOAWAY that ended the exchange, by its name in RFC 9113.
+pub const HTTP2_ERROR: &str = "sensor.http2.error_code";
+/// Attribute: who reset the stream, `client` or `server`.
+pub const HTTP2_RESET_BY: &str = "sensor.http2.reset_by";
+/// Attribute: true on an exchange that the server began (PUSH_PROMISE).
+pub const HTTP2_PUSHED: &str = "sensor.http2.pushed";
 
 /// A request whose head is known, and what came of it so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Exchange {
     pub(super) tgid: Tgid,
     pub(super) kind: SpanKind,
-    pub(super) asked: Asked,
     pub(super) identity: Identity,
     /// Nothing more will come of the request.
     pub(super) request_done: bool,
     pub(super) response: Option<Response>,
+    /// Only where it is a call, or may be one.
+    pub(super) rpc: Option<Box<Rpc>>,
     request_end: Option<Monotonic>,
     request_body: Option<u64>,
     start: Monotonic,
@@ -54,15 +78,26 @@ pub(super) struct Exchange {
     resource: Arc<Resource>,
 }
 
-/// A final response whose head is known.
+/// A final response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) first: Monotonic,
+    /// None where its head could not be read.
+    pub(super) status: Option<u16>,
+    /// When its first byte went by; none where its head was not seen.
+    pub(super) first: Option<Monotonic>,
     /// Once it is complete: when.
     pub(super) end: Option<Monotonic>,
     /// Bytes of its body; set when it is complete.
     pub(super) body: Option<u64>,
+}
+
+/// How an exchange stands when its span is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outcome {
+    /// It was answered, or ended then because of this.
+    Ended(Monotonic, &'static str),
+    /// It goes on; this is what is known now.
+    Open(Monotonic),
 }
 
 /// The two ends of a connection as its spans tell of them, written once.
@@ -104,28 +139,21 @@ pub(super) struct Setting<'a> {
     pub(super) resource: Arc<Resource>,
     /// The pairing rests on inference.
     pub(super) inferred: bool,
+    /// The exchange that this one was promised in, if it is the server's own idea.
+    pub(super) promised_in: Option<&'a Identity>,
 }
 
 impl Exchange {
-    /// A request with this head, whose first byte is `first`.
+    /// A request whose first byte is `first`.
     pub(super) fn new(
-        head: &Head<'_>,
+        request: Request<'_>,
         first: At,
         setting: Setting<'_>,
         clock: &Clock,
         contexts: &mut Contexts,
-        metrics: &Metrics,
     ) -> Self {
-        let (method, target, minor) = match head.line {
-            StartLine::Request { method, target, minor } => (method, target, minor),
-            // Not reached: the head of a request has a request line.
-            StartLine::Response { .. } => (&b""[..], &b""[..], 0),
-        };
-        let fields = Wanted::of(head);
-        let context = fields.context(metrics);
-        let trace_state = context.and_then(|_| fields.trace_state(metrics));
-
-        let Setting { kind, flow, ends, unix_path, tgid, resource, inferred } = setting;
+        let Setting { kind, flow, ends, unix_path, tgid, resource, inferred, promised_in } =
+            setting;
         let client = match &flow.endpoints {
             Endpoints::Tcp { local, remote } => Some(match kind {
                 SpanKind::Server => *remote,
@@ -133,57 +161,38 @@ impl Exchange {
             }),
             Endpoints::Unix => None,
         };
-        let seed = Seed::new(flow, client, first, head.raw, &resource);
-        let identity = match kind {
-            SpanKind::Server => Contexts::server(context, &seed),
-            SpanKind::Client => contexts.client(context, &seed, tgid),
+        let seed = Seed::new(flow, client, first, request.raw, &resource);
+        let identity = match (promised_in, kind) {
+            (Some(cause), _) => Contexts::promised(cause, &seed, kind),
+            (None, SpanKind::Server) => Contexts::server(request.incoming.context(), &seed),
+            (None, SpanKind::Client) => contexts.client(request.incoming.context(), &seed, tgid),
         };
         if kind == SpanKind::Server {
             contexts.opened(tgid, &identity, seed);
         }
 
         let mut attributes = Vec::with_capacity(ATTRIBUTES);
-        let known = METHODS.iter().find(|known| known.as_bytes() == method).copied();
-        attributes.push(Attribute::new("http.request.method", known.unwrap_or("_OTHER")));
-        if known.is_none() {
-            attributes.push(Attribute::new(
-                "http.request.method_original",
-                Text::from(target::text(method)),
-            ));
-        }
-        let target = Target::parse(method, target);
-        let authority = target.authority.or(fields.host());
-        let authority = authority.and_then(|text| Some((text, target::authority(text)?)));
-        url(&mut attributes, &target, authority.map(|(text, _)| text), kind);
-        network(&mut attributes, ends, unix_path, kind);
-        server(&mut attributes, authority.map(|(_, parts)| parts), ends, unix_path, kind);
-        if let Some(version) = ["1.0", "1.1"].get(usize::from(minor)) {
-            attributes.push(Attribute::new("network.protocol.version", *version));
-        }
-        if let Some(agent) = fields.user_agent.as_deref().and_then(plain) {
-            attributes.push(Attribute::new("user_agent.original", Text::copy(agent)));
-        }
+        let name = request.describe(&mut attributes, ends, unix_path, kind);
         if inferred {
             attributes.push(Attribute::new(PAIRING, "inferred"));
+        }
+        if promised_in.is_some() {
+            attributes.push(Attribute::new(HTTP2_PUSHED, true));
         }
 
         Self {
             tgid,
             kind,
-            asked: match method {
-                b"HEAD" => Asked::Head,
-                b"CONNECT" => Asked::Connect,
-                _ => Asked::Other,
-            },
             identity,
             request_done: false,
             response: None,
+            rpc: None,
             request_end: None,
             request_body: None,
             start: first.time,
             start_unix_ns: clock.unix_ns(first.time),
-            name: known.unwrap_or("HTTP"),
-            trace_state,
+            name,
+            trace_state: request.trace_state,
             attributes,
             resource,
         }
@@ -200,11 +209,36 @@ impl Exchange {
         self.response.is_some_and(|response| response.end.is_some())
     }
 
-    /// The span. Without a complete response, the exchange ended at `ended` because of `cut`.
-    pub(super) fn into_span(mut self, ended: Monotonic, cut: &'static str) -> Span {
+    /// When the request began.
+    pub(super) fn start(&self) -> Monotonic {
+        self.start
+    }
+
+    /// Something more to tell of it.
+    pub(super) fn add(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.attributes.push(Attribute::new(key, value));
+    }
+
+    /// Says of one of its attributes that it rests on inference.
+    pub(super) fn infer(&mut self, key: &str) {
+        attributes::infer(&mut self.attributes, key);
+    }
+
+    /// The span as it would be if it ended now: what a live view shows of a long exchange. It has
+    /// no error, and its end says how far it has come.
+    pub(super) fn so_far(&self, response: Option<Response>, now: Monotonic) -> Span {
+        Self { response, ..self.clone() }.into_span(Outcome::Open(now))
+    }
+
+    /// The span.
+    pub(super) fn into_span(mut self, outcome: Outcome) -> Span {
         let answered = self.is_answered();
+        let (ended, cut) = match outcome {
+            Outcome::Ended(ended, cut) => (ended, (!answered).then_some(cut)),
+            Outcome::Open(now) => (now, None),
+        };
         let end = self.response.and_then(|response| response.end).unwrap_or(ended);
-        let first = self.response.map(|response| response.first);
+        let first = self.response.and_then(|response| response.first);
         // A send is stamped when it is complete, so an answer can come before it: what caused it
         // began no later than that.
         let start = first.map_or(self.start, |first| first.min(self.start)).min(end);
@@ -225,28 +259,37 @@ impl Exchange {
         }
         events.sort_by_key(|event| event.time_unix_ns);
 
+        let rpc = self.rpc.take().filter(|rpc| rpc.is_call());
         let mut add = |key, value: Value| self.attributes.push(Attribute::new(key, value));
         let number = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
         if let Some(size) = self.request_body {
             add("http.request.body.size", number(size));
         }
-        let mut error = (!answered).then(|| Value::from(cut));
+        let mut error = cut.map(Value::from);
         if let Some(response) = self.response {
-            add("http.response.status_code", Value::Int(i64::from(response.status)));
+            if let Some(status) = response.status {
+                add("http.response.status_code", Value::Int(i64::from(status)));
+                let lowest = match self.kind {
+                    SpanKind::Server => 500,
+                    SpanKind::Client => 400,
+                };
+                if status >= lowest && error.is_none() {
+                    error = Some(Value::from(status.to_string()));
+                }
+            }
             if let Some(size) = response.body {
                 add("http.response.body.size", number(size));
             }
-            let lowest = match self.kind {
-                SpanKind::Server => 500,
-                SpanKind::Client => 400,
-            };
-            if response.status >= lowest && error.is_none() {
-                error = Some(Value::from(response.status.to_string()));
-            }
+        }
+        let mut name = Cow::Borrowed(self.name);
+        if let Some(rpc) = rpc {
+            let told = rpc.describe(&mut self.attributes, self.kind);
+            name = told.name.map_or(name, Cow::Owned);
+            error = error.or(told.error);
         }
         let status = if error.is_some() { Status::Error } else { Status::Unset };
         if let Some(error) = error {
-            add("error.type", error);
+            self.attributes.push(Attribute::new("error.type", error));
         }
 
         Span {
@@ -255,7 +298,7 @@ impl Exchange {
             parent_span_id: self.identity.parent,
             flags: self.identity.flags,
             trace_state: self.trace_state,
-            name: Cow::Borrowed(self.name),
+            name,
             kind: self.kind,
             start_unix_ns,
             end_unix_ns: unix(end),
@@ -265,156 +308,5 @@ impl Exchange {
             links: Vec::new(),
             resource: self.resource,
         }
-    }
-}
-
-/// The fields that a span tells of.
-#[derive(Default)]
-struct Wanted<'a> {
-    host: Option<Cow<'a, [u8]>>,
-    hosts: u32,
-    user_agent: Option<Cow<'a, [u8]>>,
-    traceparent: Option<Cow<'a, [u8]>>,
-    traceparents: u32,
-    tracestate: Vec<Cow<'a, [u8]>>,
-}
-
-impl<'a> Wanted<'a> {
-    fn of(head: &Head<'a>) -> Self {
-        let mut wanted = Self::default();
-        for field in head.fields() {
-            match field.name.len() {
-                4 if field.is("host") => {
-                    wanted.hosts += 1;
-                    wanted.host = Some(field.value);
-                }
-                10 if field.is("user-agent") => wanted.user_agent = Some(field.value),
-                10 if field.is("tracestate") => wanted.tracestate.push(field.value),
-                11 if field.is("traceparent") => {
-                    wanted.traceparents += 1;
-                    wanted.traceparent = Some(field.value);
-                }
-                _ => {}
-            }
-        }
-        wanted
-    }
-
-    /// More than one is as bad as none (RFC 9112 section 3.2).
-    fn host(&self) -> Option<&[u8]> {
-        self.host.as_deref().filter(|_| self.hosts == 1)
-    }
-
-    fn context(&self, metrics: &Metrics) -> Option<Traceparent> {
-        let value = self.traceparent.as_deref()?;
-        let context = w3c::traceparent(value).ok().filter(|_| self.traceparents == 1);
-        if context.is_none() {
-            metrics.inc(Counter::TraceparentMalformed);
-        }
-        context
-    }
-
-    fn trace_state(&self, metrics: &Metrics) -> Option<Box<str>> {
-        w3c::tracestate(&self.tracestate).unwrap_or_else(|_| {
-            metrics.inc(Counter::TracestateMalformed);
-            None
-        })
-    }
-}
-
-/// A field value as text, if it is one and not empty.
-fn plain(value: &[u8]) -> Option<&str> {
-    std::str::from_utf8(value).ok().filter(|text| !text.is_empty())
-}
-
-/// `authority` is the request's, if it is a valid one.
-fn url(
-    attributes: &mut Vec<Attribute>,
-    target: &Target<'_>,
-    authority: Option<&[u8]>,
-    kind: SpanKind,
-) {
-    let scheme = target.scheme.and_then(plain).map(str::to_ascii_lowercase);
-    let path = target.path.map(target::text);
-    let query = target.query.map(|query| target::redacted(target::text(query)));
-    if let (SpanKind::Client, Some(path), Some(authority)) = (kind, &path, authority) {
-        let authority = target::text(authority);
-        let (user, host) = match authority.rsplit_once('@') {
-            None => ("", &*authority),
-            // Who and with what password is nobody else's matter (`url.full`).
-            Some((user, host)) if user.contains(':') => ("REDACTED:REDACTED@", host),
-            Some((_, host)) => ("REDACTED@", host),
-        };
-        let scheme = scheme.as_deref().unwrap_or("http");
-        let (mark, query) = query.as_ref().map_or(("", ""), |query| ("?", query));
-        let full = [scheme, "://", user, host, path, mark, query].concat();
-        attributes.push(Attribute::new("url.full", full));
-    }
-    attributes.push(Attribute::new("url.scheme", scheme.map_or(Value::from("http"), Value::from)));
-    if let Some(path) = path {
-        attributes.push(Attribute::new("url.path", Text::from(path)));
-    }
-    if let Some(query) = query {
-        attributes.push(Attribute::new("url.query", Text::from(query)));
-    }
-}
-
-fn network(attributes: &mut Vec<Attribute>, ends: &Ends, path: Option<&Arc<str>>, kind: SpanKind) {
-    let mut add = |key, value: Value| attributes.push(Attribute::new(key, value));
-    match ends {
-        Ends::Tcp { local, remote, network } => {
-            add("network.transport", Value::from("tcp"));
-            add("network.type", Value::from(*network));
-            if kind == SpanKind::Server {
-                add("client.address", Value::from(remote.0.clone()));
-                add("client.port", Value::from(i64::from(remote.1)));
-            }
-            add("network.peer.address", Value::from(remote.0.clone()));
-            add("network.peer.port", Value::from(i64::from(remote.1)));
-            add("network.local.address", Value::from(local.0.clone()));
-            add("network.local.port", Value::from(i64::from(local.1)));
-        }
-        Ends::Unix => {
-            add("network.transport", Value::from("unix"));
-            // The path is the listening side's: the server's own, and the client's peer.
-            let key = match kind {
-                SpanKind::Server => "network.local.address",
-                SpanKind::Client => "network.peer.address",
-            };
-            if let Some(path) = path {
-                add(key, Value::from(Text::from(Arc::clone(path))));
-            }
-        }
-    }
-}
-
-/// `server.address` and `server.port`: as the request names them, else the socket's. A port that
-/// is not named is the scheme's, and is told only where the socket says the same.
-fn server(
-    attributes: &mut Vec<Attribute>,
-    authority: Option<(&str, Option<u16>)>,
-    ends: &Ends,
-    path: Option<&Arc<str>>,
-    kind: SpanKind,
-) {
-    let (address, port) = match ends {
-        Ends::Unix => match path {
-            Some(path) => (Text::from(Arc::clone(path)), None),
-            None => return,
-        },
-        Ends::Tcp { local, remote, network: _ } => {
-            let (address, actual) = match kind {
-                SpanKind::Server => local,
-                SpanKind::Client => remote,
-            };
-            match authority {
-                Some((host, port)) => (Text::copy(host), port.or((*actual == 80).then_some(80))),
-                None => (address.clone(), Some(*actual)),
-            }
-        }
-    };
-    attributes.push(Attribute::new("server.address", address));
-    if let Some(port) = port {
-        attributes.push(Attribute::new("server.port", i64::from(port)));
     }
 }

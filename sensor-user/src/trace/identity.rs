@@ -16,11 +16,12 @@
 //!
 //! Both ends of a TCP connection have to come to the same trace id without talking, also behind a
 //! destination NAT. What both know: the client's address and port, the TCP sequence number of the
-//! request's first byte, and the bytes of the request's head. Of these the trace id is a hash,
+//! request's first byte, and the bytes of the request's head (of HTTP/2: of its header block). Of these the trace id is a hash,
 //! SipHash-2-4 with 128 bits: a published function that stays what it is over versions of the
 //! sensor and of its compiler. There is nobody to keep a secret from, so its keys are fixed. Its
 //! input, numbers in network byte order: address (IPv4 as mapped to IPv6), port, sequence number,
-//! length of the head (64 bits), the head from the start line to the empty line.
+//! length of the head (64 bits), the head: in HTTP/1 from the start line to the empty line, in HTTP/2
+//! the fragments of the header block as they were sent, joined.
 //!
 //! Not in it, because the ends may see it differently: the server's address (NAT), clocks,
 //! the time the connection was opened (unknown for those older than the sensor), the request's
@@ -43,7 +44,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use crate::capture::event::{Flow, Tgid};
 use crate::context::w3c::Traceparent;
 use crate::model::{Resource, SpanId, SpanKind, TraceFlags, TraceId};
-use crate::wire::http1::At;
+use crate::wire::At;
 
 /// Who a span is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,6 +241,17 @@ impl Contexts {
             identity.parent = only;
         }
         identity
+    }
+
+    /// The identity of a span of an exchange that the server promised within another (RFC 9113
+    /// section 8.4): the same trace, caused by that one, at both ends.
+    pub(super) fn promised(cause: &Identity, seed: &Seed, kind: SpanKind) -> Identity {
+        Identity {
+            trace_id: cause.trace_id,
+            span_id: seed.span_id(cause.trace_id, kind),
+            parent: Some(cause.span_id),
+            flags: cause.flags,
+        }
     }
 
     /// A server exchange with a context is open from here.

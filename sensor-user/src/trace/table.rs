@@ -39,6 +39,11 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         slot.entry.as_mut().map(|(_, value)| value)
     }
 
+    /// All of them, in no order; none counts as used by that.
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.slots.iter().filter_map(|slot| slot.entry.as_ref()).map(|(_, value)| value)
+    }
+
     /// Inserts or replaces; gives the entry that had to make room.
     pub(super) fn insert(&mut self, key: K, value: V) -> Option<(K, V)> {
         if let Some(there) = self.get_mut(key) {

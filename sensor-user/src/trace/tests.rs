@@ -1,11 +1,13 @@
 //! Whole exchanges, from events to spans.
 
+mod http2;
 mod properties;
 mod world;
 
 use world::{CLIENT, SERVER, World, attributes, int, names, text};
 
 use super::*;
+use crate::capture::event::Direction;
 use crate::model::{SpanKind, Status};
 
 const REQUEST: &str = "GET /items?id=7&sig=secret HTTP/1.1\r\nHost: shop.example:8080\r\nUser-Agent: curl/7.88.1\r\n\r\n";
@@ -387,8 +389,8 @@ fn connect_and_upgrade_end_http() {
 fn not_http_is_counted_once_per_connection() {
     let mut world = World::new();
     let flow = world.flow(SERVER);
-    world.receive(&flow, 1, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    world.send(&flow, 2, "\0\0\0\x04");
+    world.receive(&flow, 1, "\x16\x03\x01");
+    world.send(&flow, 2, "\x16\x03\x03");
     world.receive(&flow, 3, REQUEST);
     assert_eq!(world.count(Counter::ConnectionsNotHttp), 1);
     assert_eq!(world.count(Counter::ExchangesSeen), 0);

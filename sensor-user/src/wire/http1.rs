@@ -10,29 +10,11 @@ mod detect;
 mod head;
 mod line;
 
-pub use decoder::{Asked, At, Decoder, Failure, MessageEnd, Sink};
+pub use super::{At, Kind};
+pub use decoder::{Asked, Decoder, Failure, MessageEnd, Sink};
 pub use detect::{Detection, Detector, detect};
 pub use head::{Body, Field, Head, Malformed, StartLine};
 pub(crate) use sensor_ebpf::frame::is_token;
-
-/// What a direction carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Requests.
-    Request,
-    /// Responses.
-    Response,
-}
-
-impl Kind {
-    /// What the other direction carries.
-    pub fn opposite(self) -> Self {
-        match self {
-            Self::Request => Self::Response,
-            Self::Response => Self::Request,
-        }
-    }
-}
 
 /// [`is_token`] of every byte: names of fields are read byte by byte.
 pub(crate) static TCHARS: [bool; 256] = {

@@ -2,10 +2,11 @@
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use sensor_tests::{bpf, calls, heap, reopen};
+use sensor_tests::{bpf, calls, heap, hpack, reopen};
 
 #[global_allocator]
 static ALLOCATOR: heap::Counting = heap::Counting;
@@ -40,6 +41,12 @@ enum Helper {
     },
     /// Heap that is held for the open connections of a recording, as a JSON object
     Heap { recording: PathBuf },
+    /// How fast header blocks are decoded, beside nghttp2 and h2, as a JSON object for each set of blocks
+    Hpack {
+        /// How long each decoder works at a time; there are 15 rounds
+        #[arg(long, value_name = "MILLISECONDS", default_value_t = 100)]
+        round: u64,
+    },
 }
 
 fn main() -> Result<()> {
@@ -49,6 +56,7 @@ fn main() -> Result<()> {
         Helper::Bpf { baseline } => bpf::run(baseline, orders, report),
         Helper::Objects => bpf::objects(orders, report),
         Helper::Reopen { engine } => reopen::run(&engine, orders, report),
+        Helper::Hpack { round } => hpack::measure(Duration::from_millis(round), report),
         Helper::Heap { recording } => Ok(writeln!(report, "{}", heap::measure(&recording)?)?),
     }
 }

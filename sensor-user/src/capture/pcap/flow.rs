@@ -275,6 +275,7 @@ impl Connection {
                 unreadable_after: cut > 0,
                 tcp_seq: Some(seq),
                 lost_records: 0,
+                frame_start: false,
                 head_too_large: false,
             }));
         });

@@ -38,6 +38,7 @@ fn segment(id: u64, direction: Direction, time: u64, bytes: &[u8]) -> Event<'_> 
         unreadable_after: false,
         tcp_seq: None,
         lost_records: 0,
+        frame_start: false,
         head_too_large: false,
     })
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::super::*;
 use crate::capture::event::ClockSync;
+use crate::capture::event::{Direction, End, Segment};
 use crate::metrics::CATALOGUE;
 use crate::model::{Attribute, Resource, Value};
 
@@ -139,6 +140,7 @@ impl World {
             unreadable_after: false,
             tcp_seq: matches!(flow.endpoints, Endpoints::Tcp { .. }).then_some(seq),
             lost_records: 0,
+            frame_start: false,
             head_too_large: false,
         };
         change(&mut segment);

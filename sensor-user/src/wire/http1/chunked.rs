@@ -48,13 +48,14 @@ impl Chunked {
         Self { phase: Phase::Size(false), remaining: 0, line: 0 }
     }
 
-    /// Takes bytes from `data`, adding those of chunk data to `size`. Gives how many were taken
-    /// and whether the body ended there.
+    /// Takes bytes from `data`, adding those of chunk data to `size` and telling `body` of them.
+    /// Gives how many were taken and whether the body ended there.
     pub(super) fn bytes(
         &mut self,
         data: &[u8],
         size: &mut u64,
         line_max: u32,
+        mut body: impl FnMut(&[u8]),
     ) -> Result<(usize, bool), Broken> {
         let mut used = 0;
         while let Some(&byte) = data.get(used) {
@@ -63,7 +64,9 @@ impl Chunked {
                     let there = (data.len() - used) as u64;
                     let taken = there.min(self.remaining);
                     self.consume(taken, size);
+                    let from = used;
                     used += usize::try_from(taken).unwrap_or(there as usize);
+                    body(&data[from..used]);
                     continue;
                 }
                 Phase::Trailer(line) => {
@@ -120,15 +123,14 @@ impl Chunked {
     }
 
     /// Passes over `n` bytes that did not come. Only chunk data and the CRLF after it can be
-    /// missing without losing the place.
-    pub(super) fn missing(&mut self, n: u64, size: &mut u64) -> Result<(), Broken> {
-        let mut left = n;
+    /// missing without losing the place. Gives how many of them are data.
+    pub(super) fn missing(&mut self, n: u64, size: &mut u64) -> Result<u64, Broken> {
+        let mut data = 0;
         if matches!(self.phase, Phase::Data) {
-            let taken = left.min(self.remaining);
-            self.consume(taken, size);
-            left -= taken;
+            data = n.min(self.remaining);
+            self.consume(data, size);
         }
-        self.pass(left).then_some(()).ok_or(Broken)
+        self.pass(n - data).then_some(data).ok_or(Broken)
     }
 
     fn consume(&mut self, n: u64, size: &mut u64) {

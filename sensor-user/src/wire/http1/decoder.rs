@@ -21,38 +21,13 @@
 //! a whole request line or a status line's first half, and what came before is never joined with
 //! what comes after. Who pairs requests with responses has to start anew as well.
 
-use super::Kind;
 use super::chunked::Chunked;
 use super::detect::{Detection, Detector};
 use super::head::{Body, Head, StartLine};
 use super::line::Line;
+use super::{At, Kind};
 use crate::capture::event::Monotonic;
 use crate::stream::Piece;
-
-/// Where and when a byte of a direction is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct At {
-    /// When it went by.
-    pub time: Monotonic,
-    /// Its absolute position in the direction.
-    pub position: u64,
-    /// Its TCP sequence number.
-    pub tcp_seq: Option<u32>,
-}
-
-impl At {
-    /// `n` bytes further on, at the same time.
-    #[must_use]
-    pub fn advance(self, n: usize) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "sequence numbers are modulo 2^32")]
-        let step = n as u32;
-        Self {
-            time: self.time,
-            position: self.position.saturating_add(n as u64),
-            tcp_seq: self.tcp_seq.map(|seq| seq.wrapping_add(step)),
-        }
-    }
-}
 
 /// What a response answers: that decides how its body is delimited (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,14 +71,18 @@ pub trait Sink {
     /// A head is complete; `last` is its last byte. For a final response, and only then, the
     /// answer matters: which kind of request it answers.
     fn head(&mut self, head: &Head<'_>, first: At, last: At) -> Asked;
+    /// Bytes of the body of the message of the last head, without the transfer coding: there, passed
+    /// over or missing.
+    fn body(&mut self, _kind: Kind, _piece: Piece<'_>) {}
     /// The message of the last head ended. Never called for interim responses.
     fn end(&mut self, end: MessageEnd);
     /// The direction lost its place.
     fn failed(&mut self, kind: Option<Kind>, failure: Failure);
     /// The stream does not begin like HTTP/1; nothing more will come from this decoder.
     fn not_http(&mut self);
-    /// The connection was given over to another protocol; nothing more will come.
-    fn upgraded(&mut self);
+    /// The connection was given over to another protocol, whose first byte is to be `next`; nothing
+    /// more will come.
+    fn upgraded(&mut self, next: At);
 }
 
 /// The decoder of one direction. Small when idle: it holds bytes only while a head is split over
@@ -181,6 +160,11 @@ impl Decoder {
         }
     }
 
+    /// It paused after a request, and nothing has come since.
+    pub fn is_unseen(&self) -> bool {
+        matches!(self.state, State::Paused { missed: false })
+    }
+
     /// The next piece of the stream; `at` is its first byte.
     pub fn feed(&mut self, piece: Piece<'_>, at: At, sink: &mut impl Sink) {
         match piece {
@@ -230,13 +214,21 @@ impl Decoder {
                 State::Length { remaining } => {
                     let taken = (rest.len() as u64).min(*remaining);
                     *remaining -= taken;
-                    if *remaining == 0 {
+                    let left = *remaining;
+                    let body = usize::try_from(taken).ok().and_then(|taken| rest.get(..taken));
+                    sink.body(
+                        self.kind.unwrap_or(Kind::Request),
+                        Piece::Bytes(body.unwrap_or(rest)),
+                    );
+                    if left == 0 {
                         self.end(Some(at.time), Some(self.size), sink);
                     }
                     usize::try_from(taken).unwrap_or(rest.len())
                 }
                 State::Chunked(chunked) => {
-                    match chunked.bytes(rest, &mut self.size, self.head_max) {
+                    let kind = self.kind.unwrap_or(Kind::Request);
+                    let body = |data: &[u8]| sink.body(kind, Piece::Bytes(data));
+                    match chunked.bytes(rest, &mut self.size, self.head_max, body) {
                         Ok((taken, done)) => {
                             if done {
                                 self.end(Some(at.time), Some(self.size), sink);
@@ -248,6 +240,7 @@ impl Decoder {
                 }
                 State::UntilClose => {
                     self.size = self.size.saturating_add(rest.len() as u64);
+                    sink.body(self.kind.unwrap_or(Kind::Response), Piece::Bytes(rest));
                     return;
                 }
                 State::Paused { missed } => {
@@ -406,7 +399,7 @@ impl Decoder {
                 self.end(Some(last.time), None, sink);
                 if upgraded {
                     self.give_over();
-                    sink.upgraded();
+                    sink.upgraded(last.advance(1));
                 }
             }
             (None, Body::Length(0)) => self.end(Some(last.time), Some(0), sink),
@@ -432,20 +425,28 @@ impl Decoder {
                     sink.failed(self.kind, Failure::Gap);
                 }
             }
-            State::Length { remaining } if n < *remaining => *remaining -= n,
+            State::Length { remaining } if n < *remaining => {
+                *remaining -= n;
+                sink.body(self.kind.unwrap_or(Kind::Request), missed(n, lost));
+            }
             State::Length { remaining } => {
                 let beyond = n - *remaining;
+                sink.body(self.kind.unwrap_or(Kind::Request), missed(*remaining, lost));
                 self.end((!lost).then_some(at.time), Some(self.size), sink);
                 if beyond > 0 {
                     self.missing(beyond, lost, at, sink);
                 }
             }
-            State::Chunked(chunked) => {
-                if chunked.missing(n, &mut self.size).is_err() {
-                    self.fail(Failure::Gap, sink);
+            State::Chunked(chunked) => match chunked.missing(n, &mut self.size) {
+                Ok(data) => {
+                    sink.body(self.kind.unwrap_or(Kind::Request), missed(data, lost));
                 }
+                Err(_) => self.fail(Failure::Gap, sink),
+            },
+            State::UntilClose => {
+                self.size = self.size.saturating_add(n);
+                sink.body(self.kind.unwrap_or(Kind::Response), missed(n, lost));
             }
-            State::UntilClose => self.size = self.size.saturating_add(n),
             State::Paused { missed } => *missed = true,
             State::Opaque => {}
         }
@@ -465,6 +466,11 @@ impl Decoder {
         self.state = State::Seek(None);
         sink.failed(self.kind, failure);
     }
+}
+
+/// Bytes that did not come.
+fn missed(n: u64, lost: bool) -> Piece<'static> {
+    if lost { Piece::Lost(n) } else { Piece::Skip(n) }
 }
 
 #[cfg(test)]

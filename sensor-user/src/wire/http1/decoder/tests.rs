@@ -42,7 +42,7 @@ impl Sink for Heard {
         self.log.push("not http".to_owned());
     }
 
-    fn upgraded(&mut self) {
+    fn upgraded(&mut self, _next: At) {
         self.log.push("upgraded".to_owned());
     }
 }

@@ -1,23 +1,27 @@
 //! What a decoder finds, laid against the exchanges of its connection.
 
-use super::{Answering, Core, EARLY_MAX, Exchanges, Pairing, TURNS_IF_SUSPECT, Turn};
+use super::fields::{self, Wanted};
+use super::{Answering, Core, EARLY_MAX, Exchanges, Open, Pairing, Site, TURNS_IF_SUSPECT, Turn};
 use crate::capture::event::Direction;
 use crate::metrics::Counter;
-use crate::model::{Span, SpanKind};
-use crate::trace::exchange::{Ends, Exchange, Response, Setting};
-use crate::wire::http1::{Asked, At, Failure, Head, Kind, MessageEnd, Sink, StartLine};
+use crate::model::Span;
+use crate::stream::Piece;
+use crate::trace::exchange::{Exchange, Response};
+use crate::wire::http1::{Asked, Failure, Head, MessageEnd, Sink, StartLine};
+use crate::wire::{At, Kind};
 
 /// One piece of one direction, on its way through the decoder into the exchanges.
-pub(in crate::trace) struct Feed<'a> {
-    pub(in crate::trace) exchanges: &'a mut Exchanges,
-    pub(in crate::trace) core: &'a mut Core,
-    pub(in crate::trace) direction: Direction,
-    pub(in crate::trace) out: &'a mut dyn FnMut(Span),
+pub(super) struct Feed<'a> {
+    pub(super) exchanges: &'a mut Exchanges,
+    pub(super) site: &'a mut Site,
+    pub(super) core: &'a mut Core,
+    pub(super) direction: Direction,
+    pub(super) out: &'a mut dyn FnMut(Span),
 }
 
 impl Feed<'_> {
     fn request_head(&mut self, head: &Head<'_>, first: At) {
-        let Self { exchanges, core, .. } = self;
+        let Self { exchanges, site, core, direction, .. } = self;
         if !std::mem::take(&mut exchanges.heading) {
             return;
         }
@@ -30,29 +34,24 @@ impl Feed<'_> {
                 return core.lose_head(reason);
             }
             Pairing::Draining => return core.lose_head(Counter::ExchangesLostPipelineFull),
-            _ if exchanges.open.len() >= core.pipeline => {
+            _ if exchanges.open.len() >= core.limits.pipeline => {
                 exchanges.pairing = Pairing::Draining;
                 return core.lose_head(Counter::ExchangesLostPipelineFull);
             }
             Pairing::Certain | Pairing::Inferred(_) => {}
         }
-        let setting = Setting {
-            kind: match self.direction {
-                Direction::Receive => SpanKind::Server,
-                Direction::Send => SpanKind::Client,
-            },
-            flow: &exchanges.flow,
-            ends: exchanges.ends.get_or_insert_with(|| Ends::of(&exchanges.flow.endpoints)),
-            unix_path: exchanges.unix_path.as_ref(),
-            tgid: exchanges.tgid,
-            resource: core.resource(exchanges.tgid),
-            inferred: exchanges.pairing != Pairing::Certain,
-        };
-        let Core { clock, contexts, metrics, .. } = &mut **core;
-        let mut exchange = Exchange::new(head, first, setting, clock, contexts, metrics);
+        let wanted = Wanted::of(head);
+        let request = wanted.request(head, &core.metrics);
+        let inferred = exchanges.pairing != Pairing::Certain;
+        let setting = site.setting(core, *direction, inferred, None);
+        let Core { clock, contexts, .. } = &mut **core;
+        let mut exchange = Exchange::new(request, first, setting, clock, contexts);
+        exchange.rpc = wanted.rpc();
+        exchanges.h2c_asked = if head.upgrade { fields::h2c_asked(head) } else { None };
+        let asked = asked(head);
         exchanges.requesting = true;
         if exchanges.early.is_empty() {
-            exchanges.open.push_back(Box::new(exchange));
+            exchanges.open.push_back(Open { exchange: Box::new(exchange), asked });
             return;
         }
         // The answer was seen first: see the module's comment. It was read as the answer to a
@@ -61,18 +60,19 @@ impl Feed<'_> {
         if exchanges.early.is_empty() && exchanges.answering == Answering::Early {
             exchanges.answering = Answering::Open;
         }
-        let well = exchange.asked == Asked::Other;
+        let well = asked == Asked::Other;
         exchange.response = Some(early);
-        exchanges.open.push_back(Box::new(exchange));
+        exchanges.open.push_back(Open { exchange: Box::new(exchange), asked });
         if !well {
             exchanges.desync(core, Counter::ExchangesLostGap);
         }
     }
 
-    fn response_head(&mut self, status: u16, first: At) -> Asked {
+    fn response_head(&mut self, head: &Head<'_>, status: u16, first: At) -> Asked {
         let Self { exchanges, core, .. } = self;
         exchanges.notice.resume = true;
-        let response = Response { status, first: first.time, end: None, body: None };
+        let (status, first) = (Some(status), Some(first.time));
+        let response = Response { status, first, end: None, body: None };
         match exchanges.pairing {
             Pairing::Unknown(reason, turn) => {
                 core.metrics.inc(Counter::ResponsesOrphaned);
@@ -93,9 +93,12 @@ impl Feed<'_> {
             }
             Pairing::Inferred(_) => {}
         }
-        if let Some((_, exchange)) = exchanges.unanswered() {
+        if let Some((_, Open { exchange, asked })) = exchanges.unanswered() {
             exchange.response = Some(response);
-            let asked = exchange.asked;
+            if let Some(rpc) = &mut exchange.rpc {
+                fields::answer(rpc, head);
+            }
+            let asked = *asked;
             exchanges.answering = Answering::Open;
             return asked;
         }
@@ -110,6 +113,16 @@ impl Feed<'_> {
         }
         exchanges.answering = Answering::Nothing;
         Asked::Unknown
+    }
+
+    /// A 101: whether it is the answer to the one request in flight, and what that asked for.
+    fn turns_to_http2(&self, head: &Head<'_>) -> bool {
+        let Exchanges { pairing, open, h2c_asked, .. } = &*self.exchanges;
+        *pairing == Pairing::Certain
+            && h2c_asked.is_some()
+            && open.len() == 1
+            && open.front().is_some_and(|open| open.exchange.request_done)
+            && fields::upgrades_to_h2c(head)
     }
 
     fn response_end(&mut self, end: MessageEnd) {
@@ -131,13 +144,13 @@ impl Feed<'_> {
                 }
             }
             Answering::Open => {
-                let Some((at, exchange)) = exchanges.unanswered() else {
+                let Some((at, Open { exchange, asked: _ })) = exchanges.unanswered() else {
                     return;
                 };
                 if let Some(response) = exchange.response.as_mut().filter(|_| end.time.is_some()) {
                     (response.end, response.body) = (end.time, end.body);
                 } else if let Some(lost) = exchanges.open.remove(at) {
-                    core.lose(&lost, Counter::ExchangesLostGap);
+                    core.lose(&lost.exchange, Counter::ExchangesLostGap);
                     // The request that goes on is the last one.
                     exchanges.requesting &= at < exchanges.open.len();
                     exchanges.after_removal();
@@ -192,7 +205,27 @@ impl Sink for Feed<'_> {
                 Asked::Other
             }
             StartLine::Response { status: 100 | 102..=199, .. } => Asked::Other,
-            StartLine::Response { status, .. } => self.response_head(status, first),
+            StartLine::Response { status: 101, .. } if self.turns_to_http2(head) => {
+                self.exchanges.h2c = true;
+                Asked::Other
+            }
+            StartLine::Response { status, .. } => self.response_head(head, status, first),
+        }
+    }
+
+    fn body(&mut self, kind: Kind, piece: Piece<'_>) {
+        let Exchanges { open, requesting, answering, .. } = &mut *self.exchanges;
+        let open = match kind {
+            Kind::Request if *requesting => open.back_mut(),
+            Kind::Response if *answering == Answering::Open => {
+                open.iter_mut().find(|open| !open.exchange.is_answered())
+            }
+            Kind::Request | Kind::Response => None,
+        };
+        match (open.and_then(|open| open.exchange.rpc.as_mut()), kind) {
+            (Some(rpc), Kind::Request) => rpc.request.feed(piece),
+            (Some(rpc), Kind::Response) => rpc.response_body(piece),
+            (None, _) => {}
         }
     }
 
@@ -204,7 +237,7 @@ impl Sink for Feed<'_> {
                 if std::mem::take(&mut exchanges.requesting)
                     && let Some(last) = exchanges.open.back_mut()
                 {
-                    last.request_ended(end.time, end.body);
+                    last.exchange.request_ended(end.time, end.body);
                     exchanges.emit_complete(core, out);
                 }
             }
@@ -226,9 +259,16 @@ impl Sink for Feed<'_> {
     fn not_http(&mut self) {
         self.core.metrics.inc(Counter::ConnectionsNotHttp);
         self.exchanges.notice.both_opaque = true;
+        self.exchanges.over = true;
     }
 
-    fn upgraded(&mut self) {
+    fn upgraded(&mut self, next: At) {
+        self.exchanges.over = true;
+        if std::mem::take(&mut self.exchanges.h2c) {
+            self.exchanges.notice.opaque = true;
+            self.exchanges.notice.h2c = Some(next);
+            return;
+        }
         self.core.metrics.inc(Counter::ConnectionsUpgraded);
         self.exchanges.notice.opaque = true;
         self.exchanges.requests_ended(self.core, self.out);
