@@ -29,7 +29,6 @@ pub(super) fn why(grown: &Counters, now: &Counters, filtered: bool) -> String {
     reason("spans left out, as their traces are not sampled", get("spans.not_sampled"));
     reason("requests without a response yet", now.get("exchanges.open"));
     reason("connections with TLS, which cannot be read", get("kernel.flows_tls"));
-    reason("connections with HTTP/2, which is not decoded yet", get("kernel.flows_http2"));
     reason(
         "connections that are not HTTP",
         get("connections.not_http") + get("kernel.flows_not_http"),
