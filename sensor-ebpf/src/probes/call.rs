@@ -42,6 +42,7 @@ impl Buffers {
 }
 
 /// The current call's number and first arguments.
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Registers {
     pub(crate) number: u32,
@@ -70,6 +71,16 @@ const MMSGHDR_LEN: u64 = 56;
 /// Finds the buffers for a socket event in the call that caused it.
 #[inline(always)]
 pub(crate) fn buffers(regs: &Registers, direction: Direction, sock: u64, result: u64) -> Buffers {
+    if is_vector(regs.number) {
+        vector(regs.args[1], regs.args[2], direction, sock, result)
+    } else {
+        plain(regs, direction)
+    }
+}
+
+/// The buffers of a call that takes no vector of messages.
+#[inline(always)]
+pub(crate) fn plain(regs: &Registers, direction: Direction) -> Buffers {
     let number = regs.number;
     let is = |send: u32, receive: u32| {
         number == if matches!(direction, Direction::Send) { send } else { receive }
@@ -82,8 +93,6 @@ pub(crate) fn buffers(regs: &Registers, direction: Direction, sock: u64, result:
         Buffers::many(regs.args[1], regs.args[2])
     } else if is(setting!(SYSCALLS.sendmsg), setting!(SYSCALLS.recvmsg)) {
         message(regs.args[1])
-    } else if is(setting!(SYSCALLS.sendmmsg), setting!(SYSCALLS.recvmmsg)) {
-        vector(regs.args[1], regs.args[2], direction, sock, result)
     } else if number == setting!(SYSCALLS.sendfile) || number == setting!(SYSCALLS.splice) {
         Buffers::UNKNOWN
     } else if number == setting!(SYSCALLS.io_uring_enter) {

@@ -84,7 +84,8 @@ pub(crate) fn begin(new: &New, scratch: &mut Scratch) -> *mut Flow {
         scratch.fresh.ident.from_start
     );
     let unix = matches!(new.family, Family::Unix);
-    if kernel_owned(sock) || (!unix && !select::connection(&scratch.fresh.ident)) {
+    if kernel_owned(sock) || (!unix && !select::connection(&scratch.fresh.ident, &mut scratch.ends))
+    {
         scratch.fresh.protocol = protocol::OTHER;
     }
     if FLOWS_BY_SOCK.insert(sock, &scratch.fresh, 0).is_err() {

@@ -14,7 +14,7 @@ use super::{
     kernel::{Access, Walked, masked, probe},
     maps::{FLOWS_BY_SOCK, SCRATCH, count, setting},
     select,
-    state::{self, Flow, Scratch, protocol},
+    state::{self, Dir, Flow, Scratch, protocol},
     walk,
 };
 
@@ -77,7 +77,7 @@ pub(crate) fn observe<A: Access>(
             count(KernelCounter::BytesUnseen, event.len);
             return;
         }
-        let (from_start, fin) = beginning(event, tcp, end_seq);
+        let (from_start, fin, other_seq) = beginning(event, tcp, end_seq);
         if fin {
             first_seq = first_seq.wrapping_sub(1);
         }
@@ -90,6 +90,14 @@ pub(crate) fn observe<A: Access>(
             from_start,
         };
         let begun = flow::begin(&new, scratch);
+        if from_start && !begun.is_null() {
+            // Nothing has gone by in the other direction, so its first bytes can be missed too.
+            // SAFETY: a live map value.
+            let other = state::dir(unsafe { &mut (*begun).dirs }, 1 - index);
+            if other.next_seq == 0 {
+                other.next_seq = other_seq;
+            }
+        }
         found = (!begun.is_null()).then_some(begun);
     }
     let Some(flow) = found else { return };
@@ -112,7 +120,7 @@ pub(crate) fn observe<A: Access>(
     scratch.record.flags = 0;
     if tcp != 0 {
         scratch.record.flags = segment_flag::HAS_SEQ;
-        if scratch.dir.last_ns != 0 && first_seq != scratch.dir.next_seq {
+        if is_placed(&scratch.dir) && first_seq != scratch.dir.next_seq {
             let jump = first_seq.wrapping_sub(scratch.dir.next_seq);
             if jump == 1 {
                 // A FIN or an urgent byte, which the process does not read, takes a number too.
@@ -195,11 +203,19 @@ fn looks(framer: &mut Framer, len: u64, flipped: bool) -> Look {
     if flipped && framer.flags & flag::RESPONSE != 0 { Look::Peek } else { Look::None }
 }
 
-/// Whether this event is the connection's first, and whether a FIN was read with it.
+/// Whether it is known which sequence number is next in a direction. (One in four billion is 0 and
+/// taken for unknown: then the first bytes there are what they seem.)
 #[inline(always)]
-fn beginning(event: &Event, tcp: u64, end_seq: u32) -> (bool, bool) {
+fn is_placed(dir: &Dir) -> bool {
+    dir.last_ns != 0 || dir.next_seq != 0
+}
+
+/// Whether this event is the connection's first, whether a FIN was read with it, and the sequence
+/// number that is next in the other direction.
+#[inline(always)]
+fn beginning(event: &Event, tcp: u64, end_seq: u32) -> (bool, bool, u32) {
     if tcp == 0 || setting!(OFFSETS.tcp_bytes_acked) == NO_FIELD {
-        return (false, false);
+        return (false, false, 0);
     }
     let copied: u32 = probe(tcp, setting!(OFFSETS.tcp_copied_seq));
     let received_seq: u32 = probe(tcp, setting!(OFFSETS.tcp_rcv_nxt));
@@ -218,7 +234,8 @@ fn beginning(event: &Event, tcp: u64, end_seq: u32) -> (bool, bool) {
         && closing
         && received_seq == end_seq
         && event.behind == 0;
-    (from_start, fin)
+    let other_seq = if matches!(event.direction, Direction::Receive) { written } else { copied };
+    (from_start, fin, other_seq)
 }
 
 /// `n` bytes went by that no hook saw. Within a body that does no harm.
@@ -331,8 +348,8 @@ pub(crate) fn receive_eof(sock: u64, cookie: u64, inode: u64, unix: bool) {
     }
 }
 
-/// Accounts for what has been received since the last event, by ways that the hooks do not see
-/// (`splice` to a pipe): there may be no further event to tell of it.
+/// Accounts for what has gone by since the last event, by ways that the hooks do not see (`splice`
+/// to a pipe), or because a run was missed: there may be no further event to tell of it.
 #[inline(never)]
 fn catch_up(flow: &mut Flow, sock: u64) {
     let tcp = Walked::tcp(sock);
@@ -340,20 +357,26 @@ fn catch_up(flow: &mut Flow, sock: u64) {
     if tcp == 0 || flow.protocol == protocol::OTHER || !select::process(flow.tgid) {
         return;
     }
-    let dir = state::dir(&mut flow.dirs, Direction::Receive as usize);
-    if dir.last_ns == 0 {
+    let copied: u32 = probe(tcp, setting!(OFFSETS.tcp_copied_seq));
+    catch_up_to(state::dir(&mut flow.dirs, Direction::Receive as usize), copied);
+    let written: u32 = probe(tcp, setting!(OFFSETS.tcp_write_seq));
+    catch_up_to(state::dir(&mut flow.dirs, Direction::Send as usize), written);
+}
+
+#[inline(always)]
+fn catch_up_to(dir: &mut Dir, seq: u32) {
+    if !is_placed(dir) {
         return;
     }
-    let copied: u32 = probe(tcp, setting!(OFFSETS.tcp_copied_seq));
-    let jump = copied.wrapping_sub(dir.next_seq);
+    let jump = seq.wrapping_sub(dir.next_seq);
     if jump > 1 && jump < 1 << 30 {
-        // A FIN that was read takes a number too.
+        // A FIN takes a number too.
         let fin =
             Mode::counts(dir.framer.mode) && dir.framer.number.wrapping_add(1) == u64::from(jump);
         let n = u64::from(jump).wrapping_sub(u64::from(fin));
         unseen(&mut dir.framer, n);
         dir.position = dir.position.wrapping_add(n);
-        dir.next_seq = copied;
+        dir.next_seq = seq;
     }
 }
 

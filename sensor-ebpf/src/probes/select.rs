@@ -48,10 +48,12 @@ fn in_cgroups() -> bool {
     false
 }
 
-/// Whether a TCP connection is traced: by its ports, and unless the sensor is at its other end.
+/// Whether a TCP connection is traced: by its ports, and unless the sensor is at its other end. `ends`
+/// is room for them, off the stack.
 #[inline(always)]
-pub(crate) fn connection(ident: &FlowIdent) -> bool {
-    if OWN_PEERS.get_ptr(Ends::of(ident)).is_some() {
+pub(crate) fn connection(ident: &FlowIdent, ends: &mut Ends) -> bool {
+    ends.fill(ident);
+    if OWN_PEERS.get_ptr(&*ends).is_some() {
         return false;
     }
     let count = setting!(CONFIG.port_count);

@@ -2,7 +2,7 @@
 
 use core::mem::size_of;
 
-use super::kernel::masked;
+use super::{call::Registers, kernel::masked};
 use sensor_ebpf::{
     abi::{FlowIdent, ProcessRecord, SegmentRecord, UnixPathRecord},
     frame::{Framer, Pairing},
@@ -61,7 +61,7 @@ pub(crate) struct Dir {
 
 /// A connection's two ends, local first. The namespace counts for loopback addresses only: others
 /// are the same connection seen from two namespaces.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy)]
 pub(crate) struct Ends {
     pub(crate) local: [u8; 16],
@@ -89,6 +89,8 @@ pub(crate) struct Scratch {
     /// Twice as long as is used: the verifier knows sizes by their mask.
     pub(crate) window: [u8; 2 * WINDOW + 16],
     pub(crate) path: UnixPathRecord,
+    /// The ends of a flow that begins, to look them up.
+    pub(crate) ends: Ends,
     /// A flow that begins: all zero but for its identity and protocol.
     pub(crate) fresh: Flow,
     /// The direction's state while the call is walked: the walk is verified by itself, and knows no
@@ -101,6 +103,8 @@ pub(crate) struct Scratch {
     pub(crate) reported: u64,
     /// A record is made and not sent yet.
     pub(crate) pending: u64,
+    /// An element of the array of parts: base and length.
+    pub(crate) part: [u64; 2],
     /// The array of parts, or 0 when `base` is the only one.
     pub(crate) parts: u64,
     pub(crate) part_count: u64,
@@ -126,9 +130,9 @@ pub(crate) struct Scratch {
 pub(crate) struct Call {
     pub(crate) kind: u32,
     pub(crate) direction: u32,
-    pub(crate) number: u32,
     pub(crate) family: u32,
-    pub(crate) args: [u64; 4],
+    pub(crate) reserved: u32,
+    pub(crate) registers: Registers,
     pub(crate) sock: u64,
     pub(crate) inode: u64,
     pub(crate) cookie: u64,
@@ -146,18 +150,32 @@ pub(crate) struct ExecScratch {
 }
 
 impl Ends {
+    /// Takes them from `ident`, word by word and in place: the stack has no room for a copy.
     #[inline(always)]
-    pub(crate) fn of(ident: &FlowIdent) -> Self {
+    pub(crate) fn fill(&mut self, ident: &FlowIdent) {
         // 127.0.0.0/8, and ::1 or a mapped 127.0.0.0/8.
         let loopback = ident.local[0] == 127
             || (ident.local[0] == 0 && (ident.local[15] == 1 || ident.local[12] == 127));
-        Self {
-            local: ident.local,
-            remote: ident.remote,
-            local_port: ident.local_port,
-            remote_port: ident.remote_port,
-            netns: if loopback { ident.netns } else { 0 },
+        for (from, to) in [(&ident.local, &mut self.local), (&ident.remote, &mut self.remote)] {
+            let (from, to) = (from.as_ptr().cast::<u64>(), to.as_mut_ptr().cast::<u64>());
+            // SAFETY: 16 bytes each, at offsets that are multiples of eight in both structures.
+            unsafe {
+                to.write_volatile(from.read_volatile());
+                to.add(1).write_volatile(from.add(1).read_volatile());
+            }
         }
+        self.local_port = ident.local_port;
+        self.remote_port = ident.remote_port;
+        self.netns = if loopback { ident.netns } else { 0 };
+    }
+
+    /// The same as a value.
+    #[inline(always)]
+    pub(crate) fn of(ident: &FlowIdent) -> Self {
+        // SAFETY: plain integers.
+        let mut ends: Self = unsafe { core::mem::zeroed() };
+        ends.fill(ident);
+        ends
     }
 }
 

@@ -14,7 +14,7 @@ use aya_ebpf::{
 use sensor_ebpf::abi::{Family, NO_FIELD};
 
 use super::{
-    call::{self, Buffers, Direction, Registers},
+    call::{self, Buffers, Direction},
     flow,
     kernel::{Access, Walked, direct, probe},
     maps::{CALLS, setting},
@@ -70,7 +70,7 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     unsafe {
         write_volatile(&raw mut (*call).kind, kind);
         write_volatile(&raw mut (*call).direction, direction);
-        write_volatile(&raw mut (*call).number, number as u32);
+        write_volatile(&raw mut (*call).registers.number, number as u32);
     }
     ended(regs, result as u64, call);
     0
@@ -117,31 +117,41 @@ fn ended(regs: u64, result: u64, call: *mut Call) {
             return;
         }
     }
-    // SAFETY: a typed argument of the tracepoint.
-    let args: [u64; 4] = unsafe {
-        [
-            direct(regs, setting!(OFFSETS.regs_arg0)),
-            direct(regs, setting!(OFFSETS.regs_arg1)),
-            direct(regs, setting!(OFFSETS.regs_arg2)),
-            direct(regs, setting!(OFFSETS.regs_arg3)),
-        ]
-    };
     // SAFETY: this CPU's, and valid as long as the map.
-    let Call { kind, number, mut direction, .. } = unsafe { read_volatile(call) };
-    let mut found = socket(task, args[0]);
+    let call = unsafe { &mut *call };
+    // Kept there and not on the stack, which is small for so deep a chain of functions.
+    let args = &raw mut call.registers.args;
+    // SAFETY: typed arguments of the tracepoint, into the map.
+    unsafe {
+        write_volatile(&raw mut (*args)[0], direct(regs, setting!(OFFSETS.regs_arg0)));
+        write_volatile(&raw mut (*args)[1], direct(regs, setting!(OFFSETS.regs_arg1)));
+        write_volatile(&raw mut (*args)[2], direct(regs, setting!(OFFSETS.regs_arg2)));
+        write_volatile(&raw mut (*args)[3], direct(regs, setting!(OFFSETS.regs_arg3)));
+    }
+    // SAFETY: as above.
+    let arg = |index: usize| unsafe { read_volatile(&raw const (*args)[index]) };
+    // SAFETY: as above.
+    let (kind, number, mut direction) = unsafe {
+        (
+            read_volatile(&raw const call.kind),
+            read_volatile(&raw const call.registers.number),
+            read_volatile(&raw const call.direction),
+        )
+    };
+    let mut found = socket(task, arg(0));
     if number == setting!(SYSCALLS.splice) {
-        // From args[0] to args[2]; either can be the socket.
+        // From its first argument to its third; either can be the socket.
         if found.is_some() {
             direction = RECEIVE;
         } else {
-            found = socket(task, args[2]);
+            found = socket(task, arg(2));
         }
     }
     let Some(Found { sock, inode }) = found else { return };
     let flags = if kind == kind::MESSAGE {
-        args[2]
+        arg(2)
     } else if kind == kind::VECTOR || number == setting!(SYSCALLS.recvfrom) {
-        args[3]
+        arg(3)
     } else {
         0
     };
@@ -149,14 +159,11 @@ fn ended(regs: u64, result: u64, call: *mut Call) {
         return;
     }
     let Some(family) = flow::family::<Walked>(sock) else { return };
-    // SAFETY: as above.
-    let call = unsafe { &mut *call };
     call.direction = direction;
     call.family = family as u32;
     call.sock = sock;
     call.inode = inode;
     call.cookie = Walked::sock(sock, setting!(OFFSETS.sk_cookie));
-    call.args = args;
     call.behind = 0;
     // TCP throws the bytes away then, and leaves the buffer as it was.
     call.discarded = u64::from(
@@ -166,7 +173,7 @@ fn ended(regs: u64, result: u64, call: *mut Call) {
         messages(result);
     } else if result != 0 {
         moved(result, 0, 0);
-    } else if direction == RECEIVE && call::wants_bytes(&Registers { number, args }) {
+    } else if direction == RECEIVE && call::wants_bytes(&call.registers) {
         observe::receive_eof(sock, call.cookie, inode, matches!(family, Family::Unix));
     }
 }
@@ -204,7 +211,7 @@ fn current() -> Option<&'static mut Call> {
 #[inline(never)]
 extern "C" fn add_len(index: u64) -> u64 {
     let Some(call) = current() else { return 1 };
-    let (len, _) = call::finished(call.args[1], index);
+    let (len, _) = call::finished(call.registers.args[1], index);
     call.behind = call.behind.wrapping_add(len);
     0
 }
@@ -214,7 +221,7 @@ extern "C" fn add_len(index: u64) -> u64 {
 #[inline(never)]
 extern "C" fn message(index: u64) -> u64 {
     let Some(call) = current() else { return 1 };
-    let (len, buffers) = call::finished(call.args[1], index);
+    let (len, buffers) = call::finished(call.registers.args[1], index);
     call.behind = call.behind.wrapping_sub(len);
     if len != 0 {
         moved(len, buffers.base, buffers.parts);
@@ -245,7 +252,6 @@ extern "C" fn moved(len: u64, base: u64, parts: u64) -> u64 {
         cookie: call.cookie,
         inode: call.inode,
     };
-    let registers = Registers { number: call.number, args: call.args };
     let known = call.discarded == 0;
     let vector = call.kind == kind::VECTOR;
     observe::observe::<Walked>(
@@ -257,7 +263,7 @@ extern "C" fn moved(len: u64, base: u64, parts: u64) -> u64 {
             } else if vector {
                 Buffers { base, parts, known: parts != 0 }
             } else {
-                call::buffers(&registers, event.direction, event.sock, len)
+                call::plain(&call.registers, direction)
             }
         },
     );

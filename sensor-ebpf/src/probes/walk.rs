@@ -5,6 +5,8 @@
 //! it. That is why they take numbers only, and find their state in this CPU's scratch memory. (Linux
 //! 5.6 and newer have them, and no newer way to loop is needed.)
 
+use core::mem::size_of;
+
 use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_probe_read_user as read_user_bytes};
 use sensor_ebpf::{
     abi::{KernelCounter, segment_flag},
@@ -268,10 +270,18 @@ fn next_part(scratch: &mut Scratch) -> bool {
     }
     let at = scratch.parts.wrapping_add(scratch.part_next.wrapping_mul(16));
     scratch.part_next = scratch.part_next.wrapping_add(1);
-    // SAFETY: the helper checks the address.
-    let Ok([base, len]) = (unsafe { bpf_probe_read_user(at as *const [u64; 2]) }) else {
-        return false;
+    // SAFETY: the helper checks the address, and writes as much as there is room for.
+    let failed = unsafe {
+        read_user_bytes(
+            scratch.part.as_mut_ptr().cast(),
+            size_of::<[u64; 2]>() as u32,
+            at as *const _,
+        )
     };
+    if failed != 0 {
+        return false;
+    }
+    let [base, len] = scratch.part;
     scratch.base = base;
     scratch.left = if len < scratch.todo { len } else { scratch.todo };
     true

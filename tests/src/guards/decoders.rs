@@ -58,7 +58,7 @@ fn http1(rounds: u32) -> Result<u64> {
         fn not_http(&mut self) {
             self.broken = true;
         }
-        fn upgraded(&mut self) {
+        fn upgraded(&mut self, _next: At) {
             self.broken = true;
         }
     }
