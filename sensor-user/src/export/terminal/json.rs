@@ -5,6 +5,9 @@
 //!   `end_time_unix_nano`, `status` (`unset`, `ok`, `error`), `attributes` and `resource` (objects
 //!   keyed by the names of the semantic conventions), `events` (`time_unix_nano`, `name`,
 //!   `attributes`), `links` (`trace_id`, `span_id`, `attributes`).
+//! - `open`: an exchange that has been going on for a while; it comes again, ever more seldom, until
+//!   its `span`, which has the same `span_id`. As a `span`, but with `seen_time_unix_nano` (when this
+//!   was so) for the end, and without `status`: how it ends is not known.
 //! - `summary`, the last line: `elapsed_nano`, `counters` (every one, zero or not) and
 //!   `spans_by_service`.
 //!
@@ -44,7 +47,11 @@ impl<W: Write> JsonLines<W> {
 
 impl<W: Write> SpanWriter for JsonLines<W> {
     fn span(&mut self, span: &Span) -> io::Result<()> {
-        self.write(&SpanLine(span))
+        self.write(&SpanLine { span, open: false })
+    }
+
+    fn open(&mut self, so_far: &Span) -> io::Result<()> {
+        self.write(&SpanLine { span: so_far, open: true })
     }
 
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
@@ -57,7 +64,10 @@ impl<W: Write> SpanWriter for JsonLines<W> {
     }
 }
 
-struct SpanLine<'a>(&'a Span);
+struct SpanLine<'a> {
+    span: &'a Span,
+    open: bool,
+}
 
 impl Serialize for SpanLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -76,9 +86,9 @@ impl Serialize for SpanLine<'_> {
             events,
             links,
             resource,
-        } = self.0;
+        } = self.span;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", "span")?;
+        map.serialize_entry("type", if self.open { "open" } else { "span" })?;
         map.serialize_entry("trace_id", &Shown(trace_id))?;
         map.serialize_entry("span_id", &Shown(span_id))?;
         if let Some(parent) = parent_span_id {
@@ -95,12 +105,16 @@ impl Serialize for SpanLine<'_> {
         };
         map.serialize_entry("kind", kind)?;
         map.serialize_entry("start_time_unix_nano", start_unix_ns)?;
-        map.serialize_entry("end_time_unix_nano", end_unix_ns)?;
-        let status = match status {
-            Status::Unset => "unset",
-            Status::Error => "error",
-        };
-        map.serialize_entry("status", status)?;
+        if self.open {
+            map.serialize_entry("seen_time_unix_nano", end_unix_ns)?;
+        } else {
+            map.serialize_entry("end_time_unix_nano", end_unix_ns)?;
+            let status = match status {
+                Status::Unset => "unset",
+                Status::Error => "error",
+            };
+            map.serialize_entry("status", status)?;
+        }
         entry_unless_empty(&mut map, "attributes", attributes, Attributes)?;
         entry_unless_empty(&mut map, "resource", &resource.attributes, Attributes)?;
         entry_unless_empty(&mut map, "events", events, |it| List(it, EventObject))?;
