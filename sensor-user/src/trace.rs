@@ -30,8 +30,9 @@ pub use exchange::{
 use self::core::Core;
 use crate::capture::event::{End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, Tgid};
 use crate::metrics::{Counter, Metrics};
-use crate::model::Span;
+use crate::model::{Span, SpanId};
 use connection::Connection;
+use identity::Identity;
 use table::Table;
 
 /// The bounds of the assembly.
@@ -115,18 +116,22 @@ impl Pipeline {
         self.core.open
     }
 
-    /// Hands over, as it stands now, each exchange that has been in flight for `age` or more, by
-    /// the clock's last reading: what a live view can tell of before it ends. Their identifiers are
-    /// those that their spans will have; there is no telling how they end, so they are no spans yet.
-    pub fn long_exchanges(&self, age: Duration, out: &mut dyn FnMut(Span)) {
-        let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+    /// Hands over, as they stand now by the clock's last reading, exchanges in flight that `wanted`
+    /// says yes to, asked for each with the identifier that its span will have and its age. There is
+    /// no telling how they end, so they are no spans yet.
+    pub fn open_now(
+        &self,
+        mut wanted: impl FnMut(SpanId, Duration) -> bool,
+        out: &mut dyn FnMut(Span),
+    ) {
         let Some(now) = self.core.clock.now().filter(|_| self.core.open > 0) else {
             return;
         };
         for connection in self.connections.values() {
             connection.open(|exchange, response| {
-                let old = now.0.saturating_sub(exchange.start().0) >= age;
-                if old && exchange.identity.flags.sampled() {
+                let age = Duration::from_nanos(now.0.saturating_sub(exchange.start().0));
+                let Identity { span_id, flags, .. } = exchange.identity;
+                if flags.sampled() && wanted(span_id, age) {
                     out(exchange.so_far(response, now));
                 }
             });

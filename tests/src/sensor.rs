@@ -85,6 +85,8 @@ impl Said {
                 Ok(value) if value["type"] == "span" => {
                     self.spans.push(SpanJson::new(value, arrived));
                 }
+                // How it ends comes as a span.
+                Ok(value) if value["type"] == "open" => {}
                 Ok(value) if value["type"] == "summary" => self.summary = Some(value),
                 _ => panic!("not a line that `sensor run` promises: {line}"),
             }

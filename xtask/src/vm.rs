@@ -62,7 +62,7 @@ pub(crate) fn cannot() -> Option<String> {
     debian::cannot()
 }
 
-/// The oldest kernel and the newest, and the quick tests.
+/// An old kernel and a new one, and the quick tests.
 pub(crate) fn in_ci() -> Result<()> {
     let kernels = kernels::IN_CI.map(str::to_owned).to_vec();
     run(&Args { kernels, list: false, jobs: jobs(), quick: true, keep: false })

@@ -358,25 +358,24 @@ fn catch_up(flow: &mut Flow, sock: u64) {
         return;
     }
     let copied: u32 = probe(tcp, setting!(OFFSETS.tcp_copied_seq));
-    catch_up_to(state::dir(&mut flow.dirs, Direction::Receive as usize), copied);
-    let written: u32 = probe(tcp, setting!(OFFSETS.tcp_write_seq));
-    catch_up_to(state::dir(&mut flow.dirs, Direction::Send as usize), written);
-}
-
-#[inline(always)]
-fn catch_up_to(dir: &mut Dir, seq: u32) {
-    if !is_placed(dir) {
-        return;
-    }
-    let jump = seq.wrapping_sub(dir.next_seq);
-    if jump > 1 && jump < 1 << 30 {
-        // A FIN takes a number too.
+    let dir = state::dir(&mut flow.dirs, Direction::Receive as usize);
+    let jump = copied.wrapping_sub(dir.next_seq);
+    if is_placed(dir) && jump > 1 && jump < 1 << 30 {
+        // A FIN that was read takes a number too.
         let fin =
             Mode::counts(dir.framer.mode) && dir.framer.number.wrapping_add(1) == u64::from(jump);
         let n = u64::from(jump).wrapping_sub(u64::from(fin));
         unseen(&mut dir.framer, n);
         dir.position = dir.position.wrapping_add(n);
-        dir.next_seq = seq;
+        dir.next_seq = copied;
+    }
+    let written: u32 = probe(tcp, setting!(OFFSETS.tcp_write_seq));
+    let dir = state::dir(&mut flow.dirs, Direction::Send as usize);
+    let jump = written.wrapping_sub(dir.next_seq);
+    if is_placed(dir) && jump > 1 && jump < 1 << 30 {
+        // Only placed, not counted: the call that sends them may not be over, and counts them then.
+        dir.position = dir.position.wrapping_add(u64::from(jump));
+        dir.next_seq = written;
     }
 }
 

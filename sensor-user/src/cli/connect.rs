@@ -23,7 +23,11 @@ pub(super) fn open_live(capture: &Capture, metrics: &Arc<Metrics>) -> Result<Liv
         let checks = probe::checks();
         let missing = doctor::missing(&checks);
         if missing.is_empty() {
-            return Failure::Broken(text);
+            // Nothing is missing for another way of running it.
+            return match error {
+                live::OpenError::Engine { .. } => Failure::Unsupported(text),
+                _ => Failure::Broken(text),
+            };
         }
         for check in missing {
             text.push('\n');

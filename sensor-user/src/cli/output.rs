@@ -67,6 +67,7 @@ pub(super) struct Sheet {
 
 enum Message {
     Span(Arc<Span>),
+    Open(Box<Span>),
     Summary(Summary),
 }
 
@@ -131,6 +132,12 @@ impl Output {
                 }
             }
         }
+    }
+
+    /// Queues a line on an exchange that goes on. It is no loss if there is no room: its span is to
+    /// come.
+    pub(super) fn offer_open(&mut self, so_far: Span) {
+        let _ = self.sender.try_send(Message::Open(Box::new(so_far)));
     }
 
     /// Waits until what is queued is written, for at most `limit`, and counts the rest as lost.
@@ -201,6 +208,10 @@ fn write_all(
                     sheet.writer.span(&span)?;
                     sheet.watch.note_shown();
                     batch += 1;
+                }
+                Message::Open(so_far) => {
+                    sheet.writer.open(&so_far)?;
+                    sheet.watch.note_shown();
                 }
                 Message::Summary(summary) => {
                     sheet.writer.summary(&summary)?;

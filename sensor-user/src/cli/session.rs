@@ -19,7 +19,7 @@ use crate::export::terminal::{
     Clock, JsonLines, Pretty, PrettyOptions, ServiceCount, SpanWriter, Summary,
 };
 use crate::metrics::Metrics;
-use crate::model::{Resource, Span, SpanKind, Status};
+use crate::model::{Resource, Span, SpanId, SpanKind, Status};
 use crate::trace::{self, Pipeline};
 
 use super::Failure;
@@ -41,6 +41,9 @@ const REPLAY_QUEUED: u64 = 256;
 
 /// How long a replay waits for a backend that takes nothing.
 const REPLAY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How old an exchange is when it is first shown before its end.
+const LONG: Duration = Duration::from_secs(10);
 
 /// Services that are told apart in the summary; the rest are one.
 const SERVICES: usize = 1000;
@@ -143,6 +146,7 @@ impl Session {
             pipeline: Pipeline::new(trace::Limits::default(), metrics),
             sinks: &mut sinks,
             view: &view,
+            long: LongLived::default(),
         };
         let started = Instant::now();
         let captured = pipeline::drive(&mut work, &stop, limits);
@@ -202,11 +206,12 @@ struct Tracing<'a> {
     pipeline: Pipeline,
     sinks: &'a mut Sinks,
     view: &'a View,
+    long: LongLived,
 }
 
 impl Work for Tracing<'_> {
     fn poll(&mut self) -> Result<Progress, CaptureError> {
-        let Self { feed, pipeline, sinks, view: _ } = self;
+        let Self { feed, pipeline, sinks, view: _, long: _ } = self;
         feed.poll(&mut |event| pipeline.handle(&event, &mut |span| sinks.deliver(span)))
     }
 
@@ -221,7 +226,33 @@ impl Work for Tracing<'_> {
     fn tick(&mut self) -> Result<(), CaptureError> {
         let open = u64::try_from(self.pipeline.open_exchanges()).unwrap_or(u64::MAX);
         self.view.update(&self.feed.kernel_counters(), open);
+        self.long.tell(&self.pipeline, self.sinks);
         Ok(())
+    }
+}
+
+/// Exchanges that go on for long, and at what age they are shown next: after [`LONG`], and then
+/// each time that they are twice as old.
+#[derive(Default)]
+struct LongLived(FxHashMap<SpanId, Duration>);
+
+impl LongLived {
+    fn tell(&mut self, pipeline: &Pipeline, sinks: &mut Sinks) {
+        // A replay has its spans before anybody could have watched them come.
+        let live = sinks.patience.is_none();
+        let Some(output) = sinks.output.as_mut().filter(|_| live) else {
+            return;
+        };
+        let before = std::mem::take(&mut self.0);
+        let wanted = |id, age| {
+            if age < LONG {
+                return false;
+            }
+            let due = before.get(&id).copied().unwrap_or(LONG);
+            self.0.insert(id, if age < due { due } else { age * 2 });
+            age >= due
+        };
+        pipeline.open_now(wanted, &mut |so_far| output.offer_open(so_far));
     }
 }
 

@@ -24,6 +24,12 @@ pub trait SpanWriter {
     /// Those of the writer below; a closed pipe is [`io::ErrorKind::BrokenPipe`].
     fn span(&mut self, span: &Span) -> io::Result<()>;
 
+    /// Tells of an exchange that goes on: `so_far` is what its span would be if it ended now.
+    ///
+    /// # Errors
+    /// As for [`span`](Self::span).
+    fn open(&mut self, so_far: &Span) -> io::Result<()>;
+
     /// Writes the summary. Nothing comes after it.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "vm",
-        about: "end-to-end tests on the oldest and the newest kernel, in virtual machines",
+        about: "end-to-end tests on an old and a new kernel, in virtual machines",
         cannot: vm::cannot,
         run: |_| vm::in_ci(),
     },

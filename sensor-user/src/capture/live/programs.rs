@@ -217,5 +217,13 @@ fn refused(what: &str, error: &dyn std::error::Error) -> OpenError {
         }
         cause = error.source();
     }
+    // Only what `--cgroup` takes calls it; without, the verifier never sees it.
+    if reason.contains("unknown func bpf_get_current_ancestor_cgroup_id") {
+        return OpenError::Scope(
+            "--cgroup: this kernel does not tell tracing programs the cgroup of a process (5.10 is \
+             too old); choose by --pid, --comm, --exe or --port"
+                .into(),
+        );
+    }
     OpenError::Refused { what: what.to_owned(), reason }
 }

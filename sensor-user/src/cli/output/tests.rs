@@ -34,6 +34,10 @@ impl SpanWriter for Lines {
         writeln!(self.0, "{}", span.name)
     }
 
+    fn open(&mut self, so_far: &Span) -> io::Result<()> {
+        writeln!(self.0, "{} goes on", so_far.name)
+    }
+
     fn summary(&mut self, _: &Summary) -> io::Result<()> {
         writeln!(self.0, "summary")
     }
@@ -126,6 +130,17 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 const LIMIT: Duration = Duration::from_secs(20);
+
+#[test]
+fn what_goes_on_is_shown_and_is_no_span() {
+    let paper = Paper::default();
+    let Rig { mut output, metrics, .. } = rig(paper.clone(), None, || false);
+    output.offer_open(Span::clone(&span(1)));
+    output.offer(&span(1), None);
+    assert!(matches!(output.finish(Summary::default, LIMIT), Ended::Written));
+    assert_eq!(paper.text(), "GET 1 goes on\nGET 1\nsummary\n");
+    assert_eq!(metrics.get(Counter::OutputLost), 0);
+}
 
 #[test]
 fn spans_in_order_then_the_summary() {

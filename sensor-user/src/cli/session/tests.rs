@@ -102,6 +102,12 @@ impl SpanWriter for Notes {
         Ok(())
     }
 
+    fn open(&mut self, so_far: &Span) -> io::Result<()> {
+        let seconds = (so_far.end_unix_ns - so_far.start_unix_ns) / 1_000_000_000;
+        self.0.lock().unwrap().0.push(format!("{} for {seconds} s", so_far.name));
+        Ok(())
+    }
+
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
         self.0.lock().unwrap().1 = summary.clone();
         Ok(())
@@ -186,6 +192,36 @@ fn a_source_that_breaks_is_reported_after_what_it_gave() {
     let failure = session.run(&mut Broken(Memory(events().into_iter()))).unwrap_err();
     assert_eq!((failure.code(), failure.to_string().as_str()), (1, "the file is cut"));
     check(&notes);
+}
+
+/// First after ten seconds, then each time that it is twice as old; not at all in a replay.
+#[test]
+fn what_goes_on_for_long_is_shown_ever_more_seldom() {
+    for live in [true, false] {
+        let notes = Notes::default();
+        let (session, _) = session(&notes, None);
+        let Session { stop, metrics, mut sinks, .. } = session;
+        if !live {
+            sinks.patience = Some(Patience { stop, exhausted: false });
+        }
+        let mut pipeline = Pipeline::new(trace::Limits::default(), metrics);
+        let mut long = LongLived::default();
+        events().iter().for_each(|event| pipeline.handle(event, &mut |_| {}));
+        for second in 0..50 {
+            let monotonic = Monotonic(5000 + second * 1_000_000_000);
+            let sync = ClockSync { monotonic, unix_ns: 0 };
+            pipeline.handle(&Event::Clock(sync), &mut |_| {});
+            long.tell(&pipeline, &mut sinks);
+        }
+        let output = sinks.output.take().unwrap();
+        assert!(matches!(output.finish(Summary::default, OUTPUT_DEADLINE), Ended::Written));
+        let shown: &[&str] =
+            if live { &["GET for 10 s", "GET for 20 s", "GET for 40 s"] } else { &[] };
+        assert_eq!(notes.0.lock().unwrap().0, shown);
+        let end = Event::ProcessExit { tgid: PROCESS, time: Monotonic(6000) };
+        pipeline.handle(&end, &mut |_| {});
+        long.tell(&pipeline, &mut sinks);
+    }
 }
 
 #[test]

@@ -5,6 +5,9 @@
 //!   `end_time_unix_nano`, `status` (`unset`, `ok`, `error`), `attributes` and `resource` (objects
 //!   keyed by the names of the semantic conventions), `events` (`time_unix_nano`, `name`,
 //!   `attributes`), `links` (`trace_id`, `span_id`, `attributes`).
+//! - `open`: an exchange that has been going on for a while; it comes again, ever more seldom, until
+//!   its `span`, which has the same `span_id`. As a `span`, but with `seen_time_unix_nano` (when this
+//!   was so) for the end, and without `status`: how it ends is not known.
 //! - `summary`, the last line: `elapsed_nano`, `counters` (every one, zero or not) and
 //!   `spans_by_service`.
 //!
@@ -39,6 +42,13 @@ impl<W: Write> JsonLines<W> {
         Self { out, line: Vec::with_capacity(1024), resources: Resources::default() }
     }
 
+    fn line_of(&mut self, span: &Span, open: bool) -> io::Result<()> {
+        let resource = self.resources.text(&span.resource)?;
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, &SpanLine { span, resource, open })?;
+        self.write_line()
+    }
+
     fn write_line(&mut self) -> io::Result<()> {
         self.line.push(b'\n');
         self.out.write_all(&self.line)
@@ -47,10 +57,11 @@ impl<W: Write> JsonLines<W> {
 
 impl<W: Write> SpanWriter for JsonLines<W> {
     fn span(&mut self, span: &Span) -> io::Result<()> {
-        let resource = self.resources.text(&span.resource)?;
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, &SpanLine { span, resource })?;
-        self.write_line()
+        self.line_of(span, false)
+    }
+
+    fn open(&mut self, so_far: &Span) -> io::Result<()> {
+        self.line_of(so_far, true)
     }
 
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
@@ -96,6 +107,7 @@ impl Resources {
 struct SpanLine<'a> {
     span: &'a Span,
     resource: Option<&'a RawValue>,
+    open: bool,
 }
 
 impl Serialize for SpanLine<'_> {
@@ -117,7 +129,7 @@ impl Serialize for SpanLine<'_> {
             resource: _,
         } = self.span;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", "span")?;
+        map.serialize_entry("type", if self.open { "open" } else { "span" })?;
         map.serialize_entry("trace_id", &Shown(trace_id))?;
         map.serialize_entry("span_id", &Shown(span_id))?;
         if let Some(parent) = parent_span_id {
@@ -134,12 +146,16 @@ impl Serialize for SpanLine<'_> {
         };
         map.serialize_entry("kind", kind)?;
         map.serialize_entry("start_time_unix_nano", start_unix_ns)?;
-        map.serialize_entry("end_time_unix_nano", end_unix_ns)?;
-        let status = match status {
-            Status::Unset => "unset",
-            Status::Error => "error",
-        };
-        map.serialize_entry("status", status)?;
+        if self.open {
+            map.serialize_entry("seen_time_unix_nano", end_unix_ns)?;
+        } else {
+            map.serialize_entry("end_time_unix_nano", end_unix_ns)?;
+            let status = match status {
+                Status::Unset => "unset",
+                Status::Error => "error",
+            };
+            map.serialize_entry("status", status)?;
+        }
         entry_unless_empty(&mut map, "attributes", attributes, Attributes)?;
         if let Some(resource) = self.resource {
             map.serialize_entry("resource", resource)?;

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! `⇐` is a request received, `⇒` one sent; `└` before it means that the trace was seen a moment
-//! ago, in a line above. Spans come when they end, so what was called stands above its caller.
+//! ago, in a line above. Spans come when they end, so what was called stands above its caller. An
+//! exchange that goes on for long has lines with `open` before that, each with its time so far.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -14,6 +15,7 @@ use std::io::{self, Write};
 use super::text::{clean, cut, duration};
 use super::{ServiceCount, SpanWriter, Summary, footer};
 use crate::model::{Span, SpanKind, Status, TraceId, Value};
+use crate::wire::grpc;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +95,7 @@ impl<W: Write> Pretty<W> {
         at.is_some()
     }
 
-    fn line(&mut self, span: &Span) -> String {
+    fn line(&mut self, span: &Span, open: bool) -> String {
         let colour = self.options.colour;
         let mut head = Line::new(colour);
         head.push(DIM, &time_of_day(span.start_unix_ns, self.options.clock));
@@ -106,7 +108,10 @@ impl<W: Write> Pretty<W> {
         head.column(BOLD, method, METHOD);
 
         let mut tail = Line::new(colour);
-        let (style, outcome) = outcome(span);
+        let (style, outcome) = match open {
+            true => (DIM, Cow::Borrowed("open")),
+            false => outcome(span),
+        };
         tail.push(style, &clean(&format!("{outcome:>3}")));
         let took = duration(span.end_unix_ns.saturating_sub(span.start_unix_ns));
         tail.push("", &format!(" {took:>8}  "));
@@ -133,7 +138,12 @@ impl<W: Write> Pretty<W> {
 
 impl<W: Write> SpanWriter for Pretty<W> {
     fn span(&mut self, span: &Span) -> io::Result<()> {
-        let line = self.line(span);
+        let line = self.line(span, false);
+        self.out.write_all(line.as_bytes())
+    }
+
+    fn open(&mut self, so_far: &Span) -> io::Result<()> {
+        let line = self.line(so_far, true);
         self.out.write_all(line.as_bytes())
     }
 
@@ -212,8 +222,18 @@ fn target(span: &Span) -> Cow<'_, str> {
     }
 }
 
-/// The status code, or what went wrong instead, and its colour.
+/// The status code (a call's by its name), or what went wrong instead, and its colour.
 fn outcome(span: &Span) -> (&'static str, Cow<'_, str>) {
+    if let Some(&Value::Int(code)) = value(span, "rpc.grpc.status_code") {
+        let status = u32::try_from(code).ok().map(grpc::Status);
+        let name = status.and_then(grpc::Status::name);
+        let style = match status {
+            Some(grpc::Status(0)) => GREEN,
+            Some(status) if !status.is_server_error() => YELLOW,
+            _ => RED,
+        };
+        return (style, name.map_or_else(|| Cow::Owned(code.to_string()), Cow::Borrowed));
+    }
     if let Some(Value::Int(code)) = value(span, "http.response.status_code") {
         let style = match code {
             200..300 => GREEN,

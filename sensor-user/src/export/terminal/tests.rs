@@ -84,6 +84,33 @@ fn in_json_the_unknown_is_absent() {
 }
 
 #[test]
+fn what_goes_on_has_no_end_and_no_status() {
+    let span = Span { attributes: vec![], ..span_of(&Arc::default(), 1) };
+    let mut out = Vec::new();
+    JsonLines::new(&mut out).open(&span).unwrap();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "{\"type\":\"open\",\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\
+         \"span_id\":\"00f067aa0ba90201\",\"trace_flags\":1,\"name\":\"GET\",\"kind\":\"server\",\
+         \"start_time_unix_nano\":1700000000123456789,\"seen_time_unix_nano\":1700000000125000000}\n"
+    );
+    let mut out = Vec::new();
+    Pretty::new(&mut out, PLAIN).open(&span_of(&resource("shop"), 1)).unwrap();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "22:13:20.123   ⇐ shop             GET     /cart                  open   1.54ms  -                     4bf92f35\n"
+    );
+}
+
+#[test]
+fn a_call_ends_with_its_own_status() {
+    let mut span = span_of(&resource("shop"), 1);
+    span.attributes.push(Attribute::new("rpc.grpc.status_code", 5));
+    let line = pretty(PLAIN, &[span]);
+    assert!(line.contains(" NOT_FOUND "), "{line}");
+}
+
+#[test]
 fn the_json_summary_carries_every_counter() {
     let metrics = Metrics::default();
     metrics.add(Counter::ExchangesSpans, 7);

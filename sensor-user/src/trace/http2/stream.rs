@@ -211,7 +211,8 @@ impl Stream {
                 }
             }
         }
-        if self.request.ended() {
+        // Of an upgrade, the request is known already.
+        if self.request.ended() && !exchange.request_done {
             exchange.request_ended(self.request.end, self.request.size());
         }
         exchange.response = self.told();

@@ -549,6 +549,20 @@ fn an_upgrade_goes_on_as_stream_1() {
 }
 
 #[test]
+fn an_upgrade_may_have_a_body() {
+    let mut world = World::new();
+    let flow = world.flow(SERVER);
+    let mut talk = Talk::on(world, flow, SERVER);
+    talk.ask(format!("{}Content-Length: 3\r\n\r\nabc", &UPGRADE[..UPGRADE.len() - 2]).as_bytes());
+    talk.answer(SWITCH.as_bytes());
+    talk.answer(&settings());
+    talk.response(1, true, &OK);
+    let span = talk.world.one();
+    assert_eq!(int(&span, "http.request.body.size"), Some(3));
+    assert_eq!(names(&span), ["http.request.body.end", "http.response.first_byte"]);
+}
+
+#[test]
 fn an_upgrade_that_was_not_asked_for_is_opaque() {
     for asked in ["", "HTTP2-Settings: ?\r\n", "HTTP2-Settings: AA\r\nHTTP2-Settings: AA\r\n"] {
         let mut world = World::new();
@@ -789,8 +803,8 @@ fn a_long_exchange_is_visible_before_it_ends() {
     let mut talk = Talk::new(SERVER);
     let seen = |talk: &Talk, age| {
         let mut seen = Vec::new();
-        let age = Duration::from_nanos(age);
-        talk.world.pipeline.long_exchanges(age, &mut |span| seen.push(span));
+        let wanted = |_, old| old >= Duration::from_nanos(age);
+        talk.world.pipeline.open_now(wanted, &mut |span| seen.push(span));
         seen
     };
     talk.request(1, false, &grpc(METHOD));
