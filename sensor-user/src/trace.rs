@@ -22,8 +22,8 @@ use std::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use exchange::{
-    CONNECTION_CLOSED, CONNECTION_RESET, DEADLINE_EXCEEDED, HTTP2_ERROR, HTTP2_PUSHED,
-    HTTP2_RESET_BY, INCOMPLETE_RESPONSE, INFERRED, LINK, NOT_PROCESSED, PAIRING, REQUEST_BODY_END,
+    CONNECTION_CLOSED, CONNECTION_RESET, HTTP2_ERROR, HTTP2_PUSHED, HTTP2_RESET_BY,
+    INCOMPLETE_RESPONSE, INFERRED, LINK, NOT_PROCESSED, PAIRING, REQUEST_BODY_END,
     RESPONSE_FIRST_BYTE, STREAM_RESET, rpc,
 };
 
@@ -47,7 +47,7 @@ pub struct Limits {
     pub head_bytes: u32,
     /// Streams that are followed at once on one connection of HTTP/2.
     pub streams: usize,
-    /// Exchanges in flight on all connections of HTTP/2.
+    /// Exchanges in flight on all connections with which no more streams of HTTP/2 are followed.
     pub exchanges: usize,
     /// Processes whose identity is kept; the one not used for longest makes room.
     pub processes: usize,

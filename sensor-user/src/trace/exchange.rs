@@ -31,10 +31,6 @@ pub const STREAM_RESET: &str = "stream_reset";
 /// not any more (GOAWAY).
 pub const NOT_PROCESSED: &str = "not_processed";
 
-/// `error.type` of a call that the client cancelled once the deadline was over that it had set: an
-/// inference from the time, since what it sends is the same as for any other cancellation.
-pub const DEADLINE_EXCEEDED: &str = "DEADLINE_EXCEEDED";
-
 /// Event: the first byte of the final response went by.
 pub const RESPONSE_FIRST_BYTE: &str = "http.response.first_byte";
 /// Event: the last byte of the request's body went by. Only for requests with a body.
@@ -217,11 +213,6 @@ impl Exchange {
     /// Something more to tell of it.
     pub(super) fn add(&mut self, key: &'static str, value: impl Into<Value>) {
         self.attributes.push(Attribute::new(key, value));
-    }
-
-    /// Says of one of its attributes that it rests on inference.
-    pub(super) fn infer(&mut self, key: &str) {
-        attributes::infer(&mut self.attributes, key);
     }
 
     /// The span as it would be if it ended now: what a live view shows of a long exchange. It has

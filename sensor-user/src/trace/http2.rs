@@ -60,6 +60,9 @@ struct Streams {
     highest: u32,
     /// The highest number of a stream of which a response was seen and not kept, before its request.
     early_dropped: u32,
+    /// Streams that were reset or refused lately; see [`Self::note_early_end`].
+    ended_early: [u32; 16],
+    next_early: u8,
     /// Streams of the client beyond this one are not processed.
     last_processed: Option<u32>,
     /// The direction does not know its place.
@@ -158,13 +161,6 @@ impl Connection {
         core: &mut Core,
         out: &mut dyn FnMut(Span),
     ) {
-        for direction in [Direction::Receive, Direction::Send] {
-            let i = direction.index();
-            if ended[i] && !self.decoders[i].is_between() {
-                // A frame that was cut may be anything.
-                self.streams.lose_place(direction);
-            }
-        }
         let Some(requests) = self.streams.requests else {
             return;
         };
@@ -207,6 +203,8 @@ impl Streams {
             open: Vec::new(),
             highest: 0,
             early_dropped: 0,
+            ended_early: [0; 16],
+            next_early: 0,
             last_processed: None,
             lost_place: [false; 2],
             whole: [false; 2],
@@ -262,6 +260,16 @@ impl Streams {
         }
     }
 
+    /// The exchange of this stream was told before its response ended: what is still on its way is
+    /// not a response without a request.
+    fn note_early_end(&mut self, id: u32) {
+        let n = self.ended_early.len();
+        if let Some(place) = self.ended_early.get_mut(usize::from(self.next_early) % n) {
+            *place = id;
+        }
+        self.next_early = self.next_early.wrapping_add(1);
+    }
+
     /// `from` said what it can take (section 6.5.2): that binds the other direction's encoder. A
     /// larger table may be used at once, a smaller one has to be once it is acknowledged.
     fn settings(&mut self, from: Direction, settings: Settings) {
@@ -298,7 +306,8 @@ impl Streams {
             .open
             .iter_mut()
             .filter_map(|stream| {
-                stream.request.progress = Progress::Ended;
+                // It is not waited for any more, and how long it would have been is not known.
+                stream.request.gap |= !stream.request.ended();
                 (stream.is_over() && stream.exchange.is_some()).then_some(stream.id)
             })
             .collect();
@@ -343,6 +352,9 @@ impl Streams {
         let Some(stream) = over.then(|| self.remove(id)).flatten() else {
             return;
         };
+        if !stream.response.ended() {
+            self.note_early_end(id);
+        }
         feed::complete(stream, core, out);
     }
 

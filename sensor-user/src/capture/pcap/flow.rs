@@ -161,6 +161,8 @@ impl Connection {
             (true, None) => from_client,
             (true, Some(_)) => from_server,
             (false, _) if opens_request(packet.data) => from_client,
+            // RFC 9113 section 3.4: only clients begin with it.
+            (false, _) if packet.data.starts_with(b"PRI * HTTP/2.0\r\n") => from_client,
             (false, _) if packet.data.starts_with(b"HTTP/1.") => from_server,
             (false, _) if source.port() < destination.port() => from_server,
             (false, _) => from_client,

@@ -9,6 +9,11 @@ use crate::wire::grpc::{self, Framing, Messages, Status};
 pub const MESSAGE: &str = "sensor.grpc.message";
 /// Attribute: `grpc-timeout`, the deadline that the client set, in nanoseconds from the call's start.
 pub const TIMEOUT: &str = "sensor.grpc.timeout_ns";
+/// Attribute: why a call was cancelled (RST_STREAM with CANCEL): `deadline` where that was when the
+/// deadline was over that the client had set; else `caller`, if it was the client that cancelled. An
+/// inference from the time, since what is sent is the same for both. Absent where it is not known
+/// whether there was a deadline.
+pub const CANCELLED_BY: &str = "sensor.grpc.cancelled_by";
 /// Attribute: whole messages that the client sent.
 pub const REQUEST_MESSAGES: &str = "sensor.grpc.request.messages";
 /// Attribute: whole messages that the server sent.
@@ -21,6 +26,12 @@ pub const RESPONSE_COMPRESSED: &str = "sensor.grpc.response.compressed_messages"
 /// `reflection`.
 pub const CLASS: &str = "sensor.grpc.class";
 
+/// How much earlier than the deadline that was announced a client may be seen to give up, as a part
+/// of it (one in so many) and in nanoseconds: it reads its clock before it sends the request, and its
+/// timer may be coarse.
+const DEADLINE_PART: u64 = 100;
+const DEADLINE_NS: u64 = 2_000_000;
+
 /// A call, or what may be one until `content-type` is known.
 #[derive(Clone, Debug, Default)]
 pub(in crate::trace) struct Rpc {
@@ -29,6 +40,8 @@ pub(in crate::trace) struct Rpc {
     pub(in crate::trace) message: Option<Text>,
     /// Nanoseconds.
     pub(in crate::trace) timeout: Option<u64>,
+    /// There may be one that could not be read.
+    pub(in crate::trace) timeout_hidden: bool,
     pub(in crate::trace) request: Messages,
     pub(in crate::trace) response: Messages,
 }
@@ -45,6 +58,19 @@ impl Rpc {
     pub(in crate::trace) fn new(framing: Option<Framing>, timeout: Option<u64>) -> Self {
         let messages = || Messages::new(framing.unwrap_or(Framing::Grpc));
         Self { framing, timeout, request: messages(), response: messages(), ..Self::default() }
+    }
+
+    /// Why it was cancelled after `elapsed` nanoseconds, `by` this side; see [`CANCELLED_BY`].
+    pub(in crate::trace) fn cancelled_by(&self, elapsed: u64, by: Kind) -> Option<&'static str> {
+        let over = self.timeout.is_some_and(|timeout| {
+            let slack = (timeout / DEADLINE_PART).max(DEADLINE_NS);
+            elapsed >= timeout.saturating_sub(slack)
+        });
+        match by {
+            _ if over => Some("deadline"),
+            Kind::Request if !self.timeout_hidden => Some("caller"),
+            Kind::Request | Kind::Response => None,
+        }
     }
 
     /// It is a call for certain.

@@ -9,17 +9,11 @@ use crate::model::Span;
 use crate::stream::Piece;
 use crate::trace::core::{Core, Site};
 use crate::trace::exchange::{
-    DEADLINE_EXCEEDED, Exchange, HTTP2_ERROR, HTTP2_RESET_BY, NOT_PROCESSED, STREAM_RESET,
+    Exchange, HTTP2_ERROR, HTTP2_RESET_BY, NOT_PROCESSED, STREAM_RESET, rpc::CANCELLED_BY,
 };
 use crate::wire::Kind;
 use crate::wire::grpc::Messages;
 use crate::wire::http2::{Begun, Block, ErrorCode, Failure, Settings, Sink};
-
-/// How much earlier than the deadline that was announced a client may be seen to give up, as a part
-/// of it (one in so many) and in nanoseconds: it reads its clock before it sends the request, and its
-/// timer may be coarse.
-const DEADLINE_PART: u64 = 100;
-const DEADLINE_NS: u64 = 2_000_000;
 
 /// One piece of one direction, on its way through the decoder into the streams.
 pub(super) struct Feed<'a> {
@@ -161,6 +155,7 @@ impl Sink for Feed<'_> {
             .map(|stream| stream.id)
             .collect();
         for id in refused {
+            self.streams.note_early_end(id);
             if let Some(exchange) = self.streams.remove(id).and_then(|it| it.finish(false)) {
                 refuse(exchange, code, time, self.core, self.out);
             }
@@ -356,8 +351,9 @@ impl Feed<'_> {
         if self.streams.find(id).is_err() {
             let head = read.looks == Looks::Response && !is_interim(fields);
             if id % 2 == 0 || id <= self.streams.highest {
-                // The request was not seen, is lost, or the stream is over.
-                if head {
+                // The request was not seen, is lost, or the stream is over; of one that was reset,
+                // frames may still be on their way (section 5.1).
+                if head && !self.streams.ended_early.contains(&id) {
                     self.core.metrics.inc(Counter::ResponsesOrphaned);
                 }
                 return;
@@ -532,7 +528,7 @@ pub(super) fn complete(stream: Stream, core: &mut Core, out: &mut dyn FnMut(Span
         // Also where it was reset after that: nobody wants the rest of the request (section 8.1).
         return core.complete(exchange, Monotonic(0), STREAM_RESET, out);
     };
-    let mut cut = code.name().unwrap_or(STREAM_RESET);
+    let cut = code.name().unwrap_or(STREAM_RESET);
     exchange.add(HTTP2_ERROR, error_name(code));
     exchange.add(
         HTTP2_RESET_BY,
@@ -541,15 +537,11 @@ pub(super) fn complete(stream: Stream, core: &mut Core, out: &mut dyn FnMut(Span
             Kind::Response => "server",
         },
     );
-    let timeout = exchange.rpc.as_ref().filter(|rpc| rpc.is_call()).and_then(|rpc| rpc.timeout);
-    if let Some(timeout) = timeout
-        && by == Kind::Request
-        && code == ErrorCode::CANCEL
-    {
-        let slack = (timeout / DEADLINE_PART).max(DEADLINE_NS);
-        if time.0.saturating_sub(exchange.start().0) >= timeout.saturating_sub(slack) {
-            cut = DEADLINE_EXCEEDED;
-            exchange.infer("error.type");
+    let call = exchange.rpc.as_ref().filter(|rpc| rpc.is_call());
+    if code == ErrorCode::CANCEL {
+        let elapsed = time.0.saturating_sub(exchange.start().0);
+        if let Some(why) = call.and_then(|rpc| rpc.cancelled_by(elapsed, by)) {
+            exchange.add(CANCELLED_BY, why);
         }
     }
     core.complete(exchange, time, cut, out);

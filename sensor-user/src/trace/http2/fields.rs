@@ -301,7 +301,9 @@ impl Fields {
             None => return None,
         };
         let timeout = self.once(Name::GrpcTimeout).and_then(grpc::timeout);
-        Some(Box::new(Rpc::new(framing, timeout)))
+        let mut rpc = Box::new(Rpc::new(framing, timeout));
+        rpc.timeout_hidden = timeout.is_none() && self.hides();
+        Some(rpc)
     }
 
     /// Takes what the head of a response, or trailers, say of a call; false where they say that it

@@ -308,7 +308,8 @@ fn a_reset_ends_it_and_says_why_and_by_whom() {
         talk.response(1, false, &OK);
         talk.bytes(by_client, &reset(1, code));
         // What was under way is nobody's.
-        talk.answer(&data(1, true, b"late"));
+        talk.answer(&data(1, false, b"late"));
+        talk.response(1, true, &[("late", "trailers")]);
         let span = talk.world.one();
         assert_eq!((text(&span, "error.type"), span.status), (Some(kind), Status::Error));
         assert_eq!(text(&span, "sensor.http2.error_code"), Some(named));
@@ -355,6 +356,22 @@ fn what_was_not_answered_ends_with_the_connection() {
         assert_eq!(errors, [expected, "incomplete_response"]);
         assert!(talk.world.spans.iter().all(|span| span.end_unix_ns % 1000 == 60));
     }
+}
+
+/// What was cut in the middle of a frame never arrived.
+#[test]
+fn a_frame_that_is_cut_by_the_end() {
+    let mut talk = Talk::new(SERVER);
+    talk.request(1, true, &GET);
+    talk.request(3, false, &GET);
+    talk.ask(&data(3, true, b"abc")[..10]);
+    talk.response(1, false, &OK);
+    talk.response(3, true, &OK);
+    talk.answer(&data(1, true, b"abc")[..11]);
+    talk.end(true);
+    let told: Vec<_> = talk.world.spans.iter().map(|span| text(span, "error.type")).collect();
+    assert_eq!(told, [None, Some("incomplete_response")]);
+    assert_eq!(int(&talk.world.spans[0], "http.request.body.size"), None);
 }
 
 #[test]
@@ -675,24 +692,26 @@ fn a_trailers_only_answer_and_its_message() {
 fn cancelled_timed_out_and_cut_off() {
     let mut fields = grpc(METHOD);
     fields.push(("grpc-timeout", "100m"));
-    for (after, code, expected, inferred) in [
-        (50_000_000, 8, "CANCEL", false),
-        (97_000_000, 8, "CANCEL", false),
-        (99_500_000, 8, "DEADLINE_EXCEEDED", true),
-        (150_000_000, 8, "DEADLINE_EXCEEDED", true),
-        (150_000_000, 2, "INTERNAL_ERROR", false),
+    for (after, code, expected, why) in [
+        (50_000_000, 8, "CANCEL", Some("caller")),
+        (97_000_000, 8, "CANCEL", Some("caller")),
+        (99_500_000, 8, "CANCEL", Some("deadline")),
+        (150_000_000, 8, "CANCEL", Some("deadline")),
+        (150_000_000, 2, "INTERNAL_ERROR", None),
     ] {
         let mut talk = Talk::new(CLIENT);
         talk.request(1, true, &fields);
         talk.response(1, false, &GRPC);
         talk.time += after;
         talk.ask(&reset(1, code));
+        // On its way already.
+        talk.response(1, true, &[GRPC[0], GRPC[1], ("grpc-status", "4")]);
+        assert_eq!(talk.count(Counter::ResponsesOrphaned), 0);
         let span = talk.world.one();
         assert_eq!(text(&span, "error.type"), Some(expected), "{after}");
         assert_eq!(int(&span, "sensor.grpc.timeout_ns"), Some(100_000_000));
         assert_eq!(int(&span, "rpc.grpc.status_code"), None);
-        let said = span.attributes.iter().any(|it| it.key == "sensor.inferred");
-        assert_eq!(said, inferred);
+        assert_eq!(text(&span, "sensor.grpc.cancelled_by"), why, "{after}");
     }
     // The server says so itself.
     let mut talk = Talk::new(SERVER);

@@ -200,12 +200,6 @@ impl Decoder {
         matches!(self.state, State::Seek(_))
     }
 
-    /// It is between frames, and no header block is open: what follows may be nothing.
-    pub fn is_between(&self) -> bool {
-        let between = matches!(self.state, State::Header | State::Skipped);
-        between && self.kept.is_empty() && self.block.is_none()
-    }
-
     /// The next piece of the stream; `at` is its first byte, and `start` what that is known to be.
     pub fn feed(&mut self, piece: Piece<'_>, start: Start, at: At, sink: &mut impl Sink) {
         if self.is_seeking() {

@@ -105,14 +105,23 @@ fn calls_are_recognised_by_either_side() {
     assert_eq!(int(&span, "sensor.grpc.response.messages"), Some(1));
     assert_eq!(int(&span, "rpc.grpc.status_code"), Some(0));
 
+    // Whether there was a deadline is hidden.
+    talk.request(9, true, &grpc(METHOD));
+    talk.response(9, false, &GRPC);
+    talk.ask(&reset(9, 8));
+    let span = talk.world.one();
+    assert_eq!(text(&span, "rpc.system"), Some("grpc"));
+    assert_eq!(text(&span, "error.type"), Some("CANCEL"));
+    assert_eq!(text(&span, "sensor.grpc.cancelled_by"), None);
+
     // And a request that is none, though it might be.
     talk.request(
-        9,
+        11,
         false,
         &[(":method", "POST"), (":scheme", "http"), (":path", METHOD), ("te", "trailers")],
     );
-    talk.ask(&data(9, true, b"{\"json\": true}"));
-    talk.response(9, true, &[(":status", "200"), ("content-type", "application/json")]);
+    talk.ask(&data(11, true, b"{\"json\": true}"));
+    talk.response(11, true, &[(":status", "200"), ("content-type", "application/json")]);
     let span = talk.world.one();
     assert_eq!((&*span.name, text(&span, "rpc.system")), ("POST", None));
 }
