@@ -313,7 +313,9 @@ pub(crate) fn rest(scratch: &mut Scratch) {
     let left = scratch.todo;
     if left != 0 {
         let mode = scratch.dir.framer.mode;
-        if mode == Mode::UntilClose as u8 {
+        let body = mode == Mode::UntilClose as u8;
+        if body || mode == Mode::Other as u8 || mode == Mode::Opaque as u8 {
+            // The last two are another protocol's bytes, and nobody's exchange.
             skip(scratch, left);
         } else if mode == Mode::FrameLost as u8 {
             count(KernelCounter::BytesOutOfPlace, left);
