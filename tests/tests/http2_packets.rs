@@ -168,7 +168,15 @@ fn grpc(streams: usize, calls: usize) -> Option<(Traffic, Calls)> {
 
 /// The span of a call, by its traceparent.
 fn by_parent(spans: &[SpanJson]) -> BTreeMap<&str, &SpanJson> {
-    spans.iter().filter_map(|span| Some((span.parent_span_id()?, span))).collect()
+    // Packets of a connection whose start is not among them do not say which side is ours; where it is
+    // the client's, the identifier that the client made is its span's own.
+    spans
+        .iter()
+        .filter_map(|span| match span.kind() {
+            "client" => Some((span.span_id(), span)),
+            _ => Some((span.parent_span_id()?, span)),
+        })
+        .collect()
 }
 
 /// What a span says of a call is what its two ends say. An attribute that it does not have says nothing.
@@ -260,7 +268,7 @@ fn calls_of_which_a_part_is_missing() {
         // All that began since, and with the right context.
         assert_eq!(report.counter("exchanges.seen"), report.spans.len() as u64);
         let spans = by_parent(&report.spans);
-        assert_eq!(spans.len(), report.spans.len());
+        assert_eq!(spans.len(), report.spans.len(), "{late} packets late");
         for (marker, span) in spans {
             agrees(span, marker, &calls);
             assert_eq!(span.trace_id(), whole[marker].trace_id());
@@ -288,7 +296,11 @@ fn calls_of_which_a_part_is_missing() {
 
 /// Everything that the one says, the other says too.
 fn says_no_more(span: &SpanJson, whole: &SpanJson) {
-    assert_eq!((span.start(), span.end()), (whole.start(), whole.end()), "{span:#?} {whole:#?}");
+    assert_eq!(span.start(), whole.start(), "{span:#?} {whole:#?}");
+    // A call that both sides gave up has two ends, of which the second is told where the first is lost.
+    if whole.get("error.type").is_none() {
+        assert_eq!(span.end(), whole.end(), "{span:#?} {whole:#?}");
+    }
     for (key, value) in span.json()["attributes"].as_object().unwrap() {
         if !["sensor.link", "sensor.inferred"].contains(&&**key) {
             assert_eq!(whole.get(key), Some(value), "{key} of {span:#?} {whole:#?}");

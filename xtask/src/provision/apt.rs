@@ -11,7 +11,7 @@ use crate::run::{Cmd, which};
 use crate::ui;
 
 /// (the program looked for, the Debian package that has it)
-const TOOLS: [(&str, &str); 9] = [
+const TOOLS: [(&str, &str); 12] = [
     ("c++", "g++"), // libFuzzer is C++
     ("curl", "curl"),
     ("gcc", "gcc"),
@@ -20,6 +20,9 @@ const TOOLS: [(&str, &str); 9] = [
     ("node", "nodejs"),
     ("python3", "python3"),
     ("valgrind", "valgrind"), // the guards count instructions with it
+    ("tcpdump", "tcpdump"),   // HTTP/2 of real programs, as packets
+    ("nghttpd", "nghttp2-server"),
+    ("h2load", "nghttp2-client"),
     ("wrk", "wrk"),
 ];
 
