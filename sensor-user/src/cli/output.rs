@@ -17,9 +17,9 @@ use crate::model::Span;
 use super::footer::{Footer, Watch};
 use super::stop::Stop;
 
-/// Spans that may wait to be written: about 32 MiB of them, or what comes in a tenth of a second at 150,000 a
+/// Spans that may wait to be written: about 16 MiB of them, or what comes in a twentieth of a second at 160,000 a
 /// second.
-const QUEUE: usize = 16_384;
+const QUEUE: usize = 8192;
 
 /// Spans written before the output is flushed and the footer looked after.
 const BATCH: u64 = 256;
