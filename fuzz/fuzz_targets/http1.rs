@@ -129,10 +129,7 @@ fn decode<'a>(asked: Asked, pieces: impl Iterator<Item = Piece<'a>>) -> Vec<Stri
     let mut position = 0;
     for (piece, time) in pieces.zip(1..) {
         let at = At { time: Monotonic(time), position, tcp_seq: Some(position as u32) };
-        position += match piece {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Skip(n) | Piece::Lost(n) => n,
-        };
+        position += piece.length();
         heard.fed = position;
         decoder.feed(piece, at, &mut heard);
     }

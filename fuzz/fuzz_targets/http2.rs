@@ -49,10 +49,7 @@ impl Sink for Heard {
     }
 
     fn data(&mut self, stream: u32, payload: Piece<'_>) {
-        let n = match payload {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Skip(n) | Piece::Lost(n) => n,
-        };
+        let n = payload.length();
         assert!(n > 0 && stream != 0);
         self.data += n;
         assert!(self.data <= self.fed, "more data than the stream has bytes");
@@ -104,10 +101,7 @@ fn decode<'a>(
     let mut position = 0;
     for (piece, time) in pieces.zip(1..) {
         let at = At { time: Monotonic(time), position, tcp_seq: Some(position as u32) };
-        position += match piece {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Skip(n) | Piece::Lost(n) => n,
-        };
+        position += piece.length();
         heard.fed = position;
         decoder.feed(piece, start, at, &mut heard);
     }

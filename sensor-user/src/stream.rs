@@ -16,6 +16,17 @@ pub enum Piece<'a> {
     Lost(u64),
 }
 
+impl Piece<'_> {
+    /// How many bytes of the stream it stands for.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        match *self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Skip(n) | Self::Lost(n) => n,
+        }
+    }
+}
+
 /// What a segment or an end event says of a direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extent<'a> {

@@ -96,38 +96,34 @@ pub(super) fn pass_lines<W: Window>(window: &W, from: u32, len: u32, begins: boo
         let word = window.word(at);
         let next = at.wrapping_add(8);
         // Most words hold no line feed, and nothing begins in them.
-        if begin == 0 && !has_line_feed(word) && next < len {
-            at = next;
-            counts = u64::MAX;
-            words += 1;
-            continue;
-        }
-        let feeds = line_feeds(word) & counts;
-        begin |= feeds << 8;
-        let lower = word | CASE;
-        let hits = begin
-            & (equal(lower, b'c') | equal(lower, b't') | equal(word, b'\r') | line_feeds(word));
-        if hits != 0 {
-            let hit = at.wrapping_add(first(hits));
-            if hit < len && may_matter(window, hit, len) {
-                return (hit, true);
-            }
-            let others = hits & (hits - 1);
-            if others != 0 {
-                let hit = at.wrapping_add(first(others));
-                if hit < len {
+        if begin != 0 || has_line_feed(word) || next >= len {
+            let feeds = line_feeds(word) & counts;
+            begin |= feeds << 8;
+            let lower = word | CASE;
+            let hits = begin
+                & (equal(lower, b'c') | equal(lower, b't') | equal(word, b'\r') | line_feeds(word));
+            if hits != 0 {
+                let hit = at.wrapping_add(first(hits));
+                if hit < len && may_matter(window, hit, len) {
                     return (hit, true);
                 }
+                let others = hits & (hits - 1);
+                if others != 0 {
+                    let hit = at.wrapping_add(first(others));
+                    if hit < len {
+                        return (hit, true);
+                    }
+                }
             }
-        }
-        if next > len {
-            // The bytes behind the end are not the stream's; the one at the end may begin a line.
-            let end = 0x80 << (u64::from(len & 7) * 8);
-            return (len, begin & end != 0);
-        }
-        begin = feeds >> 56;
-        if next == len {
-            return (len, begin != 0);
+            if next > len {
+                // The bytes behind the end are not the stream's; the one at the end may begin a line.
+                let end = 0x80 << (u64::from(len & 7) * 8);
+                return (len, begin & end != 0);
+            }
+            begin = feeds >> 56;
+            if next == len {
+                return (len, begin != 0);
+            }
         }
         at = next;
         counts = u64::MAX;

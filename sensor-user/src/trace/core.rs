@@ -11,6 +11,7 @@ use super::table::Table;
 use crate::capture::event::{Direction, Flow, Monotonic, Tgid};
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Attribute, Resource, Span, SpanKind};
+use crate::wire::Kind;
 use crate::wire::http2::hpack::Scratch;
 
 /// See above.
@@ -91,6 +92,14 @@ impl Core {
             }),
         }
     }
+}
+
+/// What a direction carries, once it is known which one has the requests.
+pub(super) fn kind(requests: Option<Direction>, direction: Direction) -> Option<Kind> {
+    requests.map(|requests| match direction == requests {
+        true => Kind::Request,
+        false => Kind::Response,
+    })
 }
 
 /// One end of a connection: where its exchanges take place.

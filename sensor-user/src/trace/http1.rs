@@ -32,7 +32,7 @@ mod fields;
 
 use std::collections::VecDeque;
 
-use super::core::{Core, Site};
+use super::core::{self, Core, Site};
 use super::exchange::{
     CONNECTION_CLOSED, CONNECTION_RESET, Exchange, INCOMPLETE_RESPONSE, Response,
 };
@@ -306,10 +306,7 @@ impl Exchanges {
 
     /// What a direction carries, once it is known.
     fn kind(&self, direction: Direction) -> Option<Kind> {
-        self.requests.map(|requests| match direction == requests {
-            true => Kind::Request,
-            false => Kind::Response,
-        })
+        core::kind(self.requests, direction)
     }
 
     /// Nothing of this connection can be paired any more: all in flight is lost.

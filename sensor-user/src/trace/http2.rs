@@ -17,7 +17,7 @@ mod feed;
 mod fields;
 mod stream;
 
-use super::core::{Core, Site};
+use super::core::{self, Core, Site};
 use super::exchange::{
     CONNECTION_CLOSED, CONNECTION_RESET, Exchange, INCOMPLETE_RESPONSE, Response,
 };
@@ -215,10 +215,7 @@ impl Streams {
 
     /// What a direction carries, once it is known.
     fn kind(&self, direction: Direction) -> Option<Kind> {
-        self.requests.map(|requests| match direction == requests {
-            true => Kind::Request,
-            false => Kind::Response,
-        })
+        core::kind(self.requests, direction)
     }
 
     fn find(&self, id: u32) -> Result<usize, usize> {

@@ -1,16 +1,11 @@
 //! What an exchange costs in memory allocations, from the kernel's records to the span.
 
-use std::sync::Arc;
-
 use anyhow::{Result, bail};
 use sensor::capture::decode::{Decoded, decode};
-use sensor::capture::event::{ClockSync, Event, Monotonic, Tgid};
-use sensor::metrics::Metrics;
-use sensor::model::{Attribute, Resource};
-use sensor::trace::{Limits, Pipeline};
+use sensor::capture::event::Event;
 use serde_json::{Value, json};
 
-use super::corpus::{Exchange, Flow, RECEIVED, SENT, TGID};
+use super::corpus::{self, Exchange, Flow, RECEIVED, SENT};
 use crate::heap;
 
 /// Exchanges over which the mean is taken, after two that make the connection known.
@@ -49,13 +44,9 @@ fn per_exchange(mut flow: Flow, direction: u8, request: String) -> Result<f64> {
     };
     let (first, rest) = (records(2), records(EXCHANGES));
 
-    let mut pipeline = Pipeline::new(Limits::default(), Arc::new(Metrics::default()));
+    let mut pipeline = corpus::pipeline();
     let mut spans = 0;
     let mut handle = |event: &Event<'_>| pipeline.handle(event, &mut |_| spans += 1);
-    handle(&Event::Clock(ClockSync { monotonic: Monotonic(0), unix_ns: 0 }));
-    let name = Attribute::new("service.name", "shop");
-    let resource = Arc::new(Resource { attributes: vec![name] });
-    handle(&Event::Process { tgid: Tgid(TGID), resource });
     let mut feed = |records: &[Vec<u8>]| -> Result<()> {
         for record in records {
             match decode(record) {

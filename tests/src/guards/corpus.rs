@@ -1,7 +1,12 @@
 //! What the counted decoders decode: HTTP/1.1 as services speak it, the same bytes in every build.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use sensor::capture::event::{ClockSync, Event, Monotonic, Tgid};
+use sensor::metrics::Metrics;
+use sensor::model::{Attribute, Resource};
+use sensor::trace::{Limits, Pipeline};
 use sensor_ebpf::abi::{Family, FlowIdent, RecordKind, SegmentRecord, segment_flag};
 use zerocopy::IntoBytes as _;
 
@@ -19,6 +24,19 @@ pub struct Exchange {
     pub response: Vec<u8>,
     /// Bytes of the response's body.
     pub response_body: u64,
+}
+
+/// A pipeline that knows the time and the process [`TGID`].
+#[must_use]
+pub fn pipeline() -> Pipeline {
+    let mut pipeline = Pipeline::new(Limits::default(), Arc::new(Metrics::default()));
+    let sync = ClockSync { monotonic: Monotonic(0), unix_ns: 0 };
+    let name = Attribute::new("service.name", "shop");
+    let resource = Arc::new(Resource { attributes: vec![name] });
+    for event in [Event::Clock(sync), Event::Process { tgid: Tgid(TGID), resource }] {
+        pipeline.handle(&event, &mut |_| {});
+    }
+    pipeline
 }
 
 /// Exchanges over one connection: a browser with its cookies, a service with a trace context, curl,

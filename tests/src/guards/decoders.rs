@@ -1,18 +1,13 @@
 //! What the decoders do, a number of times over a corpus: run under callgrind, which counts.
 
-use std::sync::Arc;
-
 use anyhow::{Context as _, Result, bail, ensure};
 use sensor::capture::decode::{Decoded, decode};
-use sensor::capture::event::{ClockSync, Event, Monotonic, Tgid};
-use sensor::metrics::Metrics;
-use sensor::model::{Attribute, Resource};
+use sensor::capture::event::Event;
 use sensor::stream::Piece;
-use sensor::trace::{Limits, Pipeline};
 use sensor::wire::http1::{Asked, At, Decoder, Failure, Head, Kind, MessageEnd, Sink};
 use sensor_ebpf::limits::HEAD_MAX;
 
-use super::corpus::{Exchange, Flow, RECEIVED, TGID, exchanges};
+use super::corpus::{self, Exchange, Flow, RECEIVED, exchanges};
 
 /// Decodes the corpus so many times, and says how many bytes that were.
 type Work = fn(rounds: u32) -> Result<u64>;
@@ -119,13 +114,9 @@ fn records(rounds: u32) -> Result<u64> {
 
 /// The whole way from records to spans, which are dropped.
 fn spans(rounds: u32) -> Result<u64> {
-    let mut pipeline = Pipeline::new(Limits::default(), Arc::new(Metrics::default()));
+    let mut pipeline = corpus::pipeline();
     let mut spans = 0;
     let mut handle = |event: &Event<'_>| pipeline.handle(event, &mut |_| spans += 1);
-    handle(&Event::Clock(ClockSync { monotonic: Monotonic(0), unix_ns: 0 }));
-    let name = Attribute::new("service.name", "shop");
-    let resource = Arc::new(Resource { attributes: vec![name] });
-    handle(&Event::Process { tgid: Tgid(TGID), resource });
     let mut bytes = 0;
     for record in corpus_records(rounds) {
         let Ok(Decoded::Event(event)) = decode(&record) else {

@@ -25,9 +25,13 @@ fn sleeping(env: &[(&str, &str)]) -> Running {
     let mut command = Command::new("sleep");
     command.arg("60").env_clear().envs(env.iter().copied()).stdin(Stdio::null());
     let running = Running(command.spawn().unwrap());
-    // Until the exec is done, it is still this test.
-    let exe = format!("/proc/{}/exe", running.0.id());
-    while fs::read_link(&exe).unwrap() == std::env::current_exe().unwrap() {
+    // Until the exec is done, it is still this test, or has no environment yet.
+    let proc = format!("/proc/{}", running.0.id());
+    let begun = || {
+        fs::read_link(format!("{proc}/exe")).unwrap() != std::env::current_exe().unwrap()
+            && (env.is_empty() || !fs::read(format!("{proc}/environ")).unwrap().is_empty())
+    };
+    while !begun() {
         std::thread::yield_now();
     }
     running

@@ -86,11 +86,7 @@ pub(super) struct Half {
 
 impl Half {
     pub(super) fn data(&mut self, piece: Piece<'_>) {
-        let length = match piece {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Skip(n) | Piece::Lost(n) => n,
-        };
-        self.body = Some(self.body.unwrap_or(0).saturating_add(length));
+        self.body = Some(self.body.unwrap_or(0).saturating_add(piece.length()));
     }
 
     /// DATA of a length that is not known.

@@ -5,26 +5,9 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::world::{SERVER, TestFlow, World, int, text};
+use super::cuts::{Cut, Message, WHOLE, choices, cut, feed, finish};
+use super::world::{SERVER, World, int, text};
 use super::*;
-
-/// A message: its bytes, and of each whether the kernel side may leave it out.
-#[derive(Clone, Debug)]
-struct Message {
-    direction: Direction,
-    time: u64,
-    bytes: Vec<(u8, bool)>,
-}
-
-/// A segment of a message: how many bytes were left out before its own, and how many come after.
-#[derive(Clone, Debug)]
-struct Cut {
-    direction: Direction,
-    time: u64,
-    before: u64,
-    bytes: Vec<u8>,
-    after: u64,
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Body {
@@ -100,65 +83,12 @@ fn conversation() -> impl Strategy<Value = Vec<Message>> {
     })
 }
 
-/// Cuts messages by `choices`, which go round.
-fn cut(messages: &[Message], choices: &[(usize, bool)]) -> Vec<Cut> {
-    let mut choices = choices.iter().cycle();
-    let mut cuts = Vec::new();
-    for message in messages {
-        let mut rest = &message.bytes[..];
-        let mut before = 0;
-        while !rest.is_empty() {
-            let &(length, skip) = choices.next().unwrap();
-            let (part, after) = rest.split_at(length.clamp(1, rest.len()));
-            rest = after;
-            if skip && part.iter().all(|&(_, body)| body) {
-                before += part.len() as u64;
-                continue;
-            }
-            // What is body at the end of a part may be left out too.
-            let tail =
-                if skip { part.iter().rev().take_while(|(_, body)| *body).count() } else { 0 };
-            let bytes = part[..part.len() - tail].iter().map(|&(byte, _)| byte).collect();
-            let Message { direction, time, .. } = *message;
-            cuts.push(Cut { direction, time, before, bytes, after: tail as u64 });
-            before = 0;
-        }
-        if before > 0 {
-            let Message { direction, time, .. } = *message;
-            cuts.push(Cut { direction, time, before, bytes: Vec::new(), after: 0 });
-        }
-    }
-    cuts
-}
-
 /// Runs cuts, except the lost ones, and ends the connection.
 fn run(cuts: &[Cut], lost: impl Fn(usize) -> bool) -> (World, Vec<Span>) {
     let mut world = World::new();
-    let flow: TestFlow = world.flow(SERVER);
-    let mut lost_records = [0; 2];
-    for (i, cut) in cuts.iter().enumerate() {
-        let direction = cut.direction.index();
-        world.pass(&flow, cut.direction, cut.before);
-        if lost(i) {
-            lost_records[direction] += 1;
-            world.pass(&flow, cut.direction, cut.bytes.len() as u64 + cut.after);
-            continue;
-        }
-        let records = std::mem::take(&mut lost_records[direction]);
-        world.segment(&flow, cut.direction, cut.time, &cut.bytes, cut.after, |segment| {
-            segment.skipped_before = cut.before;
-            segment.lost_records = records;
-        });
-    }
-    world.end(&flow, 1_000_000, false);
-    assert_eq!(world.pipeline.open_exchanges(), 0);
-    assert_eq!(world.pipeline.core.contexts.open_len(), 0);
-    let spans = std::mem::take(&mut world.spans);
-    (world, spans)
-}
-
-fn choices() -> impl Strategy<Value = Vec<(usize, bool)>> {
-    prop::collection::vec((prop_oneof![3 => 1..8usize, 2 => 8..200usize], any::<bool>()), 1..60)
+    let flow = world.flow(SERVER);
+    feed(&mut world, &flow, cuts, false, lost);
+    finish(world, &flow)
 }
 
 /// What must not differ, by path. An answer carries the number of its request.
@@ -177,7 +107,7 @@ fn told(spans: &[Span]) -> HashMap<String, (u64, u64, String, i64)> {
 proptest! {
     #[test]
     fn cutting_changes_nothing(messages in conversation(), choices in choices()) {
-        let (world, whole) = run(&cut(&messages, &[(usize::MAX, false)]), |_| false);
+        let (world, whole) = run(&cut(&messages, WHOLE), |_| false);
         let exchanges = messages.len() / 2;
         prop_assert_eq!(whole.len(), exchanges);
         prop_assert_eq!(told(&whole).len(), exchanges);

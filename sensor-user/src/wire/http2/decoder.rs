@@ -534,11 +534,7 @@ impl Decoder {
         let State::Data(mut data) = self.state else {
             return Ok(0);
         };
-        let whole = match piece {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Skip(n) | Piece::Lost(n) => n,
-        };
-        let taken = whole.min(u64::from(data.left));
+        let taken = piece.length().min(u64::from(data.left));
         let mut from = 0;
         if let Padding::Unread = data.padding {
             match piece {
@@ -552,7 +548,7 @@ impl Decoder {
                     }
                     data.padding = Padding::Known(padding);
                 }
-                _ if whole > 0 => {
+                _ if piece.length() > 0 => {
                     data.padding = Padding::Unknown;
                     sink.data_unsized(data.stream);
                 }

@@ -5,29 +5,15 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
+use super::super::cuts::{self, Choice, Cut, Message, WHOLE, choices, feed, finish};
 use super::endpoint::{END_HEADERS, END_STREAM};
 use super::*;
 
-/// A frame on its way: its bytes, and of each whether the kernel side may leave it out.
+/// A frame on its way.
 #[derive(Clone, Debug)]
 struct Sent {
-    from_client: bool,
-    time: u64,
-    bytes: Vec<(u8, bool)>,
+    message: Message,
     /// The stream whose request this begins.
-    begins: Option<u32>,
-}
-
-/// A segment of it.
-#[derive(Clone, Debug)]
-struct Cut {
-    from_client: bool,
-    time: u64,
-    before: u64,
-    bytes: Vec<u8>,
-    after: u64,
-    /// Its first byte is a frame's.
-    marked: bool,
     begins: Option<u32>,
 }
 
@@ -196,9 +182,13 @@ fn conversation(fillers: &'static [u8]) -> impl Strategy<Value = Vec<Sent>> {
     (plans, prop::collection::vec(any::<u8>(), 1..40)).prop_map(|(plans, turns)| {
         let mut ends: [Endpoint; 2] = Default::default();
         let mut time = 100;
+        let sent_by = |from_client, time, bytes, begins| {
+            let direction = if from_client { Direction::Receive } else { Direction::Send };
+            Sent { message: Message { direction, time, bytes }, begins }
+        };
         let mut sent = vec![
-            Sent { from_client: true, time, bytes: plain(&preface()), begins: None },
-            Sent { from_client: false, time, bytes: plain(&settings()), begins: None },
+            sent_by(true, time, plain(&preface()), None),
+            sent_by(false, time, plain(&settings()), None),
         ];
         let mut going: Vec<(u32, std::collections::VecDeque<Step>)> = Vec::new();
         let mut coming = plans.iter().enumerate();
@@ -228,7 +218,7 @@ fn conversation(fillers: &'static [u8]) -> impl Strategy<Value = Vec<Sent>> {
             time += 10;
             let begins = fresh.map(|_| *id);
             let bytes = make(&mut ends[usize::from(from_client)]);
-            sent.push(Sent { from_client, time, bytes, begins });
+            sent.push(sent_by(from_client, time, bytes, begins));
             if steps.is_empty() {
                 going.remove(at);
             }
@@ -238,80 +228,16 @@ fn conversation(fillers: &'static [u8]) -> impl Strategy<Value = Vec<Sent>> {
 }
 
 /// Cuts frames by `choices`, which go round.
-fn cut(sent: &[Sent], choices: &[(usize, bool)]) -> Vec<Cut> {
-    let mut choices = choices.iter().cycle();
-    let mut cuts = Vec::new();
-    for Sent { from_client, time, bytes, begins } in sent {
-        let (from_client, time, begins) = (*from_client, *time, *begins);
-        let mut rest = &bytes[..];
-        let mut before = 0;
-        while !rest.is_empty() {
-            let &(length, skip) = choices.next().unwrap();
-            let marked = rest.len() == bytes.len();
-            let (part, after) = rest.split_at(length.clamp(1, rest.len()));
-            rest = after;
-            if skip && part.iter().all(|&(_, body)| body) {
-                before += part.len() as u64;
-                continue;
-            }
-            let tail =
-                if skip { part.iter().rev().take_while(|(_, body)| *body).count() } else { 0 };
-            let bytes = part[..part.len() - tail].iter().map(|&(byte, _)| byte).collect();
-            let after = tail as u64;
-            cuts.push(Cut { from_client, time, before, bytes, after, marked, begins });
-            before = 0;
-        }
-        if before > 0 {
-            let (bytes, after, marked) = (Vec::new(), 0, false);
-            cuts.push(Cut { from_client, time, before, bytes, after, marked, begins });
-        }
-    }
-    cuts
+fn cut(sent: &[Sent], choices: &[Choice]) -> Vec<Cut> {
+    cuts::cut(sent.iter().map(|sent| &sent.message), choices)
 }
 
 /// Runs cuts, except the lost ones, and ends the connection.
 fn run(cuts: &[Cut], marks: bool, lost: impl Fn(usize) -> bool) -> (World, Vec<Span>) {
     let mut world = World::new();
-    let flow: TestFlow = world.flow(SERVER);
+    let flow = world.flow(SERVER);
     feed(&mut world, &flow, cuts, marks, lost);
     finish(world, &flow)
-}
-
-fn feed(
-    world: &mut World,
-    flow: &TestFlow,
-    cuts: &[Cut],
-    marks: bool,
-    lost: impl Fn(usize) -> bool,
-) {
-    let mut lost_records = [0; 2];
-    for (i, cut) in cuts.iter().enumerate() {
-        let direction = if cut.from_client { Direction::Receive } else { Direction::Send };
-        world.pass(flow, direction, cut.before);
-        if lost(i) {
-            lost_records[direction.index()] += 1;
-            world.pass(flow, direction, cut.bytes.len() as u64 + cut.after);
-            continue;
-        }
-        let records = std::mem::take(&mut lost_records[direction.index()]);
-        world.segment(flow, direction, cut.time, &cut.bytes, cut.after, |segment| {
-            segment.skipped_before = cut.before;
-            segment.lost_records = records;
-            segment.frame_start = marks && cut.marked;
-        });
-    }
-}
-
-fn finish(mut world: World, flow: &TestFlow) -> (World, Vec<Span>) {
-    world.end(flow, 1_000_000, false);
-    assert_eq!(world.pipeline.open_exchanges(), 0);
-    assert_eq!(world.pipeline.core.contexts.open_len(), 0);
-    let spans = std::mem::take(&mut world.spans);
-    (world, spans)
-}
-
-fn choices() -> impl Strategy<Value = Vec<(usize, bool)>> {
-    prop::collection::vec((prop_oneof![3 => 1..8usize, 2 => 8..200usize], any::<bool>()), 1..60)
 }
 
 fn by_path(spans: &[Span]) -> HashMap<&str, &Span> {
@@ -341,7 +267,7 @@ fn says_no_more(span: &Span, whole: &Span) {
 proptest! {
     #[test]
     fn cutting_changes_nothing(sent in conversation(ALL), choices in choices(), marks in any::<bool>()) {
-        let (world, whole) = run(&cut(&sent, &[(usize::MAX, false)]), false, |_| false);
+        let (world, whole) = run(&cut(&sent, WHOLE), false, |_| false);
         let streams = sent.iter().filter(|it| it.begins.is_some()).count();
         prop_assert_eq!(whole.len(), streams);
         prop_assert_eq!(by_path(&whole).len(), streams);
@@ -397,7 +323,7 @@ proptest! {
     #[test]
     fn joining_tells_of_what_begins_after(sent in conversation(ALL), skip in 1..60usize, marks in any::<bool>()) {
         let skip = skip % sent.len();
-        let cuts = cut(&sent, &[(usize::MAX, false)]);
+        let cuts = cut(&sent, WHOLE);
         let (_, whole) = run(&cuts, false, |_| false);
         let mut world = World::new();
         let mut flow = world.flow(SERVER);
@@ -410,7 +336,7 @@ proptest! {
         }
         if marks {
             let told = by_path(&spans);
-            for begun in cuts[skip..].iter().filter_map(|cut| cut.begins) {
+            for begun in sent[skip..].iter().filter_map(|sent| sent.begins) {
                 let number = (begun - 1) / 2;
                 let known = [format!("/{number}"), format!("/a.B/{number}")];
                 prop_assert!(known.iter().any(|path| told.contains_key(&**path)), "{begun} {:?}", told.keys());

@@ -57,10 +57,7 @@ fn pieces(asked: Asked, pieces: &[Piece<'_>]) -> (Vec<String>, Decoder, Heard) {
     for piece in pieces {
         let at = At { position, ..At::default() };
         decoder.feed(*piece, at, &mut heard);
-        position += match piece {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Skip(n) | Piece::Lost(n) => *n,
-        };
+        position += piece.length();
     }
     (std::mem::take(&mut heard.log), decoder, heard)
 }

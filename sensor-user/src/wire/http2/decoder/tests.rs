@@ -84,10 +84,7 @@ fn decode(mut decoder: Decoder, pieces: &[(Piece<'_>, Start)]) -> Vec<String> {
     for (&(piece, start), time) in pieces.iter().zip(1..) {
         let at = At { time: Monotonic(time), position, tcp_seq: None };
         decoder.feed(piece, start, at, &mut heard);
-        position += match piece {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Skip(n) | Piece::Lost(n) => n,
-        };
+        position += piece.length();
     }
     heard.0
 }
