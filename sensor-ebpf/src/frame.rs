@@ -136,6 +136,8 @@ pub enum Reason {
     NotHttp = 1,
     /// It begins with a TLS handshake record.
     Tls = 2,
+    /// It begins like a frame of HTTP/2, but with none that decides.
+    Undecided = 3,
     /// The framing is broken: a bad chunk size, a request with an unknown transfer coding.
     Broken = 4,
     /// A head went beyond [`crate::limits::HEAD_MAX`].
@@ -198,10 +200,11 @@ pub struct Framer {
     pub number: u64,
     /// The last eight bytes read, newest lowest; blanks left out and lower case in a field value.
     pub history: u64,
-    /// In HTTP/2: the stream of the current frame.
+    /// In HTTP/2: the stream of the last frame that was of one.
     pub frame_stream: u32,
     /// In HTTP/2: what is left of the current gRPC message beyond what `number` counts. While its
-    /// prefix is read, as much of its length as was read.
+    /// prefix is read, as much of its length as was read. In [`Mode::Try`], the other direction's
+    /// `frame_stream`.
     pub message: u32,
     /// In HTTP/2: the stream whose last DATA frame ended within a message, 0 for none.
     pub held_stream: u32,

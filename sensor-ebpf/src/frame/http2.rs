@@ -17,7 +17,7 @@
 
 mod open;
 
-use super::{Framer, Mode, Window, confirmed};
+use super::{Framer, Mode, Reason, Window, confirmed};
 use crate::limits::{FRAME_MAX, PAYLOAD_COPIED, PREFIXES_MAX, WEB_TRAILERS_MAX};
 use open::{attempt, block, fail, preface_byte};
 pub(super) use open::{opening, preface, upgraded};
@@ -36,6 +36,8 @@ pub mod flag {
     pub const TRAILERS: u8 = 8;
     /// HTTP/1 has switched protocols in this direction; the other has not shown yet that to HTTP/2.
     pub const UPGRADED: u8 = 16;
+    /// The frame is of a stream that the other direction has named.
+    pub const EXPECTED: u8 = 32;
     /// The frame may be a server's first one.
     pub const FIRST: u8 = 64;
     /// The next byte says how much padding the frame has.
@@ -54,10 +56,13 @@ mod frame_flag {
 mod kind {
     pub(super) const DATA: u32 = 0;
     pub(super) const HEADERS: u32 = 1;
+    pub(super) const PRIORITY: u32 = 2;
     pub(super) const RST_STREAM: u32 = 3;
     pub(super) const SETTINGS: u32 = 4;
     pub(super) const PUSH_PROMISE: u32 = 5;
+    pub(super) const PING: u32 = 6;
     pub(super) const GOAWAY: u32 = 7;
+    pub(super) const WINDOW_UPDATE: u32 = 8;
     pub(super) const CONTINUATION: u32 = 9;
 }
 
@@ -142,7 +147,7 @@ fn begin(framer: &mut Framer) {
     if framer.confirmed != confirmed::HTTP2 && (of > kind::CONTINUATION || length > LENGTH_DEFAULT)
     {
         // Not certain to be HTTP/2, and now it is certain not to be.
-        fail(framer);
+        fail(framer, Reason::NotHttp);
         return;
     }
     framer.matched = 0;
@@ -151,8 +156,13 @@ fn begin(framer: &mut Framer) {
     framer.status = 0;
     framer.number = 0;
     framer.message = 0;
-    framer.frame_stream = stream;
     framer.flags &= flag::UPGRADED;
+    if stream == 0 {
+        // Of the connection; DATA cannot be.
+        framer.flags |= flag::PLAIN;
+    } else {
+        framer.frame_stream = stream;
+    }
     if of == kind::DATA {
         framer.flags |= flag::DATA;
         if flags & frame_flag::END_STREAM != 0 {
@@ -360,9 +370,10 @@ impl Framer {
     }
 
     /// A call begins. What the flow is known to speak, by the other direction too, is one of
-    /// [`confirmed`], or 0.
+    /// [`confirmed`], or 0; `stream` is the other direction's
+    /// [`Framer::frame_stream`].
     #[inline(always)]
-    pub fn begin_call(&mut self, known: u8) {
+    pub fn begin_call(&mut self, known: u8, stream: u32) {
         if known == confirmed::HTTP1 && self.is_tentative() && !self.switched() {
             self.mode = Mode::Lost as u8;
         }
@@ -378,6 +389,9 @@ impl Framer {
             self.flags = 0;
             self.matched = 0;
             self.mode = Mode::Try as u8;
+        }
+        if self.mode == Mode::Try as u8 && self.matched == 0 {
+            self.message = stream;
         }
     }
 

@@ -29,7 +29,7 @@ fn walk_with(stream: &[u8], cuts: &[usize], framer: &mut Framer, pairing: &mut P
     let ends = cuts.iter().copied().chain([stream.len()]);
     let mut at = 0;
     for end in ends {
-        framer.begin_call(0);
+        framer.begin_call(0, 0);
         while at < end {
             if Mode::passes(framer.mode) {
                 let left = (end - at) as u64;
@@ -181,7 +181,7 @@ fn other_protocols_are_told_at_their_first_bytes() {
         b"HTTP/2 200\r\n",
         b"HTTP/1.1 20x\r\n",
         b"PRI * HTTP/1.1\r\n",
-        b"\x00\x00\x12\x05",
+        b"\x00\x00\x12\x85",
         b" GET / HTTP/1.1\r\n",
         b"ABCDEFGHIJKLMNOPQRSTUVWXYZ / HTTP/1.1\r\n",
     ] {

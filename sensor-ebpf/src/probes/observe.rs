@@ -150,7 +150,8 @@ pub(crate) fn observe<A: Access>(
     scratch.record.direction = index as u8;
 
     let mode_before = scratch.dir.framer.mode;
-    scratch.dir.framer.begin_call(live.protocol);
+    let other = state::dir(&mut live.dirs, index ^ 1).framer.frame_stream;
+    scratch.dir.framer.begin_call(live.protocol, other);
     let look = looks(&mut scratch.dir.framer, event.len, flipped);
     let buffers = buffers(look != Look::None);
     scratch.pending = 0;
@@ -291,8 +292,10 @@ fn settle(flow: &mut Flow, index: usize, scratch: &mut Scratch, mode_before: u8)
                 1,
             );
         } else {
-            // Older than the sensor: this may be the middle of a body.
-            flow.misses = flow.misses.wrapping_add(1);
+            // Older than the sensor: this may be the middle of a body, or of HTTP/2.
+            if framer.reason != Reason::Undecided as u8 {
+                flow.misses = flow.misses.wrapping_add(1);
+            }
             framer.mode = Mode::Lost as u8;
         }
     } else if lost || (mode == Mode::FrameLost as u8 && mode_before != mode) {

@@ -4,8 +4,13 @@
 //! (RFC 9113 section 3.4). A server's SETTINGS are not: they are walked, and the other direction has to
 //! show what they are. On a connection that is older than the sensor, and after a loss, only this
 //! counts: a call begins with the header of a HEADERS frame that is a whole header block, and the
-//! block's first byte is a pseudo-header field of the static table. That is some fifty bits. A header
-//! alone, as many readers ask for it, decides nothing: the next call's first byte does.
+//! block's first byte is a pseudo-header field of the static table, if need be after others of the
+//! dynamic table (Go sends `:authority` first, grpc-java `:authority` and `:path`). That is some thirty
+//! bits. A header alone, as many readers ask for it, decides nothing: the next call's first byte does.
+//!
+//! Where the other direction knows its place, its streams tell more than a block's first byte: then the
+//! header has to name one of those that are in use. So the responses of a server are found that begin
+//! with a `:status` of the dynamic table alone.
 
 use super::super::http1::other;
 use super::super::{Framer, Mode, Reason, confirmed};
@@ -96,7 +101,8 @@ pub(super) fn attempt(framer: &mut Framer, byte: u8) -> bool {
         true
     };
     if !possible {
-        fail(framer);
+        let frame = at > 3 || (at == 3 && may_be(value, framer.frame_left));
+        fail(framer, if frame { Reason::Undecided } else { Reason::NotHttp });
         return false;
     }
     header_byte(framer, byte);
@@ -118,33 +124,79 @@ pub(super) fn attempt(framer: &mut Framer, byte: u8) -> bool {
     if flags & frame_flag::PRIORITY != 0 {
         framer.number = framer.number.wrapping_add(5);
     }
-    if framer.history as u32 == 0 || u64::from(framer.frame_left) <= framer.number {
-        fail(framer);
+    let stream = framer.history as u32;
+    if framer.confirmed == confirmed::HTTP2 && near(stream, framer.message) {
+        framer.flags |= flag::EXPECTED;
+    }
+    if stream == 0 || u64::from(framer.frame_left) <= framer.number {
+        fail(framer, Reason::NotHttp);
         return true;
     }
     framer.mode = Mode::Block as u8;
     true
 }
 
-/// A byte before the block of what may be HEADERS, or its first. Returns whether it was taken.
+/// How far apart the streams may be that the two directions are at: most servers take some hundreds
+/// at once.
+const STREAMS_APART: u32 = 2 * 1024;
+
+/// Whether `stream` is a client's, and near to that which the other direction was at last (0: not
+/// known).
+#[inline(always)]
+const fn near(stream: u32, other: u32) -> bool {
+    let between = stream.wrapping_sub(other).wrapping_add(STREAMS_APART);
+    other != 0 && stream & 1 == 1 && between <= 2 * STREAMS_APART
+}
+
+/// Whether a frame of this type may be as long as this (RFC 9113 section 6).
+#[inline(always)]
+const fn may_be(of: u32, length: u32) -> bool {
+    let fits = if of == kind::PRIORITY {
+        length == 5
+    } else if of == kind::RST_STREAM || of == kind::WINDOW_UPDATE {
+        length == 4
+    } else if of == kind::SETTINGS {
+        length.is_multiple_of(6)
+    } else if of == kind::PING {
+        length == 8
+    } else {
+        of <= kind::CONTINUATION
+    };
+    fits && length <= LENGTH_DEFAULT
+}
+
+/// Fields of the dynamic table that a block is looked at behind: the other pseudo-header fields of a
+/// request.
+const INDEXED_MAX: u8 = 3;
+
+/// A byte before the block of what may be HEADERS, or one that its first fields begin with. Returns
+/// whether it was taken.
 #[inline(always)]
 pub(super) fn block(framer: &mut Framer, byte: u8) -> bool {
-    if framer.number != 0 {
-        framer.number = framer.number.wrapping_sub(1);
+    let before = framer.number != 0;
+    // An index of the dynamic table that is one byte.
+    let indexed = byte >= 0xbe && byte < 0xff && framer.matched < INDEXED_MAX;
+    if before || (indexed && framer.frame_left > 1) {
+        if before {
+            framer.number = framer.number.wrapping_sub(1);
+        } else {
+            framer.matched = framer.matched.wrapping_add(1);
+        }
         framer.frame_left = framer.frame_left.wrapping_sub(1);
         return true;
     }
-    if begins_block(byte) {
+    if begins_block(byte) || framer.flags & flag::EXPECTED != 0 {
+        framer.matched = 0;
         framer.flags = flag::PLAIN;
         framer.confirmed = confirmed::HTTP2;
         whole(framer);
     } else {
-        fail(framer);
+        fail(framer, Reason::Undecided);
     }
     false
 }
 
-/// Whether a header block may begin with `byte` (RFC 7541 section 6 and appendix A): `:method`,
+/// Whether `byte` begins a pseudo-header field that the static table knows (RFC 7541 section 6 and appendix A): `:method`,
 /// `:path`, `:scheme` or `:status` by an index, or one of them or `:authority` by name, with its value.
 #[inline(always)]
 const fn begins_block(byte: u8) -> bool {
@@ -157,13 +209,13 @@ const fn begins_block(byte: u8) -> bool {
 
 /// This is not HTTP/2, or not where a frame begins.
 #[inline(always)]
-pub(super) fn fail(framer: &mut Framer) {
+pub(super) fn fail(framer: &mut Framer, reason: Reason) {
     framer.matched = 0;
     if framer.confirmed == confirmed::HTTP2 {
         framer.mode = Mode::FrameLost as u8;
     } else if framer.flags & flag::UPGRADED != 0 {
         framer.mode = Mode::Opaque as u8;
     } else {
-        other(framer, Reason::NotHttp);
+        other(framer, reason);
     }
 }

@@ -308,6 +308,11 @@ fn an_older_connection_is_known_by_a_frame_of_headers() {
         Mode::FrameHead,
         confirmed::HTTP2,
     );
+    // `:authority` of the dynamic table, as Go sends it (0xbe is the newest entry, section 2.3.3), and
+    // before a path by name; `:authority`, `:path` and a method of it.
+    opens(b"\0\0\x05\x01\x05\0\0\0\x09\xbe\x82\x84\x86\xc0", Mode::FrameHead, confirmed::HTTP2);
+    opens(b"\0\0\x05\x01\x04\0\0\0\x09\xfe\x44\x01\x2f\x82", Mode::FrameHead, confirmed::HTTP2);
+    opens(b"\0\0\x04\x01\x04\0\0\0\x09\xc0\xbf\xbe\x86", Mode::FrameHead, confirmed::HTTP2);
     // A header alone does not do, nor does anything up to the block's first byte.
     for len in 1..9 {
         opens(&request[..len], Mode::Try, 0);
@@ -328,10 +333,57 @@ fn an_older_connection_is_known_by_a_frame_of_headers() {
         b"\0\0\x01\x01\x04\0\0\0\x09\x20",
         b"\0\0\x01\x01\x04\0\0\0\x09\x00",
         b"\0\0\x01\x01\x04\0\0\0\x09\xbe",
+        // The dynamic table only; more of it than a request has; an index of two bytes; no table.
+        b"\0\0\x03\x01\x04\0\0\0\x09\xbe\xbf\xc0",
+        b"\0\0\x05\x01\x04\0\0\0\x09\xbe\xbf\xc0\xc1\x82",
+        b"\0\0\x03\x01\x04\0\0\0\x09\xff\0\x82",
+        b"\0\0\x02\x01\x04\0\0\0\x09\xbd\x82",
         // Another frame.
         b"\0\0\x05\0\x01\0\0\0\x09\0\0\0\0\0",
     ] {
         opens(other, Mode::Other, 0);
+    }
+}
+
+/// What begins like a frame is no reason to give an older connection up: the next may decide.
+#[test]
+fn what_begins_like_a_frame_decides_nothing() {
+    let reason = |stream: &[u8]| {
+        let mut framer = Framer::default();
+        let outcome = walk_with(stream, &[], &mut framer, &mut Pairing::default());
+        assert_eq!(outcome.mode, Mode::Other as u8, "{stream:02x?}");
+        outcome.reason
+    };
+    for frame in [
+        // DATA, PRIORITY, RST_STREAM, SETTINGS with an answer, PUSH_PROMISE, PING, GOAWAY,
+        // WINDOW_UPDATE, CONTINUATION; HEADERS that go on, and with another block.
+        &b"\0\0\x05\0\0\0\0\0\x01\0\0\0\0\0"[..],
+        b"\0\0\x05\x02\0\0\0\0\x01",
+        b"\0\0\x04\x03\0\0\0\0\x01",
+        b"\0\0\0\x04\x01\0\0\0\0",
+        b"\0\0\x09\x05\x04\0\0\0\x01",
+        b"\0\0\x08\x06\0\0\0\0\0",
+        b"\0\0\x08\x07\0\0\0\0\0",
+        b"\0\0\x04\x08\0\0\0\0\0",
+        b"\0\x40\0\x09\x04\0\0\0\x01",
+        b"\0\0\x05\x01\x01\0\0\0\x01",
+        b"\0\0\x05\x01\x04\0\0\0\x01\x0f",
+    ] {
+        assert_eq!(reason(frame), Reason::Undecided as u8, "{frame:02x?}");
+    }
+    for other in [
+        // A type that is not defined, lengths that the types do not have; PostgreSQL, Kafka.
+        &b"\0\0\x05\x0a\0\0\0\0\x01"[..],
+        b"\0\0\x04\x02\0\0\0\0\x01",
+        b"\0\0\x05\x03\0\0\0\0\x01",
+        b"\0\0\x05\x04\0\0\0\0\x01",
+        b"\0\0\x07\x06\0\0\0\0\0",
+        b"\0\0\x05\x08\0\0\0\0\0",
+        b"\0\x41\0\0\0\0\0\0\x01",
+        b"\0\0\0\x08\x04\xd2\x16\x2f",
+        b"\0\0\0\x43\0\x03\0\x0c",
+    ] {
+        assert_eq!(reason(other), Reason::NotHttp as u8, "{other:02x?}");
     }
 }
 
@@ -368,20 +420,20 @@ fn the_other_direction_makes_it_certain() {
     let mut pairing = Pairing::default();
     walk_with(b"\0\0\0\x04\0\0\0\0\0", &[], &mut framer, &mut pairing);
     assert!(framer.is_tentative() && !framer.began_frame(false, true, 0x0400_0000));
-    framer.begin_call(confirmed::HTTP2);
+    framer.begin_call(confirmed::HTTP2, 0);
     assert!(framer.at_frame() && framer.began_frame(true, false, 0));
     // The same bytes on a connection that speaks HTTP/1.
     let mut framer = Framer::default();
     walk_with(b"\0\0\0\x04\0\0\0\0\0", &[], &mut framer, &mut pairing);
-    framer.begin_call(confirmed::HTTP1);
+    framer.begin_call(confirmed::HTTP1, 0);
     assert_eq!(framer.mode, Mode::Lost as u8);
     // A direction of HTTP/2 that was silent may open; one that was not has to be found.
     let mut framer = Framer::default();
-    framer.begin_call(confirmed::HTTP2);
+    framer.begin_call(confirmed::HTTP2, 0);
     walk_with(b"\0\0\0\x04\0\0\0\0\0", &[], &mut framer, &mut pairing);
     assert!(framer.began_frame(false, true, 0x0400_0000));
     let mut framer = Framer { mode: Mode::Lost as u8, ..Framer::default() };
-    framer.begin_call(confirmed::HTTP2);
+    framer.begin_call(confirmed::HTTP2, 0);
     walk_with(b"\0\0\0\x04\0\0\0\0\0", &[], &mut framer, &mut pairing);
     assert_eq!(framer.mode, Mode::FrameLost as u8);
 }
@@ -392,7 +444,7 @@ fn a_record_begins_with_a_frame_for_certain_or_is_not_marked() {
         let mut framer = Framer::default();
         let mut pairing = Pairing::default();
         walk_with(&stream[..from], &[], &mut framer, &mut pairing);
-        framer.begin_call(0);
+        framer.begin_call(0, 0);
         let (at_frame, at_opening) = (framer.at_frame(), framer.at_opening());
         walk_with(&stream[from..], &[], &mut framer, &mut pairing);
         let window = SliceWindow(&stream[from..]);
@@ -410,6 +462,42 @@ fn a_record_begins_with_a_frame_for_certain_or_is_not_marked() {
     assert!(!begins(&[b"PUT / HTTP/1.1\r\n\r\n", &PREFACE[..]].concat(), 0));
     assert!(begins(b"\0\0\x01\x01\x04\0\0\0\x09\x88", 0));
     assert!(!begins(b"\0\0\x01\x01\x04\0\0\0\x09\x88", 9));
+}
+
+/// A response whose `:status` is in the dynamic table (RFC 7541 section 6.1), and trailers: by the
+/// stream that the other direction is at.
+#[test]
+fn streams_of_the_other_direction_find_a_lost_place() {
+    let find = |bytes: &[u8], known: u8, other: u32| {
+        let mut framer = Framer::default();
+        framer.begin_call(known, other);
+        let begins = (framer.at_frame(), framer.at_opening());
+        let window = SliceWindow(bytes);
+        scan(&mut framer, &mut Pairing::default(), &window, 0, bytes.len() as u32);
+        framer.began_frame(begins.0, begins.1, window.word(0) as u32)
+    };
+    let response = b"\0\0\x03\x01\x04\0\0\x10\x01\xbe\xbf\xc0";
+    let trailers = b"\0\0\x02\x01\x05\0\0\x10\x01\xc3\xc4";
+    for frame in [&response[..], trailers] {
+        for other in [0x1001 - 2048, 0x0fff, 0x1001, 0x1003, 0x1001 + 2048] {
+            assert!(find(frame, confirmed::HTTP2, other), "{other}");
+        }
+        for other in [0, 1, 0x1001 - 2050, 0x1001 + 2050, 0x7fff_ffff] {
+            assert!(!find(frame, confirmed::HTTP2, other), "{other}");
+        }
+        // The other direction is not certain itself.
+        assert!(!find(frame, 0, 0x1001));
+    }
+    for other in [
+        // The server's stream, the connection's, a part of a block, no block; DATA.
+        &b"\0\0\x03\x01\x04\0\0\x10\x02\xbe\xbf\xc0"[..],
+        b"\0\0\x03\x01\x04\0\0\0\0\xbe\xbf\xc0",
+        b"\0\0\x03\x01\0\0\0\x10\x01\xbe\xbf\xc0",
+        b"\0\0\0\x01\x04\0\0\x10\x01\xbe\xbf\xc0",
+        b"\0\0\x03\0\x01\0\0\x10\x01\xbe\xbf\xc0",
+    ] {
+        assert!(!find(other, confirmed::HTTP2, 0x1001), "{other:02x?}");
+    }
 }
 
 /// Frames of any kind.

@@ -340,9 +340,25 @@ impl Feed<'_> {
         self.settle(id);
     }
 
-    fn has_room(&self) -> bool {
+    /// Whether one more stream is followed. Where the response of another may have ended unseen, that
+    /// one is not waited for any longer: else a connection on which responses were lost once, or are
+    /// never found, would be full for ever.
+    fn has_room(&mut self) -> bool {
         let limits = &self.core.limits;
-        self.streams.open.len() < limits.streams && self.core.open <= limits.exchanges
+        if self.streams.open.len() < limits.streams && self.core.open <= limits.exchanges {
+            return true;
+        }
+        let Some(requests) = self.streams.requests else { return false };
+        let lost = self.streams.lost_place[requests.opposite().index()];
+        let in_doubt = |stream: &Stream| {
+            let waits = stream.exchange.is_some() && !stream.response.ended();
+            waits && (lost || stream.response.gap)
+        };
+        let oldest = self.streams.open.iter().find(|stream| in_doubt(stream)).map(|it| it.id);
+        if let Some(id) = oldest {
+            self.drop_stream(id, Counter::ExchangesLostGap);
+        }
+        oldest.is_some()
     }
 
     /// A block of what the server sends, of its own stream.

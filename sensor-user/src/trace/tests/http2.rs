@@ -459,6 +459,37 @@ fn bounds_lose_and_count() {
     assert_eq!(talk.count(Counter::ExchangesLostStreamsFull), 3);
 }
 
+/// What is lost of the responses is not waited for when there is no room: else nothing would ever be
+/// seen again.
+#[test]
+fn streams_in_doubt_make_room() {
+    let limits = Limits { streams: 2, ..Limits::default() };
+    let mut world = World::with(limits);
+    let mut flow = world.flow(SERVER);
+    flow.from_start = false;
+    let mut talk = Talk::on(world, flow, SERVER);
+    for id in [1, 3, 5, 7] {
+        talk.request(id, true, &GET);
+    }
+    // The responses of 1 and 3 may have gone by; where the server's frames begin is not known.
+    assert_eq!(talk.count(Counter::ExchangesLostGap), 2);
+    talk.answer(&[0xff; 20]);
+    talk.response(7, true, &OK);
+    assert_eq!(talk.world.spans.len(), 1);
+    // 5 may have been answered before that.
+    for id in [9, 11] {
+        talk.request(id, true, &GET);
+    }
+    assert_eq!(talk.count(Counter::ExchangesLostGap), 3);
+    // These have not been.
+    talk.request(13, true, &GET);
+    assert_eq!(talk.count(Counter::ExchangesLostStreamsFull), 1);
+    talk.response(9, true, &OK);
+    talk.response(11, true, &OK);
+    assert_eq!(talk.world.spans.len(), 3);
+    talk.end(false);
+}
+
 #[test]
 fn pushed_responses_are_exchanges_of_their_own() {
     for is_client in [true, false] {
