@@ -175,7 +175,7 @@ const INDEXED_MAX: u8 = 3;
 pub(super) fn block(framer: &mut Framer, byte: u8) -> bool {
     let before = framer.number != 0;
     // An index of the dynamic table that is one byte.
-    let indexed = byte >= 0xbe && byte < 0xff && framer.matched < INDEXED_MAX;
+    let indexed = matches!(byte, 0xbe..=0xfe) && framer.matched < INDEXED_MAX;
     if before || (indexed && framer.frame_left > 1) {
         if before {
             framer.number = framer.number.wrapping_sub(1);
