@@ -16,16 +16,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
+use crate::process;
+
 pub use check::{assert_mirrored, assert_status, both_ends};
 pub use report::{Report, SpanJson};
 pub use rustix::process::Signal;
 pub use tools::{can_trace, go_workload, python, tool};
 
 /// How long loading and attaching may take, on a machine that is busy with other tests.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
 
 /// How long the end may take: the sensor gives its output and its exporters a few seconds.
-const STOP: Duration = Duration::from_secs(30);
+const STOP: Duration = Duration::from_secs(60);
 
 /// Which hooks the sensor uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +186,28 @@ impl Sensor {
         if let Err(error) = rustix::process::kill_process(pid, signal) {
             panic!("{signal:?}: {error}:\n{}", self.stderr());
         }
+    }
+
+    /// Stops it, until [`Signal::CONT`]. Returns when it stands still.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+        let pid = rustix::process::Pid::from_child(&self.child);
+        // Told when the last of its threads has stopped.
+        match rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::UNTRACED) {
+            Ok(Some((_, status))) if status.stopped() => {}
+            other => panic!("it does not stop but {other:?}:\n{}", self.stderr()),
+        }
+    }
+
+    /// Waits until it has nothing to do.
+    ///
+    /// # Panics
+    /// When it has something to do still after `timeout`.
+    pub fn wait_until_quiet(&self, timeout: Duration) {
+        process::wait_until_quiet(self.pid(), timeout);
     }
 
     /// What it has said on standard error.

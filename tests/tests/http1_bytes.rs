@@ -13,7 +13,7 @@ use sensor_tests::process::{Held, fresh_directory};
 use sensor_tests::sensor::{Engine, Report, Sensor, SpanJson, assert_status, tool};
 use sensor_tests::workloads::{ACCESS, Transfer, curl, nginx, transfers};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 both_engines!(
     pipelined,

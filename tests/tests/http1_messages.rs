@@ -11,7 +11,7 @@ use sensor_tests::process::Held;
 use sensor_tests::sensor::{Engine, Sensor, assert_mirrored, assert_status, both_ends, tool};
 use sensor_tests::workloads::{curl_marked, nginx, python_server, transfers};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const MIB: usize = 1 << 20;
 
 both_engines!(a_mebibyte_each_way, long_heads, times);

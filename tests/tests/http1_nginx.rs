@@ -15,7 +15,7 @@ use sensor_tests::sensor::{
 };
 use sensor_tests::workloads::{ACCESS, BIG, Server, curl_marked, nginx, transfers};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 both_engines!(files_by_sendfile, uploads, http_1_0, wrk_at_a_rate, wrk_at_saturation);
 

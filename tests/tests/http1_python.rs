@@ -11,7 +11,7 @@ use sensor_tests::process::Held;
 use sensor_tests::sensor::{Engine, Sensor, assert_mirrored, assert_status, both_ends, tool};
 use sensor_tests::workloads::{curl_marked, python_server, transfers};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 both_engines!(single_threaded, threaded, at_the_same_time);
 
