@@ -55,18 +55,7 @@ fn assert_bounded(spans: &[SpanJson], report: &Report, sent: usize, more: u64) {
     let seen = report.counter("exchanges.seen");
     assert!(seen - more <= 2 * sent as u64);
     let missing = 2 * sent as u64 + more - report.counter("exchanges.spans");
-    let counted: u64 = report
-        .counters
-        .iter()
-        .filter(|(name, _)| name.starts_with("exchanges.lost."))
-        .map(|(_, n)| n)
-        .sum::<u64>()
-        + report.counter("exchanges.open")
-        + report.counter("kernel.ring_full")
-        + report.counter("kernel.ring_unread")
-        + report.counter("kernel.flow_table_full")
-        + report.counter("kernel.runs_missed")
-        + report.counter("kernel.records_doubtful");
+    let counted = report.counted();
     assert!(missing <= counted, "{missing} missing, {counted} counted: {:#?}", report.counters);
 }
 
@@ -100,7 +89,7 @@ fn assert_overrun(report: &Report, loaded: &Workload, later: &Workload) {
         .cloned()
         .partition(|span| marker(span).is_some_and(|marker| marker.0 > 1_000_000));
     let markers = later.markers("exchanged");
-    assert_exactly(&after, &["client", "server"], &markers);
+    assert_exactly(report, &after, &["client", "server"], &markers);
     assert_bounded(&during, report, loaded.range().len(), 2 * markers.len() as u64);
 }
 
