@@ -1,5 +1,7 @@
 //! Programs that live as long as a value: servers, and clients that wait until they are traced.
 
+#![expect(clippy::panic, reason = "this is how a test fails")]
+
 use std::fs::File;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// How long a server may take until it listens.
+/// How long a server may take until it listens, or has written what it has to.
 const READY: Duration = Duration::from_secs(30);
 
 /// How long a server may take to end in order.
@@ -90,7 +92,7 @@ impl Process {
     /// those that are there when that takes too long.
     #[must_use]
     pub fn lines(&self, file: &str, count: usize) -> Vec<String> {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + READY;
         loop {
             let text = std::fs::read_to_string(self.directory.join(file)).unwrap_or_default();
             let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
@@ -119,6 +121,41 @@ impl Drop for Process {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Waits until a process has nothing to do: until it is found asleep most of the time. A process that
+/// does not get the processor that it wants is not asleep, so this holds on a busy machine too.
+///
+/// # Panics
+/// When it does not come to that within `timeout`, or is gone.
+pub fn wait_until_quiet(pid: u32, timeout: Duration) {
+    const LOOKS: usize = 50;
+    let deadline = Instant::now() + timeout;
+    loop {
+        let awake = (0..LOOKS)
+            .filter(|_| {
+                sleep(POLL);
+                is_awake(pid)
+            })
+            .count();
+        if awake < LOOKS / 2 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "process {pid} is busy still after {timeout:?}");
+    }
+}
+
+/// Whether a thread of a process runs, or would if it could (proc_pid_stat(5), `state`).
+fn is_awake(pid: u32) -> bool {
+    let threads = match std::fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(threads) => threads,
+        Err(error) => panic!("process {pid}: {error}"),
+    };
+    threads.flatten().any(|thread| {
+        // It may end while it is looked at. Its name, in brackets, may be anything.
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('S'))
+    })
 }
 
 /// A program that is there, with its process id, but does not start before it is told to: so a

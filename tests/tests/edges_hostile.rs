@@ -19,7 +19,8 @@ fn hostile_bytes(engine: Engine) {
     let report = sensor.stop();
 
     assert_no_bait(&report.spans);
-    assert_exactly(&report.spans, &["client", "server"], &workload.markers("exchanged"));
+    let markers = workload.markers("exchanged");
+    assert_exactly(&report, &report.spans, &["client", "server"], &markers);
     let invented: Vec<_> = report.spans.iter().filter(|span| marker(span).is_none()).collect();
     assert!(invented.is_empty(), "{invented:#?}");
 
@@ -31,8 +32,11 @@ fn hostile_bytes(engine: Engine) {
     }
     let said: BTreeMap<&str, u64> =
         wanted.keys().map(|counter| (*counter, report.counter(counter))).collect();
-    assert_eq!(said, wanted, "{:#?}", report.counters);
-    assert_eq!(report.counter("exchanges.open"), 0);
+    // What was not seen as a whole may be lost for another reason.
+    if report.runs_missed() == 0 {
+        assert_eq!(said, wanted, "{:#?}", report.counters);
+        assert_eq!(report.counter("exchanges.open"), 0);
+    }
     assert_eq!(report.counter("kernel.ring_full"), 0);
     report.assert_loss_equation();
 }

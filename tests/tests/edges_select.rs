@@ -36,9 +36,7 @@ fn children_of_a_process(engine: Engine) {
     let report = sensor.stop();
     let markers = workload.markers("exchanged");
     assert_eq!(markers.len(), 6);
-    assert_exactly(&report.spans, &["client", "server"], &markers);
-    assert_eq!(report.spans.len(), 12, "{:#?}", report.spans);
-    report.assert_loss_equation();
+    assert_report(&report, &markers);
 }
 
 /// The workload under other names, in a directory of its own that goes away.
@@ -206,16 +204,18 @@ fn never_its_own_exports(engine: Engine) {
     assert_eq!(&answer, b"HTTP/1.1 200");
     drop(stream);
     let other = |span: &sensor_tests::sensor::SpanJson| span.path() == "/somebody-else";
-    assert_eq!(sensor.wait_for(1, other, Duration::from_secs(10)).len(), 1);
+    let others = sensor.wait_for(1, other, Duration::from_secs(60)).len();
     let report = sensor.stop();
+    assert!(others == 1 || report.runs_missed() > 0, "{:#?}", report.spans);
     sink.play();
     let asked = sink.said("asked");
     assert!(asked.iter().any(|first| first.starts_with("POST /v1/traces ")), "{asked:?}");
     assert_eq!(report.counter("otlp.sent"), report.spans.len() as u64);
     let exports = report.spans.iter().filter(|span| span.path().starts_with("/v1/")).count();
     assert_eq!(exports, 0, "{:#?}", report.spans);
-    assert_eq!(report.spans.len(), 11, "{:#?}", report.spans);
-    assert_exactly(&report.spans, &["client", "server"], &workload.markers("exchanged"));
+    let markers = workload.markers("exchanged");
+    assert_exactly(&report, &report.spans, &["client", "server"], &markers);
+    report.assert_delivered(11);
 }
 
 fn names_of_processes(engine: Engine) {
@@ -244,8 +244,7 @@ fn names_of_processes(engine: Engine) {
     shell.stdin.take().expect("its input").write_all(b"go\n").expect("it");
     assert!(shell.wait().expect("its end").success());
     let report = sensor.stop();
-    report.assert_all_delivered();
-    assert_eq!(report.spans.len(), 20, "{:#?}", report.spans);
+    report.assert_delivered(20);
     for span in &report.spans {
         let resource = |key| span.resource(key).and_then(|value| value.as_str());
         assert_eq!(resource("container.id"), None, "{span:#?}");

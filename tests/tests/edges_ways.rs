@@ -54,13 +54,16 @@ fn vectors_that_the_kernel_takes_in_part(engine: Engine) {
                 .iter()
                 .filter(|span| span.kind() == kind && span.path() == path)
                 .collect();
-            let [span] = found[..] else { panic!("{kind} {path}: {found:#?}") };
+            let span = match found[..] {
+                [span] => span,
+                [] if report.runs_missed() > 0 => continue,
+                _ => panic!("{kind} {path}: {found:#?}"),
+            };
             assert_eq!(span.status_code(), 200);
             assert_eq!(span.body_sizes()[1], size.parse().ok(), "{span:#?}");
         }
     }
-    assert_eq!(report.spans.len(), 2 * partial.len());
-    report.assert_all_delivered();
+    report.assert_delivered(2 * partial.len());
 }
 
 fn vectors_that_come_in_pieces(engine: Engine) {
@@ -77,8 +80,8 @@ fn bytes_thrown_away_unread(engine: Engine) {
     let spans = |kind| -> Vec<_> {
         report.spans.iter().filter(|span| span.kind() == kind).cloned().collect()
     };
-    assert_exactly(&spans("server"), &["server"], &both);
-    assert_exactly(&spans("client"), &["client"], &[both, at_client].concat());
+    assert_exactly(&report, &spans("server"), &["server"], &both);
+    assert_exactly(&report, &spans("client"), &["client"], &[both, at_client].concat());
     assert!(report.counter("kernel.bytes_unreadable") > 0, "{:#?}", report.counters);
     report.assert_loss_equation();
 }
@@ -108,7 +111,13 @@ fn bodies_spliced_to_a_pipe(engine: Engine) {
     wanted.sort_unstable();
     found.sort_unstable();
     found.retain(|one| kinds.contains(&one.1));
-    assert_eq!(found, wanted);
+    if report.runs_missed() == 0 {
+        assert_eq!(found, wanted);
+    } else {
+        assert!(found.is_sorted_by(|one, next| one < next), "twice: {found:?}");
+        assert!(found.iter().all(|one| wanted.contains(one)), "{found:?}");
+        assert!((wanted.len() - found.len()) as u64 <= report.counted(), "{:#?}", report.counters);
+    }
     assert_no_bait(&report.spans);
     report.assert_loss_equation();
 }
@@ -122,14 +131,16 @@ fn calls_that_fail_or_move_nothing(engine: Engine) {
         .iter()
         .cloned()
         .partition(|span| marker(span).is_some_and(|marker| gone.contains(&marker)));
-    assert_exactly(&whole, &["client", "server"], &complete);
+    assert_exactly(&report, &whole, &["client", "server"], &complete);
     // The kernel has reset the connection before the call that sent the request was over.
     assert_eq!(cut.len(), 0, "{cut:#?}");
     assert_eq!(gone.len(), 2, "one for TCP over each of IPv4 and IPv6");
     let sizes: usize = gone.iter().map(|marker| marker.request().len()).sum();
-    assert_eq!(report.counter("kernel.bytes_unseen"), sizes as u64, "{:#?}", report.counters);
     report.assert_loss_equation();
-    assert_eq!(report.counter("exchanges.spans"), report.counter("exchanges.seen"));
+    if report.runs_missed() == 0 {
+        assert_eq!(report.counter("kernel.bytes_unseen"), sizes as u64, "{:#?}", report.counters);
+        assert_eq!(report.counter("exchanges.spans"), report.counter("exchanges.seen"));
+    }
 }
 
 fn io_uring_is_counted_as_not_seen(engine: Engine) {
@@ -148,14 +159,15 @@ fn io_uring_is_counted_as_not_seen(engine: Engine) {
         report.counters
     );
     let server: Vec<_> = report.spans.iter().filter(|span| span.is_server()).cloned().collect();
-    assert_exactly(&server, &["server"], &workload.markers("server"));
+    assert_exactly(&report, &server, &["server"], &workload.markers("server"));
     // The client's own exchange by io_uring is not seen; those by other calls before it are, and
     // after it as soon as the connection's state is certain again.
     let client: Vec<_> = report.spans.iter().filter(|span| span.is_client()).cloned().collect();
     let seen: Vec<_> = client.iter().filter_map(marker).collect();
-    assert_exactly(&client, &["client"], &seen);
+    assert_exactly(&report, &client, &["client"], &seen);
     assert!(!seen.contains(&Marker(2)), "{client:#?}");
-    assert!(seen.contains(&Marker(1)) && seen.contains(&Marker(5)), "{client:#?}");
+    let there = [1, 5].iter().all(|&marker| seen.contains(&Marker(marker)));
+    assert!(there || report.runs_missed() > 0, "{client:#?}");
     report.assert_loss_equation();
     assert!(report.spans.iter().all(|span| span.duration() < Duration::from_secs(30)));
 }

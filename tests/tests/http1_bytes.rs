@@ -13,7 +13,7 @@ use sensor_tests::process::{Held, fresh_directory};
 use sensor_tests::sensor::{Engine, Report, Sensor, SpanJson, assert_status, tool};
 use sensor_tests::workloads::{ACCESS, Transfer, curl, nginx, transfers};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 both_engines!(
     pipelined,
@@ -35,13 +35,14 @@ fn pipelined(engine: Engine) {
         .map(|(&size, run)| ask(server.address, size, run))
         .collect();
     let said = server.said_in(ACCESS, 20);
-    let spans = sensor.wait_for(20, |_| true, PATIENCE);
-    sensor.stop().assert_all_delivered();
+    let _ = sensor.wait_for(20, |_| true, PATIENCE);
+    let report = sensor.stop();
+    report.assert_delivered(20);
+    assert!(report.spans.is_sorted_by_key(marked_with), "nginx answers in order");
     for (i, said) in said.iter().enumerate() {
-        let span = &spans[i];
+        let Some(span) = marked(&report, i) else { continue };
         assert_eq!(span.kind(), "server");
         assert_eq!(said["uri"], format!("/small?m={i}"), "nginx answers in order");
-        assert_eq!(span.str("url.query"), format!("m={i}"));
         let [received, sent] = span.body_sizes().map(Option::unwrap_or_default);
         assert_eq!(received.to_string(), said["length"].as_str().unwrap());
         assert_eq!(sent, said["body"].as_i64().unwrap());
@@ -127,11 +128,16 @@ fn serve_and_ask(engine: Engine, answers: Vec<Answer>) -> Option<(Report, Vec<Tr
     Some((sensor.stop(), transfers))
 }
 
-fn marked(spans: &[SpanJson], i: usize) -> &SpanJson {
-    let query = format!("m={i}");
-    let found: Vec<_> = spans.iter().filter(|span| span.str("url.query") == query).collect();
-    assert_eq!(found.len(), 1, "{spans:#?}");
-    found[0]
+/// The span with this marker; none where it is missing because the kernel left out runs.
+fn marked(report: &Report, i: usize) -> Option<&SpanJson> {
+    let found: Vec<_> = report.spans.iter().filter(|span| marked_with(span) == i).collect();
+    let least = usize::from(report.runs_missed() == 0);
+    assert!(found.len() <= 1 && found.len() >= least, "m={i}: {:#?}", report.spans);
+    found.first().copied()
+}
+
+fn marked_with(span: &SpanJson) -> usize {
+    span.str("url.query").strip_prefix("m=").unwrap().parse().unwrap()
 }
 
 fn answers_of_every_form(engine: Engine) {
@@ -162,9 +168,9 @@ fn answers_of_every_form(engine: Engine) {
     let Some((report, transfers)) = serve_and_ask(engine, answers) else {
         return;
     };
-    report.assert_all_delivered();
+    report.assert_delivered(expected.len());
     for (i, (body, status)) in expected.into_iter().enumerate() {
-        let span = marked(&report.spans, i);
+        let Some(span) = marked(&report, i) else { continue };
         assert_status(span, status);
         assert_eq!(transfers[i].int("http_code"), status);
         assert_eq!(span.body_sizes()[1].unwrap_or_default(), body, "{i}: {span:#?}");
@@ -189,13 +195,13 @@ fn unanswered(engine: Engine) {
     let Some((report, transfers)) = serve_and_ask(engine, answers) else {
         return;
     };
-    report.assert_all_delivered();
+    report.assert_delivered(4);
     for (i, error) in
         ["connection_closed", "connection_closed", "incomplete_response", "incomplete_response"]
             .into_iter()
             .enumerate()
     {
-        let span = marked(&report.spans, i);
+        let Some(span) = marked(&report, i) else { continue };
         assert_eq!(span.status(), "error");
         assert_eq!(span.str("error.type"), error, "{i}: {span:#?}");
         assert_eq!(span.get("http.response.body.size"), None, "it did not come whole");
@@ -235,9 +241,9 @@ fn killed_while_it_waits(engine: Engine) {
     std::fs::remove_dir_all(directory).unwrap();
     let spans = sensor.wait_for(1, |_| true, PATIENCE);
     let report = sensor.stop();
-    report.assert_all_delivered();
+    report.assert_delivered(1);
     assert_eq!(report.spans, spans);
-    let span = marked(&spans, 0);
+    let Some(span) = marked(&report, 0) else { return };
     assert_eq!(span.kind(), "client");
     assert_eq!(span.str("error.type"), "connection_closed");
     assert_eq!(span.get("http.response.status_code"), None);
@@ -287,10 +293,14 @@ fn thousands_of_chunks(engine: Engine) {
     );
     let report = sensor.stop();
     report.assert_loss_equation();
-    assert_eq!(report.counter("exchanges.seen"), EXCHANGES as u64);
-    assert_eq!(report.counter("exchanges.open"), 0);
+    let seen = report.counter("exchanges.seen");
+    assert!(seen <= EXCHANGES as u64, "{:#?}", report.counters);
+    if report.runs_missed() == 0 {
+        assert_eq!(seen, EXCHANGES as u64);
+        assert_eq!(report.counter("exchanges.open"), 0);
+    }
     for span in &report.spans {
-        let i: usize = span.str("url.query")[2..].parse().unwrap();
+        let i = marked_with(span);
         assert_status(span, 200);
         assert_eq!(span.int("http.response.body.size"), transfers[i].int("size_download"));
     }

@@ -90,8 +90,9 @@ pub(crate) fn observe<A: Access>(
             from_start,
         };
         let begun = flow::begin(&new, scratch);
-        if from_start && !begun.is_null() {
-            // Nothing has gone by in the other direction, so its first bytes can be missed too.
+        if !begun.is_null() {
+            // The first bytes in the other direction can be missed too: an answer, after which the
+            // next one would be taken for it.
             // SAFETY: a live map value.
             let other = state::dir(unsafe { &mut (*begun).dirs }, 1 - index);
             if other.next_seq == 0 {

@@ -6,10 +6,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use crate::process;
 use crate::sensor::{Report, binary};
 
 /// How long loading and attaching, or the end, may take.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// How the command ended.
 #[derive(Debug)]
@@ -103,6 +104,14 @@ impl Running {
                 return running;
             }
         }
+    }
+
+    /// Waits until it has nothing to do.
+    ///
+    /// # Panics
+    /// When it has something to do still after `timeout`.
+    pub fn wait_until_quiet(&self, timeout: Duration) {
+        process::wait_until_quiet(self.child.id(), timeout);
     }
 
     /// Ends it as Ctrl-C does, and takes all that it says.

@@ -1,19 +1,166 @@
-//! What has to be true of spans whatever the programs are.
+//! What has to be true of spans and reports whatever the programs are.
 
-use super::SpanJson;
+use super::{Report, SpanJson};
 
-/// The two ends of an exchange that a query (its marker) names.
-///
-/// # Panics
-/// When there is not exactly one span of each side.
-#[must_use]
-pub fn both_ends<'a>(spans: &'a [SpanJson], query: &str) -> (&'a SpanJson, &'a SpanJson) {
-    let is_it = |span: &&SpanJson| span.get("url.query").is_some_and(|it| it == query);
-    let found: Vec<_> = spans.iter().filter(is_it).collect();
-    match found[..] {
-        [a, b] if a.is_server() && b.is_client() => (a, b),
-        [a, b] if b.is_server() && a.is_client() => (b, a),
-        _ => panic!("not a server and a client span with {query}: {found:#?}"),
+impl Report {
+    /// What was expected is what was delivered plus what was counted as lost.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn assert_loss_equation(&self) {
+        let lost =
+            |(name, value): (&String, &u64)| name.starts_with("exchanges.lost.").then_some(*value);
+        let lost: u64 = self.counters.iter().filter_map(lost).sum();
+        assert_eq!(
+            self.counter("exchanges.seen"),
+            self.counter("exchanges.spans") + self.counter("exchanges.open") + lost,
+            "{:#?}",
+            self.counters
+        );
+        assert_eq!(
+            self.spans.len() as u64
+                + self.counter("spans.not_sampled")
+                + self.counter("output.lost"),
+            self.counter("exchanges.spans"),
+            "{:#?}",
+            self.counters
+        );
+    }
+
+    /// Runs of the sensor's programs that the kernel left out. Where there are none, nothing may be
+    /// missing; where there are, spans may be, but no more than [`Self::counted`], and none is wrong.
+    #[must_use]
+    pub fn runs_missed(&self) -> u64 {
+        // Packets of a file were seen by no program.
+        self.counters.get("kernel.runs_missed").copied().unwrap_or(0)
+    }
+
+    /// The most spans that are missing, as the sensor says itself: exchanges that it knows of and has
+    /// no span for, and whatever may have been the beginning of one that it does not know of.
+    #[must_use]
+    pub fn counted(&self) -> u64 {
+        const BEGINNINGS: [&str; 7] = [
+            "exchanges.open",
+            "exchanges.orphan_responses",
+            "kernel.ring_full",
+            "kernel.ring_unread",
+            "kernel.flow_table_full",
+            "kernel.runs_missed",
+            "kernel.records_doubtful",
+        ];
+        let counts = |name: &str| name.starts_with("exchanges.lost.") || BEGINNINGS.contains(&name);
+        self.counters.iter().filter(|(name, _)| counts(name)).map(|(_, value)| value).sum()
+    }
+
+    /// There are `spans` spans, and all was delivered; but for what runs that the kernel left out are
+    /// the reason of.
+    ///
+    /// # Panics
+    /// When it is not so.
+    pub fn assert_delivered(&self, spans: usize) {
+        self.assert_delivered_but(spans, &[]);
+    }
+
+    /// The same, but for what the counters `expected` count.
+    ///
+    /// # Panics
+    /// When it is not so.
+    pub fn assert_delivered_but(&self, spans: usize, expected: &[&str]) {
+        /// What a run that was left out shows as, where it is noticed at all.
+        const CONSEQUENCES: [&str; 9] = [
+            "exchanges.lost.gap",
+            "exchanges.lost.head_incomplete",
+            "exchanges.lost.run_missed",
+            "exchanges.open",
+            "exchanges.orphan_responses",
+            "kernel.bytes_unseen",
+            "kernel.records_doubtful",
+            "kernel.runs_missed",
+            "streams.gaps",
+        ];
+        let found = self.spans.len();
+        if self.runs_missed() == 0 {
+            self.assert_all_delivered_but(expected);
+            assert_eq!(found, spans, "{:#?}", self.spans);
+            return;
+        }
+        self.assert_all_delivered_but(&[&CONSEQUENCES, expected].concat());
+        assert!(found <= spans, "{found} of {spans}: {:#?}", self.spans);
+        let (missing, counted) = ((spans - found) as u64, self.counted());
+        assert!(missing <= counted, "{missing} missing, {counted} counted: {:#?}", self.counters);
+    }
+
+    /// The two ends of the exchange that a query (its marker) names. None where an end is missing
+    /// because the kernel left out runs.
+    ///
+    /// # Panics
+    /// When there is anything else than one span of each side.
+    #[must_use]
+    pub fn both_ends(&self, query: &str) -> Option<(&SpanJson, &SpanJson)> {
+        self.both_ends_of(&self.spans, query)
+    }
+
+    /// The same among these spans.
+    ///
+    /// # Panics
+    /// As there.
+    #[must_use]
+    pub fn both_ends_of<'a>(
+        &self,
+        spans: impl IntoIterator<Item = &'a SpanJson>,
+        query: &str,
+    ) -> Option<(&'a SpanJson, &'a SpanJson)> {
+        let is_it = |span: &&SpanJson| span.get("url.query").is_some_and(|it| it == query);
+        let found: Vec<_> = spans.into_iter().filter(is_it).collect();
+        match found[..] {
+            [a, b] if a.is_server() && b.is_client() => Some((a, b)),
+            [a, b] if b.is_server() && a.is_client() => Some((b, a)),
+            [] | [_] if self.runs_missed() > 0 => None,
+            _ => panic!("not a server and a client span with {query}: {found:#?}"),
+        }
+    }
+
+    /// The equation, and nothing lost, unseen or left open.
+    ///
+    /// # Panics
+    /// When something was.
+    pub fn assert_all_delivered(&self) {
+        self.assert_all_delivered_but(&[]);
+    }
+
+    /// The same, but for what the counters `expected` count.
+    ///
+    /// # Panics
+    /// When something else was.
+    pub fn assert_all_delivered_but(&self, expected: &[&str]) {
+        self.assert_loss_equation();
+        let unseen = [
+            "capture.undecodable",
+            "capture.processes_unknown",
+            "exchanges.open",
+            "exchanges.orphan_responses",
+            "streams.gaps",
+            "kernel.ring_full",
+            "kernel.ring_unread",
+            "kernel.runs_missed",
+            "kernel.records_doubtful",
+            "kernel.flow_table_full",
+            "kernel.bytes_unseen",
+            "kernel.bytes_unreadable",
+            "kernel.calls_io_uring",
+            "kernel.calls_unknown",
+            "kernel.walk_limit",
+        ];
+        let lost: Vec<_> = self
+            .counters
+            .iter()
+            .filter(|(name, value)| {
+                **value > 0
+                    && !expected.contains(&name.as_str())
+                    && (name.contains(".lost") || unseen.contains(&name.as_str()))
+            })
+            .collect();
+        assert!(lost.is_empty(), "{lost:?}\nof {:#?}", self.counters);
     }
 }
 

@@ -4,9 +4,9 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use sensor_tests::edges::Marker;
 use sensor_tests::edges::calls::{In, Out};
 use sensor_tests::edges::control::{at, say};
@@ -71,23 +71,65 @@ pub(crate) fn reuse() -> Result<()> {
 /// `count` exchanges on each of `connections`, as fast as it goes.
 pub(crate) fn keep_alive(connections: u64, count: u64) -> Result<()> {
     at("start")?;
-    let clients: Vec<_> = (0..connections)
-        .map(|connection| {
-            thread::spawn(move || -> Result<()> {
-                let (client, server) = Transport::Tcp4.connect()?;
-                let mut client = End::new(client, In::Read(65_536), Out::Write);
-                let server = serve(End::new(server, In::Read(65_536), Out::Write));
-                for n in 0..count {
-                    client.ask(Marker(1 + connection * count + n))?;
-                }
-                drop(client);
-                joined(server).map(|_| ())
-            })
-        })
-        .collect();
-    for client in clients {
-        joined(client)?;
-    }
-    say("range", &format!("1 {}", connections * count))?;
+    let mut load = Load::connect(connections)?;
+    load.exchange(count)?;
+    load.end()?;
     at("end")
+}
+
+/// The same in stages, between which it waits with its connections open: how much is done meanwhile
+/// does not depend on how fast it goes.
+pub(crate) fn stages(connections: u64, stages: u64, each: u64) -> Result<()> {
+    at("start")?;
+    let mut load = Load::connect(connections)?;
+    for _ in 0..stages {
+        load.exchange(each)?;
+        at("stage")?;
+    }
+    load.end()?;
+    at("end")
+}
+
+/// Connections, each with a thread that serves it.
+struct Load {
+    clients: Vec<End>,
+    servers: Vec<JoinHandle<Result<usize>>>,
+    /// The first that was not exchanged yet.
+    next: u64,
+}
+
+impl Load {
+    fn connect(connections: u64) -> Result<Self> {
+        let (mut clients, mut servers) = (Vec::new(), Vec::new());
+        for _ in 0..connections {
+            let (client, server) = Transport::Tcp4.connect()?;
+            clients.push(End::new(client, In::Read(65_536), Out::Write));
+            servers.push(serve(End::new(server, In::Read(65_536), Out::Write)));
+        }
+        Ok(Self { clients, servers, next: 1 })
+    }
+
+    /// `count` exchanges on each, all at once.
+    fn exchange(&mut self, count: u64) -> Result<()> {
+        let first = (self.next..).step_by(usize::try_from(count)?);
+        self.next += count * self.clients.len() as u64;
+        thread::scope(|scope| {
+            let ask = |client: &mut End, first| {
+                (first..first + count).try_for_each(|marker| client.ask(Marker(marker)))
+            };
+            let asking: Vec<_> = (self.clients.iter_mut().zip(first))
+                .map(|(client, first)| scope.spawn(move || ask(client, first)))
+                .collect();
+            let panicked = |_| Err(anyhow!("a thread panicked"));
+            asking.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
+        })
+    }
+
+    fn end(self) -> Result<()> {
+        drop(self.clients);
+        for server in self.servers {
+            joined(server)?;
+        }
+        say("range", &format!("1 {}", self.next - 1))
+    }
 }

@@ -36,6 +36,7 @@ fn main() -> Result<()> {
         "accept" => cuts::accept(arguments.first().context("accept how?")?),
         "reuse" => load::reuse(),
         "load" => load::keep_alive(number(0)?, number(1)?),
+        "stages" => load::stages(number(0)?, number(1)?, number(2)?),
         "few" => few(number(0)?, number(1)?),
         "child" => child(number(0)?),
         "hostile" => hostile::scene(),
