@@ -103,7 +103,12 @@ pub(super) fn attempt(framer: &mut Framer, byte: u8) -> bool {
     if framer.matched < HEADER {
         return true;
     }
+    // What is left of HTTP/1, or of the frame in which the place was lost, is nothing of this one's.
     framer.matched = 0;
+    framer.status = 0;
+    framer.head = 0;
+    framer.message = 0;
+    framer.held_stream = 0;
     framer.flags &= flag::UPGRADED;
     if framer.history >> 40 == u64::from(kind::SETTINGS) {
         framer.flags |= flag::PLAIN;
