@@ -19,7 +19,7 @@ use serde_json::Value;
 pub use check::{assert_mirrored, assert_status, both_ends};
 pub use report::{Report, SpanJson};
 pub use rustix::process::Signal;
-pub use tools::{can_trace, go_workload, python, tool};
+pub use tools::{can_trace, go_workload, grpc_go_workload, python, tool};
 
 /// How long loading and attaching may take, on a machine that is busy with other tests.
 const START: Duration = Duration::from_secs(30);

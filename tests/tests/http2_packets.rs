@@ -102,29 +102,8 @@ fn replay(file: &str) -> Report {
     run(&mut command(&["replay", file, "--output", "json"])).report()
 }
 
-/// Builds a program of `tests/workloads/grpc-go`.
-fn go_program(package: &str) -> Option<PathBuf> {
-    /// Tests run side by side: one builds, the others find it built.
-    static BUILDING: Mutex<()> = Mutex::new(());
-    let go = tool("go")?;
-    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = root.parent().unwrap().join("target/workloads/grpc-go").join(package);
-    let output = Command::new(go)
-        .current_dir(root.join("workloads/grpc-go"))
-        .env("GOFLAGS", "-mod=readonly")
-        .args(["build", "-trimpath", "-o"])
-        .arg(&program)
-        .arg(format!("./{package}"))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(program)
-}
-
 fn go_server(package: &str) -> Option<Server> {
-    let program = go_program(package)?;
+    let program = grpc_go_workload(package)?;
     let server = Server::start(package, |port, _| {
         let mut command = Command::new(program);
         command.arg(port.to_string());
@@ -151,7 +130,7 @@ fn by_marker(said: Vec<Value>) -> BTreeMap<String, Value> {
 
 /// All kinds of calls, then `streams` at once, each `calls` times.
 fn grpc(streams: usize, calls: usize) -> Option<(Traffic, Calls)> {
-    let client = go_program("client")?;
+    let client = grpc_go_workload("client")?;
     let server = go_server("server")?;
     let packets = Packets::of(server.address.port())?;
     let output = Command::new(client)
