@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
-pub use check::{assert_mirrored, assert_status, both_ends};
+pub use check::{all_ends, assert_mirrored, assert_status, both_ends};
 pub use report::{Report, SpanJson};
 pub use rustix::process::Signal;
 pub use tools::{can_trace, go_workload, grpc_go_workload, python, tool};

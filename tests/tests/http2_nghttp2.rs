@@ -9,7 +9,8 @@ use std::process::Command;
 use sensor_tests::both_engines;
 use sensor_tests::process::fresh_directory;
 use sensor_tests::sensor::{
-    Engine, Report, SpanJson, assert_mirrored, assert_status, both_ends, grpc_go_workload, tool,
+    Engine, Report, SpanJson, all_ends, assert_mirrored, assert_status, both_ends,
+    grpc_go_workload, tool,
 };
 use sensor_tests::workloads::{
     HELLO, LARGE, Loaded, Server, Transfer, curl_marked, h2load, nghttpd, received, traced,
@@ -56,6 +57,7 @@ fn many_streams(engine: Engine) {
     assert_eq!(report.spans.len(), 2 * count);
     let received = received(&server);
     assert_eq!(received.len(), count);
+    let ends = all_ends(&report.spans, |span| span.get("url.query")?.as_str());
     for (streams, output) in streams.into_iter().zip(&outputs) {
         let said = Loaded::read(&log(streams), output).unwrap();
         assert_eq!(said.statuses, vec![200; EACH]);
@@ -64,7 +66,7 @@ fn many_streams(engine: Engine) {
             let target = target(streams, n);
             assert_eq!(received[&target], 1);
             let (path, marker) = target.split_once('?').unwrap();
-            let (at_server, at_client) = both_ends(&report.spans, marker);
+            let (at_server, at_client) = ends[marker];
             agree(at_server, at_client, path, 200);
             assert_eq!(at_client.body_sizes(), [None, Some(size_of(path))]);
             assert!(at_client.str("user_agent.original").starts_with("h2load nghttp2/"));

@@ -134,8 +134,8 @@ fn grpc(streams: usize, calls: usize) -> Option<(Traffic, Calls)> {
     let server = go_server("server")?;
     let packets = Packets::of(server.address.port())?;
     let output = Command::new(client)
-        .args([server.address.port(), 0].map(|n| n.to_string()).iter().take(1))
-        .args([streams, calls].map(|n| n.to_string()))
+        .arg(server.address.port().to_string())
+        .args([streams, calls, 1000].map(|n| n.to_string()))
         .arg("kinds")
         .output()
         .unwrap();
