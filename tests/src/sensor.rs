@@ -18,10 +18,10 @@ use serde_json::Value;
 
 use crate::process;
 
-pub use check::{assert_mirrored, assert_status};
+pub use check::{all_ends, assert_mirrored, assert_status};
 pub use report::{Report, SpanJson};
 pub use rustix::process::Signal;
-pub use tools::{can_trace, go_workload, python, tool};
+pub use tools::{can_trace, go_workload, grpc_go_workload, python, tool};
 
 /// How long loading and attaching may take, on a machine that is busy with other tests.
 const START: Duration = Duration::from_secs(60);

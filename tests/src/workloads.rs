@@ -1,25 +1,59 @@
 //! The servers and clients that are traced: real programs, each telling what it did itself.
 
 mod curl;
+mod nghttp2;
 mod nginx;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::free_port;
-use crate::process::{Process, fresh_directory};
-use crate::sensor::python;
+use crate::process::{Held, Output, Process, fresh_directory};
+use crate::sensor::{Engine, Report, Sensor, python};
 pub use curl::{Transfer, curl, curl_marked, transfers};
+pub use nghttp2::{HELLO, LARGE, Loaded, h2load, nghttpd, received};
 pub use nginx::{ACCESS, BIG, nginx};
 
 /// A program's source in `tests/workloads`.
 #[must_use]
 pub fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads").join(path)
+}
+
+/// How long a client, or the spans of what it did, may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs clients one after the other; they and the processes `pids` are traced from the first byte on,
+/// until there are `spans` spans. What the clients left behind, and what the sensor did.
+///
+/// # Errors
+/// When a client cannot be run, or fails.
+///
+/// # Panics
+/// When there are fewer spans.
+pub fn traced(
+    engine: Engine,
+    pids: &[u32],
+    clients: &[Command],
+    spans: usize,
+) -> Result<(Vec<Output>, Report)> {
+    let clients: Vec<Held> = clients.iter().map(Held::new).collect::<Result<_>>()?;
+    let all: Vec<u32> = pids.iter().copied().chain(clients.iter().map(Held::pid)).collect();
+    let sensor = Sensor::on(engine, &all);
+    let finish = |client: Held| {
+        let output = client.finish(PATIENCE)?;
+        let Output { status, stderr, .. } = &output;
+        ensure!(status.success(), "{status}: {}\n{stderr}", output.text());
+        Ok(output)
+    };
+    let outputs = clients.into_iter().map(finish).collect::<Result<_>>()?;
+    let _ = sensor.wait_for(spans, |_| true, PATIENCE);
+    Ok((outputs, sensor.stop()))
 }
 
 /// A server, and where it listens.

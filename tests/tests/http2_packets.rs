@@ -5,14 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sensor_tests::edges::raw::{command, run};
 use sensor_tests::process::fresh_directory;
-use sensor_tests::sensor::{Report, SpanJson, can_trace, tool};
+use sensor_tests::sensor::{Report, SpanJson, can_trace, grpc_go_workload, tool};
 use sensor_tests::workloads::{Server, curl, source};
 use serde_json::Value;
 
@@ -102,29 +101,8 @@ fn replay(file: &str) -> Report {
     run(&mut command(&["replay", file, "--output", "json"])).report()
 }
 
-/// Builds a program of `tests/workloads/grpc-go`.
-fn go_program(package: &str) -> Option<PathBuf> {
-    /// Tests run side by side: one builds, the others find it built.
-    static BUILDING: Mutex<()> = Mutex::new(());
-    let go = tool("go")?;
-    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = root.parent().unwrap().join("target/workloads/grpc-go").join(package);
-    let output = Command::new(go)
-        .current_dir(root.join("workloads/grpc-go"))
-        .env("GOFLAGS", "-mod=readonly")
-        .args(["build", "-trimpath", "-o"])
-        .arg(&program)
-        .arg(format!("./{package}"))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(program)
-}
-
 fn go_server(package: &str) -> Option<Server> {
-    let program = go_program(package)?;
+    let program = grpc_go_workload(package)?;
     let server = Server::start(package, |port, _| {
         let mut command = Command::new(program);
         command.arg(port.to_string());
@@ -151,12 +129,12 @@ fn by_marker(said: Vec<Value>) -> BTreeMap<String, Value> {
 
 /// All kinds of calls, then `streams` at once, each `calls` times.
 fn grpc(streams: usize, calls: usize) -> Option<(Traffic, Calls)> {
-    let client = go_program("client")?;
+    let client = grpc_go_workload("client")?;
     let server = go_server("server")?;
     let packets = Packets::of(server.address.port())?;
     let output = Command::new(client)
-        .args([server.address.port(), 0].map(|n| n.to_string()).iter().take(1))
-        .args([streams, calls].map(|n| n.to_string()))
+        .arg(server.address.port().to_string())
+        .args([streams, calls, 1000].map(|n| n.to_string()))
         .arg("kinds")
         .output()
         .unwrap();

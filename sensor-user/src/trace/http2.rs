@@ -164,6 +164,7 @@ impl Connection {
         let Some(requests) = self.streams.requests else {
             return;
         };
+        self.doubt(core);
         // Requests first: a stream that was answered while its request went on is complete.
         if ended[requests.index()] {
             self.streams.requests_ended(core, out);
@@ -175,8 +176,20 @@ impl Connection {
 
     /// Both directions ended at `time`, with no more to be known of it.
     pub(super) fn gone(&mut self, time: Monotonic, core: &mut Core, out: &mut dyn FnMut(Span)) {
+        self.doubt(core);
         self.streams.requests_ended(core, out);
         self.streams.responses_ended(time, false, core, out);
+    }
+
+    /// No more comes that could say what was passed over where a frame begins.
+    fn doubt(&mut self, core: &Core) {
+        for direction in [Direction::Receive, Direction::Send] {
+            let i = direction.index();
+            if self.decoders[i].is_in_doubt() && !self.streams.lost_place[i] {
+                core.metrics.inc(Counter::Http2PlacesLost);
+                self.streams.lose_place(direction);
+            }
+        }
     }
 
     /// Nothing more will be known of it: what is in flight is lost.

@@ -1,5 +1,7 @@
 //! What has to be true of spans and reports whatever the programs are.
 
+use std::collections::BTreeMap;
+
 use super::{Report, SpanJson};
 
 impl Report {
@@ -162,6 +164,29 @@ impl Report {
             .collect();
         assert!(lost.is_empty(), "{lost:?}\nof {:#?}", self.counters);
     }
+}
+
+/// The two ends, server's and client's, of all exchanges, by the marker that `marker` finds in a span.
+///
+/// # Panics
+/// When there is not exactly one span of each side for one of them, or one without a marker.
+pub fn all_ends<'a>(
+    spans: &'a [SpanJson],
+    marker: impl Fn(&'a SpanJson) -> Option<&'a str>,
+) -> BTreeMap<&'a str, (&'a SpanJson, &'a SpanJson)> {
+    let mut found = BTreeMap::<&str, Vec<&SpanJson>>::new();
+    for span in spans {
+        match marker(span) {
+            Some(marker) => found.entry(marker).or_default().push(span),
+            None => panic!("without a marker: {span:#?}"),
+        }
+    }
+    let ends = |(marker, found): (_, Vec<&'a SpanJson>)| match found[..] {
+        [a, b] if a.is_server() && b.is_client() => (marker, (a, b)),
+        [a, b] if b.is_server() && a.is_client() => (marker, (b, a)),
+        _ => panic!("not a server and a client span of {marker}: {found:#?}"),
+    };
+    found.into_iter().map(ends).collect()
 }
 
 /// Both ends of an exchange saw the same bytes, so they tell the same.

@@ -61,25 +61,39 @@ pub fn python() -> Option<PathBuf> {
 /// Builds a program of the module in `tests/workloads/go`, which needs nothing but Go itself.
 #[must_use]
 pub fn go_workload(package: &str) -> Option<PathBuf> {
+    build_go("go", package, |command| command.env("GOTOOLCHAIN", "local"))
+}
+
+/// Builds a program of the module in `tests/workloads/grpc-go`, which needs what its `go.sum` names.
+#[must_use]
+pub fn grpc_go_workload(package: &str) -> Option<PathBuf> {
+    build_go("grpc-go", package, |command| command)
+}
+
+fn build_go(
+    module: &str,
+    package: &str,
+    environment: fn(&mut Command) -> &mut Command,
+) -> Option<PathBuf> {
     /// Tests run side by side: one builds, the others find it built.
     static BUILDING: Mutex<()> = Mutex::new(());
     let go = tool("go")?;
     let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = root.parent().unwrap_or(root).join("target/workloads").join(package);
-    let output = Command::new(go)
-        .current_dir(root.join("workloads/go"))
+    let program = root.parent().unwrap_or(root).join("target/workloads").join(module).join(package);
+    let mut command = Command::new(go);
+    command
+        .current_dir(root.join("workloads").join(module))
         .env("GOFLAGS", "-mod=readonly")
-        .env("GOTOOLCHAIN", "local")
         .args(["build", "-trimpath", "-o"])
         .arg(&program)
         .arg(format!("./{package}"))
-        .stdin(Stdio::null())
-        .output();
-    match output {
+        .stdin(Stdio::null());
+    match environment(&mut command).output() {
         Ok(output) if output.status.success() => Some(program),
         Ok(output) => {
-            panic!("tests/workloads/go/{package}: {}", String::from_utf8_lossy(&output.stderr))
+            let said = String::from_utf8_lossy(&output.stderr);
+            panic!("tests/workloads/{module}/{package}: {said}")
         }
         Err(error) => panic!("go: {error}"),
     }

@@ -109,7 +109,13 @@ pub(super) fn attempt(framer: &mut Framer, byte: u8) -> bool {
     if framer.matched < HEADER {
         return true;
     }
+    let other = framer.message;
+    // What is left of HTTP/1, or of the frame in which the place was lost, is nothing of this one's.
     framer.matched = 0;
+    framer.status = 0;
+    framer.head = 0;
+    framer.message = 0;
+    framer.held_stream = 0;
     framer.flags &= flag::UPGRADED;
     if framer.history >> 40 == u64::from(kind::SETTINGS) {
         framer.flags |= flag::PLAIN;
@@ -125,7 +131,7 @@ pub(super) fn attempt(framer: &mut Framer, byte: u8) -> bool {
         framer.number = framer.number.wrapping_add(5);
     }
     let stream = framer.history as u32;
-    if framer.confirmed == confirmed::HTTP2 && near(stream, framer.message) {
+    if framer.confirmed == confirmed::HTTP2 && near(stream, other) {
         framer.flags |= flag::EXPECTED;
     }
     if stream == 0 || u64::from(framer.frame_left) <= framer.number {

@@ -23,7 +23,7 @@ const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 
 /// A stream, and for each byte whether it has to be copied.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Marked {
     bytes: Vec<u8>,
     copied: Vec<bool>,
@@ -293,6 +293,17 @@ fn after_an_upgrade_a_server_opens_with_settings() {
     opens(head, Mode::Try, confirmed::HTTP1);
     let settings = [head, b"\0\0\0\x04\0\0\0\0\0"].concat();
     opens(&settings, Mode::FrameHead, confirmed::HTTP1);
+    // And goes on: nothing of the 101 is left, its code least of all.
+    let answers = Marked::default()
+        .copied(head)
+        .whole(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100])
+        .whole(HEADERS, END_HEADERS, 1, &[0x88])
+        .whole(DATA, END_STREAM, 1, b"<html>")
+        .whole(HEADERS, END_HEADERS, 3, &[0x88])
+        .head(DATA, END_STREAM, 3, 500)
+        .text(500)
+        .whole(HEADERS, END_HEADERS | END_STREAM, 5, &[0x88]);
+    assert_eq!(answers.check(Mode::FrameHead).status, 0);
     // A text frame of WebSocket.
     opens(&[head, b"\x81\x05Hello"].concat(), Mode::Opaque, confirmed::HTTP1);
 }
@@ -411,6 +422,28 @@ fn a_lost_place_is_found_by_headers_at_the_beginning_of_a_call_only() {
     }
     walk_with(block, &[9], &mut framer, &mut pairing);
     assert!(framer.at_frame());
+}
+
+#[test]
+fn a_frame_in_which_the_place_was_lost_is_over() {
+    // In padding, in a message, in the prefix of one, and in a frame that follows such a one.
+    let half = Marked::client().head(DATA, 0, 1, 7).copied(&prefix(0, 1000)).copied(&[0; 2]);
+    for lost in [
+        Marked::client().head(DATA, PADDED, 1, 1 + 300).copied(&[200]),
+        Marked::client().head(DATA, 0, 1, 5 + 1000).copied(&prefix(0, 1000)).skipped(10),
+        Marked::client().head(DATA, 0, 1, 5 + 1000).copied(&prefix(0, 1000)[..3]),
+        half.clone(),
+        half.head(DATA, 0, 3, 100),
+    ] {
+        let mut framer = lost.walk(&[]);
+        framer.lose_place();
+        let found = Marked::default()
+            .whole(HEADERS, END_HEADERS, 1, &[0x88])
+            .whole(DATA, 0, 1, &prefix(0, 0))
+            .whole(HEADERS, END_HEADERS | END_STREAM, 3, &[0x88]);
+        let outcome = walk_with(&found.bytes, &[], &mut framer, &mut Pairing::default());
+        assert!(framer.at_frame() && outcome.copied == found.copied, "{lost:02x?}");
+    }
 }
 
 #[test]

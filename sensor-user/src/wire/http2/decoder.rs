@@ -200,6 +200,11 @@ impl Decoder {
         matches!(self.state, State::Seek(_))
     }
 
+    /// Bytes were passed over where a frame begins, and nothing has said yet whether they were frames.
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(self.state, State::Skipped)
+    }
+
     /// The next piece of the stream; `at` is its first byte, and `start` what that is known to be.
     pub fn feed(&mut self, piece: Piece<'_>, start: Start, at: At, sink: &mut impl Sink) {
         if self.is_seeking() {

@@ -112,15 +112,18 @@ func cancelled(after time.Duration, do func(context.Context, string) error) func
 }
 
 func main() {
-	// client PORT STREAMS CALLS [kinds]
-	streams, err := strconv.Atoi(os.Args[2])
-	if err != nil {
-		log.Fatal(err)
+	// client PORT STREAMS CALLS FIRST [kinds | slowly]: FIRST is the first call's marker.
+	var numbers [3]int
+	for i := range numbers {
+		number, err := strconv.Atoi(os.Args[2+i])
+		if err != nil {
+			log.Fatal(err)
+		}
+		numbers[i] = number
 	}
-	each, err := strconv.Atoi(os.Args[3])
-	if err != nil {
-		log.Fatal(err)
-	}
+	streams, each, first := numbers[0], numbers[1], numbers[2]
+	mode := append(os.Args[5:], "")[0]
+	var err error
 	connection, err = grpc.NewClient("127.0.0.1:"+os.Args[1],
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithStatsHandler(watcher{}))
 	if err != nil {
@@ -128,7 +131,7 @@ func main() {
 	}
 	service := "/" + calls.Service + "/"
 	number := func(n uint32) any { return wrapperspb.UInt32(n) }
-	if len(os.Args) > 4 {
+	if mode == "kinds" {
 		call(1, service+"Echo", unary(bytes(10)))
 		call(2, service+"Echo", unary(bytes(100_000)))
 		call(3, service+"Echo", unary(bytes(5000), grpc.UseCompressor(gzip.Name)))
@@ -153,7 +156,11 @@ func main() {
 	for stream := range streams {
 		group.Go(func() {
 			for n := range each {
-				call(1000+stream*each+n, service+"Echo", unary(bytes(n%50)))
+				if mode == "slowly" {
+					call(first+stream*each+n, service+"Slow", unary(number(uint32(10+stream))))
+				} else {
+					call(first+stream*each+n, service+"Echo", unary(bytes(n%50)))
+				}
 			}
 		})
 	}

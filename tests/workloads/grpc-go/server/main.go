@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
@@ -15,6 +16,7 @@ import (
 	_ "google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/stats"
@@ -133,12 +135,20 @@ func chat(_ any, stream grpc.ServerStream) error {
 	}
 }
 
+// server PORT [MILLISECONDS]: a connection is ended after that time.
 func main() {
 	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := grpc.NewServer(grpc.StatsHandler(watcher{}))
+	options := []grpc.ServerOption{grpc.StatsHandler(watcher{})}
+	if age, _ := strconv.Atoi(append(os.Args[2:], "")[0]); age > 0 {
+		options = append(options, grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionAge:      time.Duration(age) * time.Millisecond,
+			MaxConnectionAgeGrace: 10 * time.Second,
+		}))
+	}
+	server := grpc.NewServer(options...)
 	server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: calls.Service,
 		HandlerType: (*any)(nil),

@@ -243,6 +243,21 @@ fn a_cancellation_that_is_lost_is_not_a_closed_connection() {
     assert_eq!(talk.count(Counter::ExchangesLostGap), 1);
 }
 
+/// Whoever passes over bytes where a frame begins has lost its place, or takes them for none.
+#[test]
+fn what_was_passed_over_between_frames_may_have_been_an_answer() {
+    for direction in [Direction::Send, Direction::Receive] {
+        let mut talk = Talk::new(SERVER);
+        talk.request(1, true, &GET);
+        talk.time += 10;
+        talk.world.skip(&talk.flow.clone(), direction, talk.time, 48);
+        talk.end(false);
+        assert_eq!(talk.world.spans.len(), 0);
+        assert_eq!(talk.count(Counter::ExchangesLostGap), 1);
+        assert_eq!(talk.count(Counter::Http2PlacesLost), 1);
+    }
+}
+
 #[test]
 fn an_end_in_a_gap_has_no_time() {
     let mut talk = Talk::new(SERVER);
