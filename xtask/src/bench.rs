@@ -9,6 +9,7 @@ mod echo;
 mod endurance;
 mod growth;
 mod hooks;
+mod hpack;
 mod http;
 mod idle_calls;
 mod loss;
@@ -141,6 +142,12 @@ const MEASUREMENTS: &[Measurement] = &[
         about: "events a second on one core, from a recording",
         scope: Scope::Sensor,
         run: replay::run,
+    },
+    Measurement {
+        name: "hpack",
+        about: "HTTP/2 header blocks and frames, decoded beside nghttp2 and h2",
+        scope: Scope::Sensor,
+        run: hpack::run,
     },
     Measurement {
         name: "growth",
