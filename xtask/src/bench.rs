@@ -8,6 +8,7 @@ mod cpu;
 mod echo;
 mod endurance;
 mod growth;
+mod h2load;
 mod hooks;
 mod hpack;
 mod http;
@@ -124,6 +125,12 @@ const MEASUREMENTS: &[Measurement] = &[
         about: "throughput of tiny requests that are not HTTP, both ends traced",
         scope: Scope::AnyTool,
         run: echo::run,
+    },
+    Measurement {
+        name: "h2load",
+        about: "throughput of HTTP/2, 1, 8 and 100 streams at once, and a marker in each request",
+        scope: Scope::AnyTool,
+        run: h2load::run,
     },
     Measurement {
         name: "loss",
@@ -345,7 +352,7 @@ mod tests {
     #[test]
     fn another_tool_is_asked_for_nothing_that_it_cannot_tell() {
         let all = names(&[], true).expect("some");
-        assert_eq!(all, ["idle-calls", "copy", "nginx", "go", "echo"]);
+        assert_eq!(all, ["idle-calls", "copy", "nginx", "go", "echo", "h2load"]);
         assert_eq!(names(&["loss"], true), None);
     }
 }
