@@ -87,6 +87,9 @@ counters! {
     ResponsesOrphaned = "exchanges.orphan_responses",
     /// Times that a direction of HTTP/2 lost its place among the frames.
     Http2PlacesLost = "http2.places_lost",
+    /// Requests of HTTP/2 that began while the place was lost, by the numbers of the streams before and
+    /// after: they are not among those seen.
+    Http2RequestsUnseen = "http2.requests_unseen",
     /// Header fields of HTTP/2 that are unknown, in part or as a whole: they refer to what was sent
     /// before the sensor saw the connection, or to what is lost.
     Http2FieldsUnknown = "http2.fields_unknown",

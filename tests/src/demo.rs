@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! shop-client ──▶ gateway ──▶ orders ──▶ inventory     traceparent passed on
-//!                    │           └─────▶ payments      traceparent forgotten
+//!                    │           └─────▶ payments      gRPC: passed on with charges, forgotten for receipts
 //!                    └─────────────────▶ inventory     traceparent passed on unchanged
 //! ```
 //!
-//! Every arrow is HTTP/1.1 on 127.0.0.1. Nothing in here knows that it is watched. Each service is a
+//! Every arrow is on 127.0.0.1, and HTTP/1.1 but for the calls of payments: gRPC over HTTP/2, in clear
+//! text. Nothing in here knows that it is watched. Each service is a
 //! process of its own, named as the executable it runs; the executables are one file under several
 //! names. Each writes its own log lines, each in another format, to standard output.
 
 mod client;
 mod gateway;
+mod grpc;
 mod inventory;
 mod log;
 mod orders;

@@ -1,5 +1,6 @@
-//! How fast header blocks are decoded, beside nghttp2 and h2.
+//! How fast header blocks are decoded, beside nghttp2, and frames that carry them, beside h2.
 
+mod frames;
 mod h2;
 pub mod nghttp2;
 
@@ -9,14 +10,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use frames::Wire;
 use sensor::wire::http2::hpack::{Decoder, Field, Scratch};
 use serde_json::{Value, json};
 
 /// Header blocks of one direction of a connection.
 type Connection = Vec<Vec<u8>>;
 
-/// Pairs of measurements of each decoder: the median is what counts.
+/// Measurements of each decoder, in turn.
 const ROUNDS: usize = 15;
+
+/// Bytes of a call's message, with its prefix.
+const MESSAGE: usize = 69;
 
 /// Bytes that the stories may have, unpacked.
 const STORIES_MAX: usize = 16 << 20;
@@ -28,14 +33,16 @@ struct Set {
     /// Of all blocks.
     bytes: usize,
     fields: usize,
+    /// Each connection's, in frames.
+    wires: Vec<Wire>,
 }
 
 /// Decodes all connections of a set, and gives the number of fields.
 type Decode<'a> = dyn FnMut(&Set) -> Result<usize> + 'a;
 
 /// Decodes each set of blocks for about `round` with each decoder, in turn, and writes a JSON object
-/// for each set: megabytes of header blocks a second (`mb_s`), and how many times as fast the sensor
-/// is (`ratio`).
+/// for each set: megabytes a second in each round, of header blocks (`blocks`: the sensor, the sensor
+/// joining a connection, nghttp2) and of frames with them (`frames`: the sensor, h2).
 ///
 /// # Errors
 /// The stories in `tests/data/hpack` cannot be read, or a decoder refuses a block.
@@ -45,48 +52,48 @@ pub fn measure(round: Duration, mut report: impl Write) -> Result<()> {
     let mut scratch = Scratch::default();
     let mut joining = |set: &Set| self::sensor(set, Decoder::joining, &mut scratch);
     for set in sets()? {
-        let decoders: [&mut Decode<'_>; 4] =
-            [&mut sensor, &mut joining, &mut reference, &mut h2::decode];
-        let line = compare(&set, decoders, round)?;
+        let of_blocks: [(&str, &mut Decode<'_>); 3] =
+            [("sensor", &mut sensor), ("joining", &mut joining), ("nghttp2", &mut reference)];
+        let of_frames: [(&str, &mut Decode<'_>); 2] =
+            [("sensor", &mut frames::decode), ("h2", &mut h2::decode)];
+        let on_wire = set.wires.iter().map(|wire| wire.bytes.len()).sum();
+        let line = json!({
+            "set": set.name,
+            "connections": set.connections.len(),
+            "blocks": set.connections.iter().map(Vec::len).sum::<usize>(),
+            "bytes": set.bytes,
+            "fields": set.fields,
+            "frame_bytes": on_wire,
+            "mb_s": {
+                "blocks": speeds(&set, set.bytes, of_blocks, round)?,
+                "frames": speeds(&set, on_wire, of_frames, round)?,
+            },
+        });
         writeln!(report, "{line}")?;
         report.flush()?;
     }
     Ok(())
 }
 
-/// The sensor; joining; nghttp2; h2.
-fn compare(set: &Set, mut decoders: [&mut Decode<'_>; 4], round: Duration) -> Result<Value> {
-    let mut speeds = [const { Vec::new() }; 4];
+/// Megabytes a second in each round, by decoder. `bytes` is what is decoded at a time.
+fn speeds<const N: usize>(
+    set: &Set,
+    bytes: usize,
+    mut decoders: [(&str, &mut Decode<'_>); N],
+    round: Duration,
+) -> Result<Value> {
+    let mut speeds = [const { Vec::new() }; N];
     for _ in 0..ROUNDS {
-        for (decoder, speeds) in decoders.iter_mut().zip(&mut speeds) {
-            speeds.push(speed(set, *decoder, round)?);
+        for ((_, decoder), speeds) in decoders.iter_mut().zip(&mut speeds) {
+            speeds.push(speed(set, bytes, *decoder, round)?);
         }
     }
-    let [sensor, joining, nghttp2, h2] = &speeds;
-    let ratio = |other: &[f64]| {
-        median(sensor.iter().zip(other).map(|(sensor, other)| sensor / other).collect())
-    };
-    let mb_s = |speeds: &[f64]| (median(speeds.to_vec()) / 1e6).round();
-    let round = |ratio: f64| (ratio * 100.0).round() / 100.0;
-    Ok(json!({
-        "set": set.name,
-        "connections": set.connections.len(),
-        "blocks": set.connections.iter().map(Vec::len).sum::<usize>(),
-        "bytes": set.bytes,
-        "fields": set.fields,
-        "mb_s": {
-            "sensor": mb_s(sensor),
-            "sensor joining": mb_s(joining),
-            "nghttp2": mb_s(nghttp2),
-            "h2, with frames and a map": mb_s(h2),
-        },
-        "fields_s": (median(sensor.clone()) / set.bytes as f64 * set.fields as f64).round(),
-        "ratio": { "nghttp2": round(ratio(nghttp2)), "h2": round(ratio(h2)) },
-    }))
+    let names = decoders.iter().map(|(name, _)| (*name).to_owned());
+    Ok(names.zip(speeds.map(Value::from)).collect())
 }
 
-/// Bytes a second.
-fn speed(set: &Set, decoder: &mut Decode<'_>, time: Duration) -> Result<f64> {
+/// Megabytes a second.
+fn speed(set: &Set, bytes: usize, decoder: &mut Decode<'_>, time: Duration) -> Result<f64> {
     let begin = Instant::now();
     let mut times = 0_u32;
     while begin.elapsed() < time {
@@ -94,12 +101,7 @@ fn speed(set: &Set, decoder: &mut Decode<'_>, time: Duration) -> Result<f64> {
         ensure!(fields == set.fields, "{fields} fields of {} in {}", set.fields, set.name);
         times += 1;
     }
-    Ok(set.bytes as f64 * f64::from(times) / begin.elapsed().as_secs_f64())
-}
-
-fn median(mut of: Vec<f64>) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of[of.len() / 2]
+    Ok(bytes as f64 * f64::from(times) / begin.elapsed().as_secs_f64() / 1e6)
 }
 
 /// All connections of a set, each with a decoder of its own. Gives the fields.
@@ -134,13 +136,16 @@ fn reference(set: &Set) -> Result<usize> {
 
 fn sets() -> Result<Vec<Set>> {
     let mut sets = stories()?;
-    sets.push(set("gRPC requests, nghttp2's encoder", vec![requests()])?);
+    let (calls, message) = (vec![requests()], [0; MESSAGE]);
+    sets.push(set("gRPC calls", calls, &message)?);
     Ok(sets)
 }
 
-fn set(name: &str, connections: Vec<Connection>) -> Result<Set> {
+/// After each block goes a frame of DATA, unless it is empty.
+fn set(name: &str, connections: Vec<Connection>, data: &[u8]) -> Result<Set> {
     let bytes = connections.iter().flatten().map(Vec::len).sum();
-    let mut set = Set { name: name.to_owned(), connections, bytes, fields: 0 };
+    let wires = connections.iter().map(|blocks| Wire::new(blocks, data)).collect::<Result<_>>()?;
+    let mut set = Set { name: name.to_owned(), connections, bytes, fields: 0, wires };
     set.fields = reference(&set)?;
     Ok(set)
 }
@@ -164,7 +169,7 @@ fn stories() -> Result<Vec<Set>> {
             None => encoders.push((encoder.to_owned(), vec![blocks])),
         }
     }
-    encoders.into_iter().map(|(name, connections)| set(&name, connections)).collect()
+    encoders.into_iter().map(|(name, connections)| set(&name, connections, &[])).collect()
 }
 
 fn hex(text: &str) -> Result<Vec<u8>> {

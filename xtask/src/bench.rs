@@ -8,7 +8,9 @@ mod cpu;
 mod echo;
 mod endurance;
 mod growth;
+mod h2load;
 mod hooks;
+mod hpack;
 mod http;
 mod idle_calls;
 mod loss;
@@ -125,6 +127,12 @@ const MEASUREMENTS: &[Measurement] = &[
         run: echo::run,
     },
     Measurement {
+        name: "h2load",
+        about: "throughput of HTTP/2, 1, 8 and 100 streams at once, and a marker in each request",
+        scope: Scope::AnyTool,
+        run: h2load::run,
+    },
+    Measurement {
         name: "loss",
         about: "requests with a marker each: captured + counted = sent",
         scope: Scope::Sensor,
@@ -141,6 +149,12 @@ const MEASUREMENTS: &[Measurement] = &[
         about: "events a second on one core, from a recording",
         scope: Scope::Sensor,
         run: replay::run,
+    },
+    Measurement {
+        name: "hpack",
+        about: "HTTP/2 header blocks and frames, decoded beside nghttp2 and h2",
+        scope: Scope::Sensor,
+        run: hpack::run,
     },
     Measurement {
         name: "growth",
@@ -338,7 +352,7 @@ mod tests {
     #[test]
     fn another_tool_is_asked_for_nothing_that_it_cannot_tell() {
         let all = names(&[], true).expect("some");
-        assert_eq!(all, ["idle-calls", "copy", "nginx", "go", "echo"]);
+        assert_eq!(all, ["idle-calls", "copy", "nginx", "go", "echo", "h2load"]);
         assert_eq!(names(&["loss"], true), None);
     }
 }

@@ -1,12 +1,14 @@
 //! `demo`: a small shop of five processes, and what the sensor sees of it.
 
+mod calls;
 mod judge;
 mod sensor;
 mod shop;
 
+use std::fs;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::run::Cmd;
 use crate::{time, ui, workspace};
@@ -37,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     watch(duration, args.rate, Output::Pretty, &mut Names::default())
 }
 
-/// The demo as a test: JSON lines, and every service in a joined trace.
+/// The demo as a test: JSON lines, every service in a joined trace, and every gRPC call as it was logged.
 pub(crate) fn smoke(duration: Duration) -> Result<()> {
     watch(Some(duration), 20, Output::Json, &mut Json::default())
 }
@@ -51,8 +53,8 @@ fn watch(
     build()?;
     let mut shop = Shop::start(rate)?;
     ui::line(format_args!(
-        "\nA shop of five processes is open: shop-client -> gateway -> orders -> inventory, payments.\n\
-         HTTP/1.1 on 127.0.0.1, {rate} requests a second; their own logs are {}/*.log.\n\
+        "\nA shop of five processes is open: shop-client -> gateway -> orders -> inventory, payments (gRPC).\n\
+         HTTP/1.1 and HTTP/2 on 127.0.0.1, {rate} requests a second; their own logs are {}/*.log.\n\
          The sensor traces process {} and its children, and nothing else.{}\n",
         shop.dir().display(),
         shop.pid(),
@@ -60,11 +62,13 @@ fn watch(
     ));
     let mut sensor = Sensor::start(shop.pid(), duration, output)?;
     let ended = sensor.follow(judge, || shop.check())?;
+    let log = shop.dir().join("payments.log");
     drop(shop);
+    let log = fs::read_to_string(&log).with_context(|| format!("no {}", log.display()))?;
     if !ended.success() {
         bail!("the sensor failed: {ended}; {}", doctor());
     }
-    judge.verdict().map_err(|error| anyhow!("{error:#}; {}", doctor()))
+    judge.verdict(&log).map_err(|error| anyhow!("{error:#}; {}", doctor()))
 }
 
 /// Binaries of the sensor and of the shop. The end-to-end tests build the same.

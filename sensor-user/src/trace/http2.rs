@@ -58,6 +58,10 @@ struct Streams {
     open: Vec<Box<Stream>>,
     /// The highest number of a client's stream that has begun.
     highest: u32,
+    /// Requests may have gone by unseen since that one.
+    numbers_missing: bool,
+    /// The connection was not seen from its first byte.
+    older: bool,
     /// The highest number of a stream of which a response was seen and not kept, before its request.
     early_dropped: u32,
     /// Streams that were reset or refused lately; see [`Self::note_early_end`].
@@ -96,6 +100,7 @@ impl Connection {
         let decoders = [Decoder::seeking(), Decoder::seeking()];
         let mut streams = Streams::new(hpack::Decoder::joining, None);
         streams.lost_place = [true; 2];
+        streams.older = true;
         Self { decoders, streams }
     }
 
@@ -215,6 +220,8 @@ impl Streams {
             requests,
             open: Vec::new(),
             highest: 0,
+            numbers_missing: false,
+            older: false,
             early_dropped: 0,
             ended_early: [0; 16],
             next_early: 0,
@@ -299,6 +306,7 @@ impl Streams {
         self.lost_place[i] = true;
         self.whole[i] = false;
         let kind = self.kind(direction);
+        self.numbers_missing |= kind != Some(Kind::Response);
         for stream in &mut self.open {
             match kind {
                 Some(kind) => stream.lose(kind),

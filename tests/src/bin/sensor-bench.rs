@@ -41,7 +41,8 @@ enum Helper {
     },
     /// Heap that is held for the open connections of a recording, as a JSON object
     Heap { recording: PathBuf },
-    /// How fast header blocks are decoded, beside nghttp2 and h2, as a JSON object for each set of blocks
+    /// How fast header blocks are decoded, beside nghttp2, and frames with them, beside h2: a JSON object
+    /// for each set of blocks
     Hpack {
         /// How long each decoder works at a time; there are 15 rounds
         #[arg(long, value_name = "MILLISECONDS", default_value_t = 100)]

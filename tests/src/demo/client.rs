@@ -28,7 +28,7 @@ const fn order(body: &'static [&'static str], traced: bool) -> Errand {
     Errand { method: Method::POST, path: "/orders", body, traced }
 }
 
-static ERRANDS: [Errand; 12] = [
+static ERRANDS: [Errand; 13] = [
     get("/", false),
     order(&[r#"{"sku":"kettle","quantity":1}"#], true),
     get("/products/kettle", true),
@@ -38,9 +38,10 @@ static ERRANDS: [Errand; 12] = [
     order(&[r#"{"sku":"cursed-idol"}"#], true), // 500
     Errand { method: Method::HEAD, path: "/products/teapot", body: &[], traced: false },
     get("/orders/ord-1f3a?verbose=1", true),
+    get("/orders/nonsense", false), // 404
     order(&[r#"{"sku":"tea"#, r#"pot","quan"#, r#"tity":2}"#], true), // chunked request
-    order(&[r#"{"sku":"samovar"}"#], false),                          // 402
-    get("/wp-login.php", false),                                      // 404 from the gateway itself
+    order(&[r#"{"sku":"samovar"}"#], false), // 402
+    get("/wp-login.php", false),    // 404 from the gateway itself
 ];
 
 pub(super) async fn run(args: Vec<String>) -> Result<()> {

@@ -83,7 +83,7 @@ where
 }
 
 /// Whoever waits for the file sees it whole or not at all.
-fn publish(file: &Path, text: &str) -> Result<()> {
+pub(super) fn publish(file: &Path, text: &str) -> Result<()> {
     let unfinished = file.with_extension("new");
     fs::write(&unfinished, text)
         .with_context(|| format!("cannot write {}", unfinished.display()))?;

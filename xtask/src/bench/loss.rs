@@ -64,7 +64,7 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "some millions")]
-fn count(n: u64) -> f64 {
+pub(super) fn count(n: u64) -> f64 {
     n as f64
 }
 
@@ -132,17 +132,17 @@ fn marker(line: &str) -> Option<(usize, usize)> {
 
 /// The equation.
 #[derive(Debug, PartialEq, Eq)]
-struct Balance {
+pub(super) struct Balance {
     /// Spans that did not come.
-    missing: u64,
+    pub(super) missing: u64,
     /// Those of them that no counter speaks of, and spans that should not be.
-    unexplained: u64,
+    pub(super) unexplained: u64,
 }
 
 impl Balance {
     /// A loss may be counted more than once on its way (a record that the ring had no room for is
     /// later a gap in an exchange): the counters may say more than is missing, and never less.
-    fn new(sent: u64, captured: u64, strange: u64, summary: &Summary) -> Self {
+    pub(super) fn new(sent: u64, captured: u64, strange: u64, summary: &Summary) -> Self {
         let missing = (2 * sent).saturating_sub(captured);
         let counted: u64 = summary.losses().map(|(_, count)| count).sum();
         Self { missing, unexplained: missing.saturating_sub(counted) + strange }

@@ -27,7 +27,7 @@ struct Panel {
     step: f64,
 }
 
-const PANELS: [Panel; 3] = [
+const PANELS: [Panel; 4] = [
     Panel {
         side: Side::Ratio,
         title: "Beside the same without it",
@@ -46,6 +46,13 @@ const PANELS: [Panel; 3] = [
         side: Side::Growth,
         title: "Beside the smallest",
         how: "1.0 is the same as with one, or with the shortest",
+        shown: 6.0,
+        step: 1.0,
+    },
+    Panel {
+        side: Side::Another,
+        title: "Beside another program",
+        how: "1.0 is the same as the other; the dark line is the target",
         shown: 6.0,
         step: 1.0,
     },
@@ -161,11 +168,13 @@ mod tests {
             pairs("no target", 1.0),
             Row::new("a value <x>", "ns", 300.0).target(Target::ValueAtMost(600.0)),
             Row::new("nothing to compare with", "ns", 1.0),
+            pairs("another", 2.0).beside_another().target(Target::RatioAtLeast(1.0)),
         ];
         let svg = draw(&rows, "a & b", &["a caveat".to_owned()]);
         let count = |what: &str| svg.matches(what).count();
-        assert_eq!(count("stroke-width='2.5'"), 3, "{svg}");
-        assert_eq!((count(MET), count(MISSED), count(PLAIN)), (2, 1, 1), "{svg}");
+        assert_eq!(count("stroke-width='2.5'"), 4, "{svg}");
+        assert_eq!((count(MET), count(MISSED), count(PLAIN)), (3, 1, 1), "{svg}");
+        assert_eq!(count("Beside another program"), 1, "{svg}");
         assert!(svg.contains("a &amp; b") && svg.contains("a value &lt;x&gt;"));
         assert!(!svg.contains("nothing to compare with"));
         // A value of half of its target ends in the middle of the way to it.

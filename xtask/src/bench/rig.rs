@@ -46,6 +46,18 @@ impl Tools {
 
     /// # Errors
     /// It is not installed.
+    pub(super) fn nghttpd() -> Result<PathBuf> {
+        installed("nghttpd")
+    }
+
+    /// # Errors
+    /// It is not installed.
+    pub(super) fn h2load() -> Result<PathBuf> {
+        installed("h2load")
+    }
+
+    /// # Errors
+    /// It is not installed.
     pub(super) fn wrk() -> Result<PathBuf> {
         installed("wrk")
     }

@@ -12,9 +12,9 @@ pub(super) struct Row {
     unit: &'static str,
     /// With the sensor.
     value: f64,
-    /// Without it, or with an empty one; or, where it grows, of the smallest.
+    /// What it is compared with; see `beside`.
     baseline: Option<f64>,
-    grows: bool,
+    beside: Beside,
     /// The median of the pairs' ratios, which is not the ratio of the medians.
     ratio: Option<Ratio>,
     target: Option<Target>,
@@ -45,6 +45,17 @@ pub(super) enum Target {
     RatioAtLeast(f64),
 }
 
+/// What a baseline is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beside {
+    /// The same without the sensor, or with an empty one.
+    Without,
+    /// The same of something smaller.
+    Smallest,
+    /// The same by another program.
+    Another,
+}
+
 /// A row as the picture has it.
 #[derive(Debug)]
 pub(super) struct Bar {
@@ -66,6 +77,8 @@ pub(super) enum Side {
     Ratio,
     /// The ratio of larger to smallest.
     Growth,
+    /// The ratio of ours to another program's.
+    Another,
     /// The value, as a share of its target.
     Target,
 }
@@ -78,7 +91,7 @@ impl Row {
             unit,
             value,
             baseline: None,
-            grows: false,
+            beside: Beside::Without,
             ratio: None,
             target: None,
             note: None,
@@ -97,7 +110,7 @@ impl Row {
         Some(row)
     }
 
-    /// Medians of the pairs (without, with), and of their ratios. None of nothing.
+    /// Medians of the pairs (baseline, value), and of their ratios. None of nothing.
     pub(super) fn of_pairs(
         name: impl Into<String>,
         unit: &'static str,
@@ -118,7 +131,13 @@ impl Row {
 
     /// The baseline is the same figure of something smaller, and not of a run without the sensor.
     pub(super) fn grows(mut self) -> Self {
-        self.grows = true;
+        self.beside = Beside::Smallest;
+        self
+    }
+
+    /// The baseline is another program that does the same.
+    pub(super) fn beside_another(mut self) -> Self {
+        self.beside = Beside::Another;
         self
     }
 
@@ -204,7 +223,11 @@ impl Row {
         };
         let of_ratio = |target: Option<f64>| {
             let Ratio { median, spread } = self.ratio?;
-            let side = if self.grows { Side::Growth } else { Side::Ratio };
+            let side = match self.beside {
+                Beside::Without => Side::Ratio,
+                Beside::Smallest => Side::Growth,
+                Beside::Another => Side::Another,
+            };
             Some(bar(side, median, spread, target, format!("{ratio}  ({shown})")))
         };
         match self.target {
@@ -224,7 +247,7 @@ impl Row {
 
     /// The same, for programs.
     pub(super) fn json(&self) -> Value {
-        let Self { name, unit, value, baseline, grows: _, ratio, target, note, samples } = self;
+        let Self { name, unit, value, baseline, beside: _, ratio, target, note, samples } = self;
         let target = target.map(|target| match target {
             Target::ValueAtMost(bound) => json!({ "of": "value", "at_most": bound }),
             Target::ValueAtLeast(bound) => json!({ "of": "value", "at_least": bound }),

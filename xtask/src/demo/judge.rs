@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail};
 use serde_json::Value;
 
+use super::calls::Calls;
 use super::shop::SERVICES;
 
 /// Reads what the sensor prints.
@@ -12,9 +13,11 @@ pub(super) trait Judge {
     /// A line of its output; says whether people want to read it.
     fn line(&mut self, line: &str) -> bool;
 
+    /// With what payments logged.
+    ///
     /// # Errors
     /// It did not see what it should have.
-    fn verdict(&self) -> Result<()>;
+    fn verdict(&self, log: &str) -> Result<()>;
 }
 
 /// For people: each service's name shows up somewhere, as it does in the summary of spans by service.
@@ -28,7 +31,7 @@ impl Judge for Names {
         true
     }
 
-    fn verdict(&self) -> Result<()> {
+    fn verdict(&self, _: &str) -> Result<()> {
         if self.0.is_empty() {
             bail!("the sensor saw no exchange at all");
         }
@@ -36,17 +39,19 @@ impl Judge for Names {
     }
 }
 
-/// For CI: each service has spans, and one trace joins the services that pass the context on.
+/// For CI: each service has spans, one trace joins the services that pass the context on, and the
+/// calls of gRPC are those that payments logged.
 #[derive(Default)]
 pub(super) struct Json {
     services: BTreeMap<String, u64>,
     traces: BTreeMap<String, BTreeSet<String>>,
+    calls: Calls,
     summary: bool,
     strange: Option<String>,
 }
 
 /// The services that one `traceparent` goes through.
-const JOINED: [&str; 4] = ["gateway", "inventory", "orders", "shop-client"];
+const JOINED: [&str; 5] = SERVICES;
 
 impl Judge for Json {
     fn line(&mut self, line: &str) -> bool {
@@ -57,6 +62,7 @@ impl Judge for Json {
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
         match record.get("type").and_then(Value::as_str) {
             Some("span") => {
+                self.calls.span(&record);
                 let service = text(record.get("resource").and_then(|r| r.get("service.name")));
                 let trace = text(record.get("trace_id"));
                 if let (Some(service), Some(trace)) = (service, trace) {
@@ -67,13 +73,14 @@ impl Judge for Json {
             }
             Some("summary") => {
                 self.summary = true;
+                self.calls.summary(&record);
                 true
             }
             _ => false,
         }
     }
 
-    fn verdict(&self) -> Result<()> {
+    fn verdict(&self, log: &str) -> Result<()> {
         if let Some(line) = &self.strange {
             bail!("not a line of JSON: {line}");
         }
@@ -90,12 +97,13 @@ impl Judge for Json {
         if !self.traces.values().any(joined) {
             bail!("no trace joins {JOINED:?}");
         }
-        Ok(())
+        self.calls.verdict(log)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::calls::tests::{LOG, spans};
     use super::{JOINED, Json, Judge as _};
 
     fn span(service: &str, trace: &str) -> String {
@@ -109,13 +117,13 @@ mod tests {
         for line in lines {
             judge.line(line);
         }
-        judge.verdict().map_err(|error| error.to_string())
+        judge.verdict(LOG).map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_demo_passes_with_every_service_and_a_joined_trace() {
         let mut lines: Vec<_> = JOINED.iter().map(|service| span(service, "a")).collect();
-        lines.push(span("payments", "b"));
+        lines.extend(spans().iter().map(|span| span.to_string()));
         assert!(judged(&lines).is_err_and(|why| why.contains("summary")));
         lines.push(r#"{"type":"summary"}"#.to_owned());
         assert_eq!(judged(&lines), Ok(()));

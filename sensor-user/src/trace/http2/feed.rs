@@ -297,7 +297,13 @@ impl Feed<'_> {
     /// A client's stream begins that was not there before.
     fn begin(&mut self, id: u32) {
         self.core.seen();
-        self.streams.highest = id;
+        let before = std::mem::replace(&mut self.streams.highest, id);
+        let comparable = before > 0 || !self.streams.older;
+        if std::mem::take(&mut self.streams.numbers_missing) && comparable {
+            // Clients leave no number out, though they might (RFC 9113 section 5.1.1).
+            let unseen = id.saturating_sub(before).saturating_sub(2).div_ceil(2);
+            self.core.metrics.add(Counter::Http2RequestsUnseen, u64::from(unseen));
+        }
         // Requests of streams before it are not to come any more.
         let waits =
             |stream: &Stream| stream.exchange.is_none() && stream.id < id && stream.id % 2 == 1;

@@ -51,6 +51,11 @@ impl Helper {
         Self::start(&bench.tools.sensor_bench, &["reopen", "--engine", &bench.engine])
     }
 
+    /// Decodes header blocks and frames, each decoder for `round` milliseconds at a time.
+    pub(in crate::bench) fn hpack(bench: &Bench, round: u32) -> Result<Self> {
+        Self::start(&bench.tools.sensor_bench, &["hpack", "--round", &round.to_string()])
+    }
+
     /// Holds connections open.
     pub(in crate::bench) fn hold(bench: &Bench, address: SocketAddr) -> Result<Self> {
         Self::start(&bench.tools.sensor_load, &["hold", &address.to_string()])
@@ -65,6 +70,18 @@ impl Helper {
     pub(in crate::bench) fn ask(&mut self, order: &str) -> Result<String> {
         writeln!(self.orders, "{order}").with_context(|| format!("{order}: it has ended"))?;
         self.answer().with_context(|| order.to_owned())
+    }
+
+    /// The next line that it writes without being asked; none when it has ended.
+    ///
+    /// # Errors
+    /// It is silent.
+    pub(in crate::bench) fn next(&mut self) -> Result<Option<String>> {
+        match self.answers.recv_timeout(PATIENCE) {
+            Ok(line) => Ok(Some(line)),
+            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Timeout) => bail!("{} is silent", self.process.name()),
+        }
     }
 
     fn answer(&mut self) -> Result<String> {

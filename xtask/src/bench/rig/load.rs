@@ -1,5 +1,7 @@
 //! Load: wrk for as much as goes, `sensor-load` for a fixed rate and for what is not HTTP.
 
+pub(in crate::bench) mod h2load;
+
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{ChildStdin, Command, Stdio};

@@ -173,13 +173,14 @@ impl Summary {
 }
 
 /// Counters of losses that have no `.lost.` in their name.
-const LOSSES: [&str; 6] = [
+const LOSSES: [&str; 7] = [
     "output.lost",
     "kernel.ring_full",
     "kernel.flow_table_full",
     "kernel.runs_missed",
     "kernel.records_doubtful",
     "exchanges.open",
+    "http2.requests_unseen",
 ];
 
 #[cfg(test)]

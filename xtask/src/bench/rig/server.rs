@@ -17,8 +17,10 @@ use crate::workspace;
 
 const START: Duration = Duration::from_secs(5);
 const END: Duration = Duration::from_secs(5);
-/// Bytes of the file that nginx serves for most paths.
-const FILE: usize = 1024;
+/// Bytes of the file that nginx serves for most paths, and nghttpd for one.
+pub(in crate::bench) const FILE: usize = 1024;
+/// That one.
+pub(in crate::bench) const FILE_PATH: &str = "/file.html";
 
 /// A running server; ended when this is dropped.
 pub(in crate::bench) struct Server {
@@ -60,6 +62,21 @@ impl Server {
         let mut command = Command::new(program);
         command.arg(address.to_string());
         Self::start(command, address, &bench.file("go.log"))
+    }
+
+    /// nghttpd with one thread, which serves [`FILE_PATH`], whatever the query.
+    ///
+    /// # Errors
+    /// It is not installed, or does not start.
+    pub(in crate::bench) fn nghttpd(bench: &Bench) -> Result<Self> {
+        let dir = bench.file("nghttpd");
+        fs::create_dir_all(&dir)?;
+        fs::write(dir.join("file.html"), vec![b'x'; FILE])?;
+        let address = free_address()?;
+        let mut command = Command::new(Tools::nghttpd()?);
+        command.args(["--no-tls", "--address", &address.ip().to_string(), "--htdocs"]);
+        command.arg(&dir).arg(address.port().to_string());
+        Self::start(command, address, &bench.file("nghttpd.log"))
     }
 
     /// Answers PING with PONG, over a protocol that is not HTTP.

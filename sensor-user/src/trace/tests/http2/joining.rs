@@ -211,6 +211,31 @@ fn a_loss_costs_what_may_be_in_it_and_no_more() {
 }
 
 #[test]
+fn requests_that_were_not_seen_are_counted_by_their_numbers() {
+    // The first ones of a connection, and two in the middle.
+    let mut talk = Talk::new(SERVER);
+    lose(&mut talk, Direction::Receive, 90);
+    for id in [7, 9, 15] {
+        talk.request(id, true, &GET);
+        if id == 9 {
+            lose(&mut talk, Direction::Receive, 60);
+        }
+    }
+    assert_eq!(talk.count(Counter::Http2RequestsUnseen), 3 + 2);
+    // A gap in what the server sends hides none, and what a client leaves out was not lost.
+    lose(&mut talk, Direction::Send, 60);
+    talk.request(21, true, &GET);
+    assert_eq!(talk.count(Counter::Http2RequestsUnseen), 5);
+
+    // What was before the sensor is not missing.
+    let mut talk = older(SERVER);
+    talk.request(101, true, &GET);
+    lose(&mut talk, Direction::Receive, 60);
+    talk.request(105, true, &GET);
+    assert_eq!(talk.count(Counter::Http2RequestsUnseen), 1);
+}
+
+#[test]
 fn a_response_whose_head_is_lost_has_no_status() {
     let mut talk = Talk::new(CLIENT);
     talk.request(1, false, &grpc(METHOD));
