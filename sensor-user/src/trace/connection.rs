@@ -297,6 +297,12 @@ impl Prospect {
             _ if first.passed => return way.http1(http1, placed),
             Piece::Bytes(bytes) => bytes,
             Piece::Skip(_) | Piece::Lost(_) => {
+                let waits = firsts.iter().any(|first| !first.held.is_empty());
+                if waits && !http1.is_certain() && !http1.is_over() {
+                    // As a rule a server's first frame: it begins nothing of HTTP/1, and is no reason
+                    // to stop looking.
+                    *http1 = http1::Connection::new(false, way.core.limits.head_bytes);
+                }
                 release_all(firsts, http1, way);
                 if !http1.is_certain() && !http1.is_over() {
                     *self = Self::Seeking(Box::new(http2::Connection::seeking()));

@@ -27,6 +27,32 @@ fn borrowed<'a>(fields: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)>
     fields.iter().map(|(name, value)| (*name, &**value)).collect()
 }
 
+/// The client's preface is in a gap, and the server's first frame is not.
+#[test]
+fn a_connection_whose_preface_is_lost_is_older_too() {
+    for settings_first in [true, false] {
+        let mut world = World::new();
+        let flow = world.flow(SERVER);
+        let mut talk = Talk::on(world, flow, SERVER);
+        let lost = |talk: &mut Talk| {
+            talk.world.pass(&talk.flow.clone(), Direction::Receive, preface().len() as u64);
+        };
+        if !settings_first {
+            lost(&mut talk);
+        }
+        talk.answer(&settings());
+        if settings_first {
+            lost(&mut talk);
+        }
+        talk.ask(&frame(8, 0, 0, &[0, 0, 1, 0]));
+        talk.request(1, true, &GET);
+        talk.response(1, true, &OK);
+        assert_eq!(talk.world.spans.len(), 1);
+        assert_eq!(talk.count(Counter::ConnectionsNotHttp), 0);
+        talk.end(false);
+    }
+}
+
 #[test]
 fn streams_that_begin_after_joining_are_right() {
     for is_client in [true, false] {
