@@ -21,7 +21,8 @@ pub const WEB_TRAILERS_MAX: u32 = 512;
 /// several. A power of two, because positions in the window are masked with it.
 pub const WINDOW: usize = 2048;
 
-/// Flows that are tracked at once. The least recently used makes room, and is counted.
+/// Flows that are tracked at once. The least recently used makes room; user space counts it, and what
+/// was in flight on it, when its socket comes up again.
 pub const FLOWS: u32 = 65_536;
 
 /// Processes whose filter verdict is remembered.

@@ -28,7 +28,9 @@ pub use exchange::{
 };
 
 use self::core::Core;
-use crate::capture::event::{End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, Tgid};
+use crate::capture::event::{
+    End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, SocketId, Tgid,
+};
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Span, SpanId};
 use connection::Connection;
@@ -77,6 +79,8 @@ pub struct Pipeline {
     limits: Limits,
     core: Core,
     connections: Table<FlowId, Box<Connection>>,
+    /// Those of the connections whose socket is known.
+    sockets: FxHashMap<SocketId, FlowId>,
     /// Paths of Unix sockets of which no segment has come yet.
     unix_paths: FxHashMap<FlowId, Arc<str>>,
     /// Unix sockets among the connections: they have no close event, the end of their process
@@ -91,6 +95,7 @@ impl Pipeline {
             limits,
             core: Core::new(limits, metrics),
             connections: Table::new(limits.connections),
+            sockets: FxHashMap::default(),
             unix_paths: FxHashMap::default(),
             unix: FxHashSet::default(),
         }
@@ -211,13 +216,38 @@ impl Pipeline {
         if flow.endpoints == Endpoints::Unix {
             self.unix.insert(flow.id);
         }
+        if let Some(socket) = flow.socket
+            && let Some(before) = self.sockets.insert(socket, flow.id)
+        {
+            // Its end will never come: the kernel side has forgotten it. What was in flight on it may
+            // go on as this flow, but what belongs together there cannot be told.
+            self.unix.remove(&before);
+            if let Some(connection) = self.connections.remove(before) {
+                self.forgotten(connection);
+            }
+        }
         let head_max = self.limits.head_bytes;
         let connection = Box::new(Connection::new(flow.clone(), tgid, path, head_max));
         self.core.metrics.inc(Counter::Connections);
-        if let Some((evicted, mut connection)) = self.connections.insert(flow.id, connection) {
+        if let Some((evicted, connection)) = self.connections.insert(flow.id, connection) {
             self.unix.remove(&evicted);
-            self.core.metrics.inc(Counter::ConnectionsEvicted);
-            connection.lose_all(&mut self.core, Counter::ExchangesLostEvicted);
+            self.leave_socket(evicted, &connection);
+            self.forgotten(connection);
+        }
+    }
+
+    /// One that had to make room, here or on the kernel side.
+    fn forgotten(&mut self, mut connection: Box<Connection>) {
+        self.core.metrics.inc(Counter::ConnectionsEvicted);
+        connection.lose_all(&mut self.core, Counter::ExchangesLostEvicted);
+    }
+
+    /// The socket of a connection that is none any more, unless it is another's by now.
+    fn leave_socket(&mut self, id: FlowId, connection: &Connection) {
+        if let Some(socket) = connection.site.flow.socket
+            && self.sockets.get(&socket) == Some(&id)
+        {
+            self.sockets.remove(&socket);
         }
     }
 
@@ -225,6 +255,7 @@ impl Pipeline {
     fn close(&mut self, flow: FlowId) {
         self.unix.remove(&flow);
         if let Some(mut connection) = self.connections.remove(flow) {
+            self.leave_socket(flow, &connection);
             connection.lose_all(&mut self.core, Counter::ExchangesLostHeadIncomplete);
         }
     }

@@ -55,19 +55,19 @@ fn connections_older_than_the_sensor(engine: Engine) {
         .collect();
     // Where the sensor came into the middle of an exchange, it has to see exchanges in strict turn
     // before it says what belongs together; until then they are lost, and counted.
-    let lost: u64 = report
-        .counters
-        .iter()
-        .filter(|(name, _)| name.starts_with("exchanges.lost."))
-        .map(|(_, n)| n)
-        .sum();
+    assert!(missing.len() as u64 <= report.counted(), "{missing:?}, {:#?}", report.counters);
+    report.assert_loss_equation();
+    if report.runs_missed() > 0 {
+        return;
+    }
+    let lost = |(name, n): (&String, &u64)| name.starts_with("exchanges.lost.").then_some(*n);
+    let lost: u64 = report.counters.iter().filter_map(lost).sum();
     assert!(missing.len() as u64 <= lost, "{missing:?}, {:#?}", report.counters);
     for (marker, kind) in missing {
         let state = marker.0 % 50 / 10;
         assert!(state != 0, "{marker:?} {kind}: the connection was idle");
         assert!(marker.0 % 10 < 4, "{marker:?} {kind}: the third exchange afterwards");
     }
-    report.assert_loss_equation();
 }
 
 fn exchanges_that_are_cut(engine: Engine) {
@@ -83,12 +83,14 @@ fn exchanges_that_are_cut(engine: Engine) {
     let of = |wanted: Marker| -> Vec<&SpanJson> {
         report.spans.iter().filter(|span| marker(span) == Some(wanted)).collect()
     };
+    let missed = report.runs_missed() > 0;
     // Each is told once by each end.
     let both = |wanted: Marker| {
         let spans = of(wanted);
         let mut kinds: Vec<_> = spans.iter().map(|span| span.kind()).collect();
         kinds.sort_unstable();
-        assert_eq!(kinds, ["client", "server"], "{wanted:?} {spans:#?}");
+        let fewer = missed && matches!(kinds[..], [] | ["client"] | ["server"]);
+        assert!(fewer || kinds == ["client", "server"], "{wanted:?} {spans:#?}");
         spans
     };
     let unanswered = |wanted: Marker, errors: &[&str]| {
@@ -120,7 +122,7 @@ fn exchanges_that_are_cut(engine: Engine) {
         unanswered(marker, &["connection_closed", "connection_reset"]);
         let reset =
             of(marker).iter().filter(|it| it.str("error.type") == "connection_reset").count();
-        assert!(reset >= 1, "{:#?}", of(marker));
+        assert!(reset >= 1 || missed && of(marker).len() < 2, "{:#?}", of(marker));
     }
     assert_eq!(workload.markers("killed").len(), 2);
     for marker in workload.markers("killed") {
@@ -136,7 +138,7 @@ fn exchanges_that_are_cut(engine: Engine) {
     assert_eq!(open.len(), 2);
     let told: usize = open.iter().map(|&marker| of(marker).len()).sum();
     let waiting = report.counter("exchanges.open");
-    assert_eq!(told as u64 + waiting, 4, "{:#?}", report.counters);
+    assert!(missed || told as u64 + waiting == 4, "{:#?}", report.counters);
     assert!(of(open[0]).is_empty(), "{:#?}", of(open[0]));
     for span in of(open[1]) {
         assert!(span.get("http.response.status_code").is_none(), "{span:#?}");

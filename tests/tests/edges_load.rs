@@ -149,6 +149,8 @@ fn a_small_flow_table(engine: Engine) {
     let bounds = Bounds { flows: 8, limits: Limits::default() };
     let report = under_load(engine, bounds, 32);
     assert!(report.counter("kernel.flows") > 64, "none made room: {:#?}", report.counters);
+    // What was in flight on those that did is known to be lost.
+    assert!(report.counter("connections.evicted") > 0, "{:#?}", report.counters);
 }
 
 /// The same in user space.

@@ -21,6 +21,7 @@ both_engines! {
     bodies_spliced_to_a_pipe,
     calls_that_fail_or_move_nothing,
     io_uring_is_counted_as_not_seen,
+    an_answer_unseen_on_an_older_connection,
 }
 
 /// Plays a scene to its end under the sensor.
@@ -170,4 +171,26 @@ fn io_uring_is_counted_as_not_seen(engine: Engine) {
     assert!(there || report.runs_missed() > 0, "{client:#?}");
     report.assert_loss_equation();
     assert!(report.spans.iter().all(|span| span.duration() < Duration::from_secs(30)));
+}
+
+/// The next answer that is seen is not taken for it.
+fn an_answer_unseen_on_an_older_connection(engine: Engine) {
+    let mut workload = Workload::start(env!("CARGO_BIN_EXE_sensor-workload"), &["unseen"]);
+    if let Some(why) = workload.wait_for("disabled") {
+        sensor_tests::skip("io_uring", &format!("io_uring is not to be had: {why}"));
+        return;
+    }
+    let sensor = Sensor::on(engine, &[workload.pid()]);
+    workload.play();
+    let report = sensor.stop();
+    let of = |kind| -> Vec<_> {
+        report.spans.iter().filter(|span| span.kind() == kind).cloned().collect()
+    };
+    assert_exactly(&report, &of("client"), &["client"], &[2, 3, 4, 5, 6].map(Marker));
+    let server = of("server");
+    let seen: Vec<_> = server.iter().filter_map(marker).collect();
+    assert_exactly(&report, &server, &["server"], &seen);
+    assert!(!seen.contains(&Marker(2)) && !seen.contains(&Marker(3)), "{server:#?}");
+    assert!(seen.contains(&Marker(6)) || report.runs_missed() > 0, "{server:#?}");
+    report.assert_loss_equation();
 }

@@ -5,6 +5,7 @@
 //! over whole reservations, of which a record may use a part).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use sensor_ebpf::abi::{
@@ -13,7 +14,9 @@ use sensor_ebpf::abi::{
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-use super::event::{Direction, End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, Tgid};
+use super::event::{
+    Direction, End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, SocketId, Tgid,
+};
 
 /// One decoded record.
 #[derive(Clone, Debug)]
@@ -271,7 +274,7 @@ fn flow(ident: &FlowIdent) -> Result<Flow, DecodeError> {
         local_port,
         remote_port,
         netns,
-        inode: _,
+        inode,
         family,
         from_start,
         reserved: _,
@@ -290,6 +293,9 @@ fn flow(ident: &FlowIdent) -> Result<Flow, DecodeError> {
         },
         netns: (netns != 0).then_some(netns),
         cookie: (cookie != 0).then_some(cookie),
+        socket: NonZeroU64::new(cookie)
+            .map(SocketId::Cookie)
+            .or_else(|| NonZeroU64::new(inode).map(SocketId::Inode)),
         from_start: match from_start {
             0 => false,
             1 => true,

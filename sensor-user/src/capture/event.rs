@@ -2,6 +2,7 @@
 //! a packet capture. All later stages see only these.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::model::Resource;
@@ -13,6 +14,16 @@ pub struct Monotonic(pub u64);
 /// One tracking of one socket; never reused within a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowId(pub u64);
+
+/// Tells a socket from all others that there are at the same time. A flow that begins on the socket
+/// of another continues it: the kernel side had to forget that one to make room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SocketId {
+    /// Its cookie, which no other socket ever had.
+    Cookie(NonZeroU64),
+    /// The inode number of its file, which another may get later. Known of sockets without a cookie.
+    Inode(NonZeroU64),
+}
 
 /// Process (thread group) id in the capturing machine's initial PID namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,6 +125,8 @@ pub struct Flow {
     pub netns: Option<u32>,
     /// The kernel's socket cookie; `None` where it is not known.
     pub cookie: Option<u64>,
+    /// The socket; `None` where it is not known.
+    pub socket: Option<SocketId>,
     /// The connection's first byte was seen.
     pub from_start: bool,
 }

@@ -5,6 +5,8 @@ mod http2;
 mod properties;
 mod world;
 
+use std::num::NonZeroU64;
+
 use world::{CLIENT, SERVER, World, attributes, int, names, text};
 
 use super::*;
@@ -417,6 +419,35 @@ fn bounds_lose_and_count() {
     assert_eq!(world.count(Counter::ConnectionsEvicted), 2);
     assert_eq!(world.count(Counter::ExchangesLostEvicted), 1);
     assert_eq!(world.pipeline.open_exchanges(), 2);
+}
+
+/// A flow on the socket of another, which the kernel side had to forget.
+#[test]
+fn a_flow_that_begins_anew_counts_what_was_in_flight() {
+    let mut world = World::new();
+    let socket = NonZeroU64::new(7).map(SocketId::Inode);
+    let mut before = world.flow(SERVER);
+    before.socket = socket;
+    world.receive(&before, 1, "GET /a HTTP/1.1\r\n\r\n");
+    let mut anew = world.flow(SERVER);
+    (anew.socket, anew.from_start) = (socket, false);
+    world.send(&anew, 2, "HTTP/1.1 204 No\r\n\r\n");
+    assert_eq!(world.count(Counter::ConnectionsEvicted), 1);
+    assert_eq!(world.count(Counter::ExchangesLostEvicted), 1);
+    assert_eq!(world.count(Counter::ResponsesOrphaned), 1);
+    assert_eq!(world.pipeline.open_exchanges(), 0);
+    assert!(world.spans.is_empty());
+    // The end of the one that is forgotten takes nothing from the other.
+    world.end(&before, 3, false);
+    world.receive(&anew, 4, "GET /b HTTP/1.1\r\n\r\n");
+    world.send(&anew, 5, "HTTP/1.1 200 Ok\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(text(&world.one(), "url.path"), Some("/b"));
+    world.end(&anew, 6, false);
+    // Its number is another's now, and nothing is left of it.
+    let mut later = world.flow(SERVER);
+    later.socket = socket;
+    world.receive(&later, 7, "GET /c HTTP/1.1\r\n\r\n");
+    assert_eq!(world.count(Counter::ConnectionsEvicted), 1);
 }
 
 #[test]

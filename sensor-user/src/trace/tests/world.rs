@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::super::*;
 use crate::capture::event::ClockSync;
-use crate::capture::event::{Direction, End, Segment};
+use crate::capture::event::{Direction, End, Segment, SocketId};
 use crate::metrics::CATALOGUE;
 use crate::model::{Attribute, Resource, Value};
 
@@ -21,6 +21,7 @@ pub(super) struct TestFlow {
     pub(super) endpoints: Endpoints,
     pub(super) from_start: bool,
     pub(super) tgid: u32,
+    pub(super) socket: Option<SocketId>,
     pub(super) received: u64,
     pub(super) sent: u64,
     positions: std::rc::Rc<[Cell<u64>; 2]>,
@@ -33,6 +34,7 @@ impl TestFlow {
             endpoints: self.endpoints.clone(),
             netns: None,
             cookie: None,
+            socket: self.socket,
             from_start: self.from_start,
         }
     }
@@ -90,6 +92,7 @@ impl World {
             endpoints: Endpoints::Tcp { local, remote },
             from_start: true,
             tgid,
+            socket: None,
             received: 0,
             sent: 0,
             positions: Default::default(),

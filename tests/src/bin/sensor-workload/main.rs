@@ -30,6 +30,7 @@ fn main() -> Result<()> {
         "spliced" => ways::spliced(),
         "failed" => ways::failed(),
         "uring" => ways::uring(),
+        "unseen" => ways::unseen(),
         "older" => older::scene(),
         "cuts" => cuts::scene(),
         "hang" => cuts::hang(arguments.first().context("hang where?")?),

@@ -244,3 +244,44 @@ pub(crate) fn uring() -> Result<()> {
     say("server", &list((1..=5).map(Marker)))?;
     at("end")
 }
+
+/// A connection that is older than the sensor, of which it sees a request, and then the answer to
+/// another: what is between them goes by io_uring.
+pub(crate) fn unseen() -> Result<()> {
+    let mut ring = match uring::Ring::new() {
+        Ok(ring) => ring,
+        Err(error) => return say("disabled", &error.to_string()),
+    };
+    let (client, server) = Transport::Tcp4.connect()?;
+    let mut client = End::new(client, In::Read(65_536), Out::Write);
+    let mut server = End::new(server, In::Read(65_536), Out::Write);
+    let mut exchange = |marker: Marker, by_ring: [bool; 2]| -> Result<()> {
+        client.send(&marker.request())?;
+        if by_ring[0] {
+            let mut left = marker.request().len();
+            while left > 0 {
+                let n = ring.receive(server.fd(), &mut vec![0; left])?;
+                ensure!(n > 0, "no request");
+                left -= n;
+            }
+        } else {
+            server.message()?;
+        }
+        if by_ring[1] {
+            let mut response = marker.response_head();
+            response.extend(marker.response_body());
+            ensure!(ring.send(server.fd(), &response)? == response.len(), "a short send");
+        } else {
+            server.respond(marker)?;
+        }
+        client.answered(marker)
+    };
+    exchange(Marker(1), [false, false])?;
+    at("start")?;
+    exchange(Marker(2), [false, true])?;
+    exchange(Marker(3), [true, false])?;
+    for marker in [4, 5, 6] {
+        exchange(Marker(marker), [false, false])?;
+    }
+    at("end")
+}
