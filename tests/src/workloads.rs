@@ -1,8 +1,10 @@
 //! The servers and clients that are traced: real programs, each telling what it did itself.
 
 mod curl;
+pub mod grpc;
 mod nghttp2;
 mod nginx;
+mod packages;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use crate::sensor::{Engine, Report, Sensor, python};
 pub use curl::{Transfer, curl, curl_marked, transfers};
 pub use nghttp2::{HELLO, LARGE, Loaded, h2load, nghttpd, received};
 pub use nginx::{ACCESS, BIG, nginx};
+pub use packages::{npm_packages, python_packages};
 
 /// A program's source in `tests/workloads`.
 #[must_use]

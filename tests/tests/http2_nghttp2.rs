@@ -16,7 +16,7 @@ use sensor_tests::workloads::{
     transfers,
 };
 
-both_engines!(many_streams, curl_over_http2, curl_asks_for_http2);
+both_engines!(many_streams, tables_and_padding, pushed, curl_over_http2, curl_asks_for_http2);
 
 /// How much longer than h2load says a request may seem to take: it counts whole microseconds.
 const ROUNDED: u64 = 2_000;
@@ -80,6 +80,75 @@ fn many_streams(engine: Engine) {
         }
     }
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// Tables of any size that the two agree on, and padding.
+fn tables_and_padding(engine: Engine) {
+    const EACH: usize = 100;
+    let Some(program) = tool("h2load") else { return };
+    let directory = fresh_directory("h2load").unwrap();
+    let agreed: [(&[&str], &[&str]); 4] = [
+        (&["--header-table-size=0", "--padding=255"], &["--header-table-size=0"]),
+        (
+            &["--header-table-size=64K", "--encoder-header-table-size=64K", "--padding=8"],
+            &["--header-table-size=64K", "--encoder-header-table-size=64K"],
+        ),
+        (&["--header-table-size=300"], &["--encoder-header-table-size=0"]),
+        (&["--encoder-header-table-size=100"], &["--header-table-size=200"]),
+    ];
+    let target = |n: usize| format!("{}?m={n}", if n % 16 == 0 { "/large" } else { "/hello" });
+    let (mut servers, mut clients) = (Vec::new(), Vec::new());
+    for (i, (servers_own, clients_own)) in agreed.into_iter().enumerate() {
+        let Some(server) = nghttpd(servers_own).unwrap() else { return };
+        let targets: Vec<_> = (i * EACH..(i + 1) * EACH).map(target).collect();
+        let log = directory.join(i.to_string());
+        let mut client = h2load(&program, &server, 8, &targets, &log).unwrap();
+        client.args(clients_own).args(["-H", &format!("x-own: {}", "o".repeat(150))]);
+        servers.push(server);
+        clients.push(client);
+    }
+    let pids: Vec<_> = servers.iter().map(Server::pid).collect();
+    let count = agreed.len() * EACH;
+    let (_, report) = traced(engine, &pids, &clients, 2 * count).unwrap();
+    all_known(&report, agreed.len() as u64);
+    let ends = all_ends(&report.spans, |span| span.get("url.query")?.as_str());
+    assert_eq!(ends.len(), count);
+    for n in 0..count {
+        let target = target(n);
+        let (path, marker) = target.split_once('?').unwrap();
+        assert_eq!(received(&servers[n / EACH])[&target], 1);
+        let (at_server, at_client) = ends[marker];
+        agree(at_server, at_client, path, 200);
+        assert_eq!(at_client.body_sizes(), [None, Some(size_of(path))]);
+        assert_eq!(at_server.resource("process.pid").unwrap(), servers[n / EACH].pid());
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// nghttpd answers a request that its client, nghttp, did not make.
+fn pushed(engine: Engine) {
+    let Some(server) = nghttpd(&["--push=/hello=/large"]).unwrap() else { return };
+    let Some(program) = tool("nghttp") else { return };
+    let mut client = Command::new(program);
+    client.args(["--null-out", "--verbose", "--no-dep", &server.url("/hello")]);
+    // A header block of more than a frame.
+    client.arg("--continuation");
+    let (output, report) = traced(engine, &[server.pid()], &[client], 4).unwrap();
+    assert!(output[0].text().contains(" recv PUSH_PROMISE frame "), "{}", output[0].text());
+    assert!(output[0].text().contains(" send HEADERS frame <length=18"), "{}", output[0].text());
+    all_known(&report, 1);
+    let ends = all_ends(&report.spans, |span| span.get("url.path")?.as_str());
+    assert_eq!(ends.len(), 2);
+    for path in ["/hello", "/large"] {
+        agree(ends[path].0, ends[path].1, path, 200);
+        assert_eq!(ends[path].0.body_sizes(), [None, Some(size_of(path))]);
+    }
+    let [(_, cause), (at_server, at_client)] = ["/hello", "/large"].map(|path| ends[path]);
+    for span in [at_server, at_client] {
+        assert_eq!(span.get("sensor.http2.pushed"), Some(&true.into()));
+        assert_eq!(span.trace_id(), cause.trace_id());
+    }
+    assert_eq!(at_client.parent_span_id(), Some(cause.span_id()));
 }
 
 /// What is the same of every request.

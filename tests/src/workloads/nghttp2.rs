@@ -77,6 +77,8 @@ pub fn h2load(
 pub struct Loaded {
     /// The status of each, in the order of their ends.
     pub statuses: Vec<i64>,
+    /// When each began, in nanoseconds since 1970, in that order.
+    pub begun: Vec<u64>,
     /// How long each took from its start to its end, in nanoseconds, in that order.
     pub nanoseconds: Vec<u64>,
 }
@@ -89,10 +91,11 @@ impl Loaded {
     pub fn read(log: &Path, output: &Output) -> Result<Self> {
         let said = output.text();
         anyhow::ensure!(said.contains(" 0 failed, 0 errored, 0 timeout"), "{said}");
-        let mut all = Self { statuses: Vec::new(), nanoseconds: Vec::new() };
+        let mut all = Self { statuses: Vec::new(), begun: Vec::new(), nanoseconds: Vec::new() };
         for line in fs::read_to_string(log)?.lines() {
-            let mut columns = line.split('\t').skip(1);
+            let mut columns = line.split('\t');
             let mut next = || columns.next().with_context(|| line.to_owned());
+            all.begun.push(1000 * next()?.parse::<u64>()?);
             all.statuses.push(next()?.parse()?);
             all.nanoseconds.push(1000 * next()?.parse::<u64>()?);
         }

@@ -11,7 +11,7 @@ use crate::run::{Cmd, which};
 use crate::ui;
 
 /// (the program looked for, the Debian package that has it)
-const TOOLS: [(&str, &str); 12] = [
+const TOOLS: [(&str, &str); 15] = [
     ("c++", "g++"), // libFuzzer is C++
     ("curl", "curl"),
     ("gcc", "gcc"),
@@ -23,6 +23,9 @@ const TOOLS: [(&str, &str); 12] = [
     ("tcpdump", "tcpdump"),   // HTTP/2 of real programs, as packets
     ("nghttpd", "nghttp2-server"),
     ("h2load", "nghttp2-client"),
+    ("nghttp", "nghttp2-client"),
+    ("npm", "npm"),          // packages of what the tests trace in Node
+    ("pip3", "python3-pip"), // and in Python
     ("wrk", "wrk"),
 ];
 

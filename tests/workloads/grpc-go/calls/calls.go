@@ -25,6 +25,8 @@ type Report struct {
 	Sent     int64   `json:"sent"`
 	Received int64   `json:"received"`
 	Nanos    int64   `json:"nanoseconds"`
+	// Begun is the client's: nanoseconds since 1970.
+	Begun int64 `json:"begun,omitempty"`
 }
 
 var mutex sync.Mutex

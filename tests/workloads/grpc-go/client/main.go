@@ -49,7 +49,7 @@ func call(marker int, method string, do func(ctx context.Context, method string)
 	begun := time.Now()
 	err := do(ctx, method)
 	said := *report
-	said.Nanos = time.Since(begun).Nanoseconds()
+	said.Nanos, said.Begun = time.Since(begun).Nanoseconds(), begun.UnixNano()
 	answer := status.Convert(err)
 	said.Code, said.Message = calls.Of(answer.Code()), answer.Message()
 	said.Sent, said.Received = calls.Read(&report.Sent, &report.Received)

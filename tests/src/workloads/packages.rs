@@ -1,0 +1,79 @@
+//! What workloads need from PyPI and npm: fetched once, below `target/workloads`.
+
+#![expect(clippy::panic, reason = "this is how a test fails")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use super::source;
+use crate::sensor::{python, tool};
+
+/// The directory with what `tests/workloads/{name}/requirements.txt` names, for `PYTHONPATH`; none where there
+/// is no Python.
+///
+/// # Panics
+/// When it cannot be had.
+#[must_use]
+pub fn python_packages(name: &str) -> Option<PathBuf> {
+    let mut command = Command::new(python()?);
+    Some(packages(name, &["requirements.txt"], |directory| {
+        command
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["--only-binary", ":all:", "--upgrade", "--target"])
+            .arg(directory)
+            .args(["-r", "requirements.txt"]);
+        command
+    }))
+}
+
+/// The directory with what `tests/workloads/{name}/package-lock.json` names, for `NODE_PATH`; none where there is
+/// no npm.
+///
+/// # Panics
+/// When it cannot be had.
+#[must_use]
+pub fn npm_packages(name: &str) -> Option<PathBuf> {
+    let mut command = Command::new(tool("npm")?);
+    let directory = packages(name, &["package.json", "package-lock.json"], |_| {
+        command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+        command
+    });
+    Some(directory.join("node_modules"))
+}
+
+/// Runs `command` in the directory of these packages, unless that was done with the same `files`.
+fn packages(name: &str, files: &[&str], command: impl FnOnce(&Path) -> Command) -> PathBuf {
+    /// Tests run side by side: one fetches, the others find it there.
+    static FETCHING: Mutex<()> = Mutex::new(());
+    let _fetching = FETCHING.lock().unwrap_or_else(PoisonError::into_inner);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = root.parent().unwrap_or(root).join("target/workloads").join(name);
+    let read = |path: PathBuf| fs::read(path).unwrap_or_default();
+    let wanted: Vec<u8> = files.iter().flat_map(|file| read(source(name).join(file))).collect();
+    let done = directory.join("done");
+    if read(done.clone()) == wanted {
+        return directory;
+    }
+    let copied = fs::create_dir_all(&directory).and_then(|()| {
+        files.iter().try_for_each(|file| {
+            fs::copy(source(name).join(file), directory.join(file)).map(|_| ())
+        })
+    });
+    if let Err(error) = copied {
+        panic!("{}: {error}", directory.display());
+    }
+    let mut command = command(&directory);
+    match command.current_dir(&directory).stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => {
+            panic!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))
+        }
+        Err(error) => panic!("{command:?}: {error}"),
+    }
+    if let Err(error) = fs::write(&done, wanted) {
+        panic!("{}: {error}", done.display());
+    }
+    directory
+}
