@@ -1,6 +1,6 @@
 //! Load for the bench: HTTP/1.1 over keep-alive connections, at a rate that does not depend on how
 //! fast the server answers, from one process or from many; none at all over connections that are only
-//! held open; and a protocol of tiny messages that is not HTTP, as fast as it goes.
+//! held open; many requests at once over one connection of HTTP/2; and a protocol of tiny messages that is not HTTP, as fast as it goes.
 
 pub mod crowd;
 pub mod echo;
@@ -8,6 +8,7 @@ pub mod hold;
 pub mod latency;
 pub mod rate;
 pub mod response;
+pub mod streams;
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

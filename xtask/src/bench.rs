@@ -13,6 +13,7 @@ mod hooks;
 mod hpack;
 mod http;
 mod idle_calls;
+mod joins;
 mod loss;
 mod memory;
 mod picture;
@@ -67,6 +68,9 @@ pub(crate) struct Args {
     /// How often `endurance` starts and stops the sensor [default: 1000, or 20 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=100_000))]
     cycles: Option<u32>,
+    /// Of the random moments of `joins` [default: another each time]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 /// One measurement: it gives one or more rows of the table.
@@ -139,6 +143,12 @@ const MEASUREMENTS: &[Measurement] = &[
         run: loss::run,
     },
     Measurement {
+        name: "joins",
+        about: "traceparent on a busy HTTP/2 connection that was there before the sensor",
+        scope: Scope::Sensor,
+        run: joins::run,
+    },
+    Measurement {
         name: "cpu",
         about: "CPU seconds per million exchanges",
         scope: Scope::Sensor,
@@ -187,6 +197,8 @@ struct Bench {
     against: Option<Against>,
     /// Starts and stops.
     cycles: u32,
+    /// Of what is random, if it shall be the same again.
+    seed: Option<u64>,
     /// For files of this run; removed at its end.
     dir: PathBuf,
 }
@@ -311,6 +323,7 @@ fn prepare(args: &Args) -> Result<Bench> {
         engine: args.engine.clone(),
         against: args.against.clone().map(|command| Against { command, settle: args.settle }),
         cycles: args.cycles.unwrap_or(if args.quick { 20 } else { 1000 }),
+        seed: args.seed,
         dir,
     })
 }

@@ -1,12 +1,14 @@
 //! The load generator of `cargo xtask bench`, and a server for it.
 
+use std::fs;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use sensor_tests::load::{crowd, echo, hold, rate};
+use sensor_tests::load::{crowd, echo, hold, rate, streams};
 use serde_json::Value;
 
 #[derive(Parser)]
@@ -34,6 +36,9 @@ enum Load {
     },
     /// Idle connections: each line read is how many there shall be, and is written back when so
     Hold { address: SocketAddr },
+    /// Requests over one connection of HTTP/2, so many at once, each with a trace context: from the first
+    /// line read, answered by `begun`, to the second. Then writes a line on each to a file
+    Streams(Streams),
     /// Tiny requests that are not HTTP, as fast as they are answered; prints a JSON object at the end
     Echo {
         address: SocketAddr,
@@ -44,6 +49,26 @@ enum Load {
     },
     /// Answers those
     EchoServer { address: SocketAddr },
+}
+
+#[derive(Args)]
+struct Streams {
+    address: SocketAddr,
+    #[arg(long)]
+    authority: String,
+    #[arg(long)]
+    path: String,
+    /// Request k is for PATH?MARKERk
+    #[arg(long)]
+    marker: String,
+    /// Requests at once
+    #[arg(long)]
+    streams: usize,
+    #[arg(long)]
+    seed: u64,
+    /// Where the lines go
+    #[arg(long, value_name = "FILE")]
+    log: PathBuf,
 }
 
 #[derive(Args)]
@@ -97,12 +122,23 @@ fn main() -> Result<()> {
             crowd::run(&plan, wait_for_the_word, report_and_wait)
         }
         Load::Hold { address } => hold::run(address, io::stdin().lock(), io::stdout().lock()),
+        Load::Streams(args) => many_streams(args),
         Load::Echo { address, connections, seconds } => {
             let report = echo::run(address, connections, Duration::from_secs(seconds))?;
             write_line(&report.to_string())
         }
         Load::EchoServer { address } => echo::serve(&TcpListener::bind(address)?),
     }
+}
+
+fn many_streams(args: Streams) -> Result<()> {
+    let Streams { address, authority, path, marker, streams, seed, log } = args;
+    let plan = streams::Plan { address, authority, path, marker, streams, seed };
+    let word = || drop(io::stdin().read_line(&mut String::new()));
+    word();
+    let lines = streams::run(plan, || write_line("begun"), word)?;
+    fs::write(&log, lines).with_context(|| log.display().to_string())?;
+    write_line("written")
 }
 
 fn wait_for_the_word() -> Result<()> {

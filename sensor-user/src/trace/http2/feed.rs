@@ -323,6 +323,9 @@ impl Feed<'_> {
             return self.core.lose_head(Counter::ExchangesLostGap);
         }
         if !self.has_room() {
+            self.give_up_one();
+        }
+        if !self.has_room() {
             self.drop_stream(id, Counter::ExchangesLostStreamsFull);
             return self.core.lose_head(Counter::ExchangesLostStreamsFull);
         }
@@ -365,6 +368,20 @@ impl Feed<'_> {
             self.drop_stream(id, Counter::ExchangesLostGap);
         }
         oldest.is_some()
+    }
+
+    /// Gives up the oldest stream whose end may be in a gap, if there is one. On a connection that goes
+    /// on for long, those would take all the room in the end.
+    fn give_up_one(&mut self) {
+        let doubtful = || {
+            let open = self.streams.open.iter();
+            open.filter(|stream| stream.in_doubt && stream.exchange.is_some())
+        };
+        // Rather one that only waits for its response than one that may go on.
+        let waiting = doubtful().find(|stream| stream.request.ended());
+        if let Some(id) = waiting.or_else(|| doubtful().next()).map(|stream| stream.id) {
+            self.drop_stream(id, Counter::ExchangesLostGap);
+        }
     }
 
     /// A block of what the server sends, of its own stream.

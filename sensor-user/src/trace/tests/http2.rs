@@ -491,6 +491,37 @@ fn streams_in_doubt_make_room() {
 }
 
 #[test]
+fn streams_whose_end_is_in_a_gap_make_room() {
+    let limits = Limits { streams: 3, ..Limits::default() };
+    let mut world = World::with(limits);
+    let flow = world.flow(SERVER);
+    let mut talk = Talk::on(world, flow, SERVER);
+    talk.ask(&preface());
+    talk.answer(&settings());
+    talk.request(1, false, &GET);
+    talk.request(3, true, &GET);
+    talk.world.pass(&talk.flow, Direction::Send, 60);
+    talk.response(1, false, &[(":status", "404")]);
+    for id in [5, 7] {
+        talk.request(id, true, &GET);
+    }
+    // 3 may be over; what 1 asks for goes on.
+    assert_eq!(talk.count(Counter::ExchangesLostGap), 1);
+    for id in [5, 7] {
+        talk.response(id, true, &[(":status", "404")]);
+    }
+    talk.answer(&data(1, true, b""));
+    talk.ask(&data(1, true, b""));
+    assert_eq!(talk.world.spans.len(), 3);
+    for id in [9, 11, 13, 15] {
+        talk.request(id, true, &GET);
+    }
+    // None of these is in doubt.
+    assert_eq!(talk.count(Counter::ExchangesLostStreamsFull), 1);
+    assert_eq!(talk.count(Counter::ExchangesLostGap), 1);
+}
+
+#[test]
 fn pushed_responses_are_exchanges_of_their_own() {
     for is_client in [true, false] {
         let mut talk = Talk::new(is_client);

@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 
 use super::child::{self, Owned};
+use super::load::MARKER;
+use super::server::FILE_PATH;
 use crate::bench::Bench;
 
 /// How long an answer may take.
@@ -59,6 +61,26 @@ impl Helper {
     /// Holds connections open.
     pub(in crate::bench) fn hold(bench: &Bench, address: SocketAddr) -> Result<Self> {
         Self::start(&bench.tools.sensor_load, &["hold", &address.to_string()])
+    }
+
+    /// Keeps so many requests going over one connection of HTTP/2, from an order to begin to one to end,
+    /// and writes a line on each to `log`.
+    pub(in crate::bench) fn streams(
+        bench: &Bench,
+        address: SocketAddr,
+        authority: &str,
+        streams: u32,
+        seed: u64,
+        log: &Path,
+    ) -> Result<Self> {
+        let log = log.to_str().context("a path that is not text")?;
+        let (address, streams, seed) = (address.to_string(), streams.to_string(), seed.to_string());
+        let args = [
+            &["streams", &address, "--authority", authority, "--path", FILE_PATH][..],
+            &["--marker", MARKER, "--streams", &streams],
+            &["--seed", &seed, "--log", log],
+        ];
+        Self::start(&bench.tools.sensor_load, &args.concat())
     }
 
     pub(in crate::bench) fn pid(&self) -> u32 {
