@@ -323,9 +323,6 @@ impl Feed<'_> {
             return self.core.lose_head(Counter::ExchangesLostGap);
         }
         if !self.has_room() {
-            self.give_up_one();
-        }
-        if !self.has_room() {
             self.drop_stream(id, Counter::ExchangesLostStreamsFull);
             return self.core.lose_head(Counter::ExchangesLostStreamsFull);
         }
@@ -359,29 +356,19 @@ impl Feed<'_> {
         }
         let Some(requests) = self.streams.requests else { return false };
         let lost = self.streams.lost_place[requests.opposite().index()];
-        let in_doubt = |stream: &Stream| {
-            let waits = stream.exchange.is_some() && !stream.response.ended();
-            waits && (lost || stream.response.gap)
+        let doubtful = || {
+            self.streams.open.iter().filter(|stream| {
+                let waits = stream.exchange.is_some() && !stream.response.ended();
+                waits && (lost || stream.response.gap)
+            })
         };
-        let oldest = self.streams.open.iter().find(|stream| in_doubt(stream)).map(|it| it.id);
+        // Rather one that only waits for its response than one that may go on.
+        let waiting = doubtful().find(|stream| stream.request.ended());
+        let oldest = waiting.or_else(|| doubtful().next()).map(|stream| stream.id);
         if let Some(id) = oldest {
             self.drop_stream(id, Counter::ExchangesLostGap);
         }
         oldest.is_some()
-    }
-
-    /// Gives up the oldest stream whose end may be in a gap, if there is one. On a connection that goes
-    /// on for long, those would take all the room in the end.
-    fn give_up_one(&mut self) {
-        let doubtful = || {
-            let open = self.streams.open.iter();
-            open.filter(|stream| stream.in_doubt && stream.exchange.is_some())
-        };
-        // Rather one that only waits for its response than one that may go on.
-        let waiting = doubtful().find(|stream| stream.request.ended());
-        if let Some(id) = waiting.or_else(|| doubtful().next()).map(|stream| stream.id) {
-            self.drop_stream(id, Counter::ExchangesLostGap);
-        }
     }
 
     /// A block of what the server sends, of its own stream.
