@@ -216,7 +216,7 @@ impl Pipeline {
         if flow.endpoints == Endpoints::Unix {
             self.unix.insert(flow.id);
         }
-        if let Some(socket) = flow.socket
+        if let Some(socket) = flow.socket()
             && let Some(before) = self.sockets.insert(socket, flow.id)
         {
             // Its end will never come: the kernel side has forgotten it. What was in flight on it may
@@ -244,7 +244,7 @@ impl Pipeline {
 
     /// The socket of a connection that is none any more, unless it is another's by now.
     fn leave_socket(&mut self, id: FlowId, connection: &Connection) {
-        if let Some(socket) = connection.site.flow.socket
+        if let Some(socket) = connection.site.flow.socket()
             && self.sockets.get(&socket) == Some(&id)
         {
             self.sockets.remove(&socket);

@@ -14,9 +14,7 @@ use sensor_ebpf::abi::{
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-use super::event::{
-    Direction, End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, SocketId, Tgid,
-};
+use super::event::{Direction, End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, Tgid};
 
 /// One decoded record.
 #[derive(Clone, Debug)]
@@ -293,9 +291,7 @@ fn flow(ident: &FlowIdent) -> Result<Flow, DecodeError> {
         },
         netns: (netns != 0).then_some(netns),
         cookie: (cookie != 0).then_some(cookie),
-        socket: NonZeroU64::new(cookie)
-            .map(SocketId::Cookie)
-            .or_else(|| NonZeroU64::new(inode).map(SocketId::Inode)),
+        inode: NonZeroU64::new(inode),
         from_start: match from_start {
             0 => false,
             1 => true,

@@ -20,7 +20,7 @@ pub struct FlowId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SocketId {
     /// Its cookie, which no other socket ever had.
-    Cookie(NonZeroU64),
+    Cookie(u64),
     /// The inode number of its file, which another may get later. Known of sockets without a cookie.
     Inode(NonZeroU64),
 }
@@ -125,10 +125,18 @@ pub struct Flow {
     pub netns: Option<u32>,
     /// The kernel's socket cookie; `None` where it is not known.
     pub cookie: Option<u64>,
-    /// The socket; `None` where it is not known.
-    pub socket: Option<SocketId>,
+    /// Inode number of the socket's file; `None` where it is not known.
+    pub inode: Option<NonZeroU64>,
     /// The connection's first byte was seen.
     pub from_start: bool,
+}
+
+impl Flow {
+    /// The socket, if it is known.
+    #[must_use]
+    pub fn socket(&self) -> Option<SocketId> {
+        self.cookie.map(SocketId::Cookie).or_else(|| self.inode.map(SocketId::Inode))
+    }
 }
 
 /// `bytes` of one direction at `position`, then `skipped_after` bytes that the kernel side did not

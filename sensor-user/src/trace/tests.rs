@@ -425,12 +425,12 @@ fn bounds_lose_and_count() {
 #[test]
 fn a_flow_that_begins_anew_counts_what_was_in_flight() {
     let mut world = World::new();
-    let socket = NonZeroU64::new(7).map(SocketId::Inode);
+    let inode = NonZeroU64::new(7);
     let mut before = world.flow(SERVER);
-    before.socket = socket;
+    before.inode = inode;
     world.receive(&before, 1, "GET /a HTTP/1.1\r\n\r\n");
     let mut anew = world.flow(SERVER);
-    (anew.socket, anew.from_start) = (socket, false);
+    (anew.inode, anew.from_start) = (inode, false);
     world.send(&anew, 2, "HTTP/1.1 204 No\r\n\r\n");
     assert_eq!(world.count(Counter::ConnectionsEvicted), 1);
     assert_eq!(world.count(Counter::ExchangesLostEvicted), 1);
@@ -445,7 +445,7 @@ fn a_flow_that_begins_anew_counts_what_was_in_flight() {
     world.end(&anew, 6, false);
     // Its number is another's now, and nothing is left of it.
     let mut later = world.flow(SERVER);
-    later.socket = socket;
+    later.inode = inode;
     world.receive(&later, 7, "GET /c HTTP/1.1\r\n\r\n");
     assert_eq!(world.count(Counter::ConnectionsEvicted), 1);
 }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
+use super::super::event::SocketId;
 use super::*;
 
 fn ident() -> FlowIdent {
@@ -105,7 +106,7 @@ fn a_segment() {
             },
             netns: Some(4_026_531_840),
             cookie: Some(77),
-            socket: NonZeroU64::new(77).map(SocketId::Cookie),
+            inode: NonZeroU64::new(5),
             from_start: true,
         }
     );
@@ -159,7 +160,7 @@ fn addresses_are_canonical_and_zero_is_unknown() {
     });
     assert_eq!(unix.endpoints, Endpoints::Unix);
     assert_eq!((unix.cookie, unix.netns, unix.from_start), (None, None, false));
-    assert_eq!(unix.socket, NonZeroU64::new(5).map(SocketId::Inode));
+    assert_eq!(unix.socket(), NonZeroU64::new(5).map(SocketId::Inode));
 }
 
 #[test]

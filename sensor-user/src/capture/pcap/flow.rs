@@ -174,7 +174,7 @@ impl Connection {
                 endpoints: Endpoints::Tcp { local: part(server), remote: part(client) },
                 netns: None,
                 cookie: None,
-                socket: None,
+                inode: None,
                 from_start: packet.syn,
             },
             client,

@@ -19,7 +19,7 @@ fn flow(id: u64) -> Flow {
         endpoints: Endpoints::Tcp { local: (local, 80), remote: (local, 40_000) },
         netns: None,
         cookie: None,
-        socket: None,
+        inode: None,
         from_start: true,
     }
 }

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU64;
 
 use super::super::*;
 use crate::capture::event::ClockSync;
-use crate::capture::event::{Direction, End, Segment, SocketId};
+use crate::capture::event::{Direction, End, Segment};
 use crate::metrics::CATALOGUE;
 use crate::model::{Attribute, Resource, Value};
 
@@ -21,7 +22,7 @@ pub(super) struct TestFlow {
     pub(super) endpoints: Endpoints,
     pub(super) from_start: bool,
     pub(super) tgid: u32,
-    pub(super) socket: Option<SocketId>,
+    pub(super) inode: Option<NonZeroU64>,
     pub(super) received: u64,
     pub(super) sent: u64,
     positions: std::rc::Rc<[Cell<u64>; 2]>,
@@ -34,7 +35,7 @@ impl TestFlow {
             endpoints: self.endpoints.clone(),
             netns: None,
             cookie: None,
-            socket: self.socket,
+            inode: self.inode,
             from_start: self.from_start,
         }
     }
@@ -92,7 +93,7 @@ impl World {
             endpoints: Endpoints::Tcp { local, remote },
             from_start: true,
             tgid,
-            socket: None,
+            inode: None,
             received: 0,
             sent: 0,
             positions: Default::default(),
