@@ -5,14 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sensor_tests::edges::raw::{command, run};
 use sensor_tests::process::fresh_directory;
-use sensor_tests::sensor::{Report, SpanJson, can_trace, tool};
+use sensor_tests::sensor::{Report, SpanJson, can_trace, grpc_go_workload, tool};
 use sensor_tests::workloads::{Server, curl, source};
 use serde_json::Value;
 

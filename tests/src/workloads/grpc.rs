@@ -1,7 +1,7 @@
 //! gRPC: programs that make calls of all kinds, each with a marker, and say at both ends what came of
 //! them; and what has to be true of the spans of such calls. Sources: `tests/workloads/grpc*`.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -163,7 +163,7 @@ impl Calls {
         for span in self.both(40) {
             match span.str("error.type") {
                 "CANCEL" => {
-                    assert_eq!(span.str("sensor.grpc.cancelled_by"), "deadline", "{span:#?}")
+                    assert_eq!(span.str("sensor.grpc.cancelled_by"), "deadline", "{span:#?}");
                 }
                 error => assert_eq!(error, "DEADLINE_EXCEEDED", "{span:#?}"),
             }
