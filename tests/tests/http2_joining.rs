@@ -3,7 +3,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
@@ -11,13 +11,14 @@ use std::time::{Duration, SystemTime};
 use sensor_tests::both_engines;
 use sensor_tests::process::{Held, Output, fresh_directory};
 use sensor_tests::sensor::{Engine, Report, Sensor, SpanJson, grpc_go_workload, tool};
+use sensor_tests::workloads::grpc::by_marker;
 use sensor_tests::workloads::{Loaded, PATIENCE, Server, h2load, nghttpd};
 use serde_json::Value;
 
 both_engines!(calls_of_grpc_go, requests_of_h2load);
 
 /// How long the clients have been at work when the sensor comes.
-const EARLIER: Duration = Duration::from_millis(400);
+const EARLIER: Duration = Duration::from_millis(300);
 
 /// After so long, in nanoseconds, a connection has been recognised: when the next call begins with
 /// headers.
@@ -28,20 +29,34 @@ fn now() -> u64 {
     u64::try_from(since.as_nanos()).unwrap()
 }
 
-/// A client at work, and then the sensor, until the client has ended: since when the sensor traced.
-fn joined(engine: Engine, server: &Server, client: &Command) -> (Output, Report, u64) {
-    let mut client = Held::new(client).unwrap();
-    client.release().unwrap();
-    sleep(EARLIER);
-    let sensor = Sensor::on(engine, &[server.pid(), client.pid()]);
-    let since = now();
-    let output = client.finish(PATIENCE).unwrap();
-    assert!(output.status.success(), "{}{}", output.text(), output.stderr);
-    sleep(Duration::from_millis(300));
-    let report = sensor.stop();
-    report.assert_loss_equation();
-    assert_eq!(report.counter("kernel.ring_full"), 0);
-    (output, report, since)
+/// A client at work, and then the sensor, until the client has ended; since when the sensor traced; and how
+/// many requests began, as `begun` finds in what the client said, when the connection was recognised.
+/// Where the machine is so busy that there are hardly any, once more.
+fn joined(
+    engine: Engine,
+    server: &Server,
+    client: &Command,
+    begun: impl Fn(&Output) -> Vec<u64>,
+) -> (Output, Report, u64, usize) {
+    for _ in 0..4 {
+        let mut client = Held::new(client).unwrap();
+        client.release().unwrap();
+        sleep(EARLIER);
+        let sensor = Sensor::on(engine, &[server.pid(), client.pid()]);
+        let since = now();
+        let output = client.finish(PATIENCE).unwrap();
+        assert!(output.status.success(), "{}{}", output.text(), output.stderr);
+        sleep(Duration::from_millis(300));
+        let report = sensor.stop();
+        report.assert_loss_equation();
+        assert_eq!(report.counter("kernel.ring_full"), 0);
+        let late = begun(&output).iter().filter(|&&begun| begun > since + RECOGNISED).count();
+        if late > 100 {
+            assert_eq!(report.counter("connections.http2_joined"), 2, "both ends");
+            return (output, report, since, late);
+        }
+    }
+    panic!("the sensor does not come before the client ends");
 }
 
 /// 100 calls at a time, each with its own traceparent.
@@ -57,16 +72,16 @@ fn calls_of_grpc_go(engine: Engine) {
     })
     .unwrap();
     let mut client = Command::new(client);
-    client.arg(server.address.port().to_string()).args(["100", "25", "1000", "slowly"]);
-    let (output, report, since) = joined(engine, &server, &client);
-    assert_eq!(report.counter("connections.http2_joined"), 2, "both ends");
-    let said: BTreeMap<String, Value> = output
-        .text()
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .map(|said| (said["marker"].as_str().unwrap().to_owned(), said))
-        .collect();
-    assert_eq!(said.len(), 2500);
+    client.arg(server.address.port().to_string()).args(["100", "50", "1000", "slowly"]);
+    let said = |output: &Output| {
+        let lines: Result<Vec<Value>, _> =
+            output.text().lines().map(serde_json::from_str).collect();
+        by_marker(lines.unwrap())
+    };
+    let all_begun = |output: &Output| said(output).values().map(begun).collect();
+    let (output, report, since, _) = joined(engine, &server, &client, all_begun);
+    let said = said(&output);
+    assert_eq!(said.len(), 5000);
     let mut found = [BTreeSet::new(), BTreeSet::new()];
     for span in &report.spans {
         let marker = if span.is_client() { Some(span.span_id()) } else { span.parent_span_id() };
@@ -77,10 +92,8 @@ fn calls_of_grpc_go(engine: Engine) {
         assert!(found[usize::from(span.is_client())].insert(marker), "twice: {span:#?}");
         right(span, marker, said);
     }
-    let begun = said.values().filter(|said| begun(said) > since + RECOGNISED).count();
-    assert!(begun > 500, "{begun} calls began after the sensor had come");
     for (marker, said) in &said {
-        if begun_after(said, since) {
+        if begun(said) > since + RECOGNISED {
             assert!(found.iter().all(|found| found.contains(&**marker)), "not found: {said}");
         }
     }
@@ -88,10 +101,6 @@ fn calls_of_grpc_go(engine: Engine) {
 
 fn begun(said: &Value) -> u64 {
     said["begun"].as_u64().unwrap()
-}
-
-fn begun_after(said: &Value, since: u64) -> bool {
-    begun(said) > since + RECOGNISED
 }
 
 /// All that a span says of a call is so. What the two had indexed before, as they do with the path of
@@ -123,19 +132,17 @@ fn right(span: &SpanJson, marker: &str, said: &Value) {
 
 /// 100 requests at a time, each with its own path.
 fn requests_of_h2load(engine: Engine) {
-    const REQUESTS: usize = 6000;
+    const REQUESTS: usize = 8000;
     let (Some(program), Some(server)) = (tool("h2load"), nghttpd(&[]).unwrap()) else { return };
     let directory = fresh_directory("h2load").unwrap();
     let log = directory.join("log");
     let targets: Vec<_> = (0..REQUESTS).map(|n| format!("/hello?m={n}")).collect();
     let mut client = h2load(&program, &server, 100, &targets, &log).unwrap();
-    client.arg("--rps=3000");
-    let (output, report, since) = joined(engine, &server, &client);
-    assert_eq!(report.counter("connections.http2_joined"), 2, "both ends");
+    client.arg("--rps=2000");
+    let all_begun = |output: &Output| Loaded::read(&log, output).unwrap().begun;
+    let (output, report, since, begun) = joined(engine, &server, &client, all_begun);
     let said = Loaded::read(&log, &output).unwrap();
     assert_eq!(said.statuses, vec![200; REQUESTS]);
-    let begun = said.begun.iter().filter(|&&begun| begun > since + RECOGNISED).count();
-    assert!(begun > 500, "{begun} requests began after the sensor had come");
     for is_client in [true, false] {
         let spans: Vec<_> =
             report.spans.iter().filter(|span| span.is_client() == is_client).collect();

@@ -96,7 +96,8 @@ fn tables_and_padding(engine: Engine) {
         (&["--header-table-size=300"], &["--encoder-header-table-size=0"]),
         (&["--encoder-header-table-size=100"], &["--header-table-size=200"]),
     ];
-    let target = |n: usize| format!("{}?m={n}", if n % 16 == 0 { "/large" } else { "/hello" });
+    let target =
+        |n: usize| format!("{}?m={n}", if n.is_multiple_of(16) { "/large" } else { "/hello" });
     let (mut servers, mut clients) = (Vec::new(), Vec::new());
     for (i, (servers_own, clients_own)) in agreed.into_iter().enumerate() {
         let Some(server) = nghttpd(servers_own).unwrap() else { return };

@@ -6,6 +6,7 @@ mod hostile;
 mod load;
 mod older;
 mod servers;
+mod tonic;
 mod ways;
 
 use anyhow::{Context as _, Result, bail};
@@ -43,6 +44,8 @@ fn main() -> Result<()> {
         "hostile" => hostile::scene(),
         "ports" => servers::ports(number(0)?),
         "sink" => servers::sink(),
+        "tonic-server" => tonic::serve(number(0)?),
+        "tonic-client" => tonic::ask(number(0)?),
         _ => bail!("no scene {scene:?}"),
     }
 }

@@ -157,7 +157,7 @@ func main() {
 		group.Go(func() {
 			for n := range each {
 				if mode == "slowly" {
-					call(first+stream*each+n, service+"Slow", unary(number(uint32(10+stream))))
+					call(first+stream*each+n, service+"Slow", unary(number(uint32(30+stream/2))))
 				} else {
 					call(first+stream*each+n, service+"Echo", unary(bytes(n%50)))
 				}
