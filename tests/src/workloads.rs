@@ -117,6 +117,24 @@ impl Server {
         };
         lines.iter().map(parse).collect()
     }
+
+    /// nginx's access log, in the order of the requests' markers (`m=N`, the query). It logs an exchange
+    /// when it is done with it, which may be after another connection's next.
+    ///
+    /// # Panics
+    /// As [`Self::said`], or when a line has no marker.
+    #[must_use]
+    pub fn accesses(&self, count: usize) -> Vec<Value> {
+        let mut lines = self.said_in(ACCESS, count);
+        #[expect(clippy::panic, reason = "this is how a test fails")]
+        let marker = |line: &Value| -> u64 {
+            let number =
+                line["uri"].as_str().and_then(|uri| uri.rsplit_once("?m=")?.1.parse().ok());
+            number.unwrap_or_else(|| panic!("without a marker: {line}"))
+        };
+        lines.sort_by_key(marker);
+        lines
+    }
 }
 
 /// `tests/workloads/python/server.py`; None where there is no Python.

@@ -79,7 +79,7 @@ fn long_heads(engine: Engine) {
     let client = Held::new(&curl_marked(&program, &server, &asked)).unwrap();
     let sensor = Sensor::on(engine, &[server.pid(), client.pid()]);
     let transfers = transfers(&client.finish(PATIENCE).unwrap()).unwrap();
-    let said = server.said_in(sensor_tests::workloads::ACCESS, 2);
+    let said = server.accesses(2);
     let _ = sensor.wait_for(4, |_| true, PATIENCE);
     let report = sensor.stop();
     report.assert_delivered(4);

@@ -34,7 +34,7 @@ fn files_by_sendfile(engine: Engine) {
     let client = Held::new(&curl_marked(&program, &server, &asked)).unwrap();
     let sensor = Sensor::on(engine, &[server.pid(), client.pid()]);
     let transfers = transfers(&client.finish(PATIENCE).unwrap()).unwrap();
-    let said = server.said_in(ACCESS, asked.len());
+    let said = server.accesses(asked.len());
     let _ = sensor.wait_for(2 * asked.len(), |_| true, PATIENCE);
     let report = sensor.stop();
     report.assert_delivered(2 * asked.len());
@@ -102,10 +102,7 @@ fn uploads(engine: Engine) {
             let Some((at_server, at_client)) = report.both_ends_of(hop, &marker) else { continue };
             assert_mirrored(at_server, at_client);
             assert_status(at_server, 200);
-            // It logs an exchange when it is done with the connection, which may be after the next.
-            let said = server.said_in(ACCESS, 2);
-            let uri = |line: &&serde_json::Value| line["uri"].as_str().unwrap().ends_with(&marker);
-            let said = said.iter().find(uri).unwrap();
+            let said = &server.accesses(2)[i];
             let [received, sent] = at_server.body_sizes().map(Option::unwrap_or_default);
             let length = said["length"].as_str().filter(|length| !length.is_empty());
             assert_eq!(received.to_string(), length.unwrap_or("0"));
@@ -136,7 +133,7 @@ fn http_1_0(engine: Engine) {
     let client = Held::new(&curl_marked(&program, &server, &asked)).unwrap();
     let sensor = Sensor::on(engine, &[server.pid(), client.pid()]);
     let transfers = transfers(&client.finish(PATIENCE).unwrap()).unwrap();
-    let said = server.said_in(ACCESS, 2);
+    let said = server.accesses(2);
     let _ = sensor.wait_for(4, |_| true, PATIENCE);
     let report = sensor.stop();
     report.assert_delivered(4);
