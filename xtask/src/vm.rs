@@ -25,8 +25,9 @@ use fetch::{Image, Store, home};
 use kernels::{KERNELS, Kernel};
 use report::Outcome;
 
-/// The longest that a machine may be on. Emulated, a full run takes half of it.
-const LIMIT: Duration = Duration::from_secs(40 * 60);
+/// The longest that a machine may be on. Emulated, a full run takes a tenth of it, and more where others
+/// want the processors too.
+const LIMIT: Duration = Duration::from_secs(80 * 60);
 
 /// Options of `vm`.
 #[derive(clap::Args)]

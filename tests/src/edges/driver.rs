@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Marker;
 
 /// How long a scene may take from one place to the next, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A running workload, which waits where its scene says `at`. Killed when dropped.
 #[derive(Debug)]

@@ -131,7 +131,7 @@ pub(super) fn steps(kernel: &Kernel, places: &Places, quick: bool) -> Vec<Step> 
                 code: 0,
                 run,
                 needs: Some(programs.clone()),
-                limit_seconds: 400,
+                limit_seconds: 900,
             });
         }
     }
