@@ -4,13 +4,15 @@ use sensor_tests::both_engines;
 use sensor_tests::edges::Marker;
 use sensor_tests::edges::driver::Workload;
 use sensor_tests::edges::spans::{
-    assert_exchange, assert_exchange_of_unknown_sizes, assert_no_bait, assert_request, marker,
+    assert_exactly, assert_exchange, assert_exchange_of_unknown_sizes, assert_no_bait,
+    assert_request, marker,
 };
 use sensor_tests::sensor::{Engine, Sensor, SpanJson};
 
 both_engines! {
     connections_older_than_the_sensor,
     exchanges_that_are_cut,
+    answers_read_after_the_end,
 }
 
 fn connections_older_than_the_sensor(engine: Engine) {
@@ -144,4 +146,38 @@ fn exchanges_that_are_cut(engine: Engine) {
         assert!(span.get("http.response.status_code").is_none(), "{span:#?}");
     }
     report.assert_loss_equation();
+}
+
+/// What has come can be read when the connection is over: after a FIN to one that has sent its own, and
+/// after a reset.
+fn answers_read_after_the_end(engine: Engine) {
+    let mut workload = Workload::start(env!("CARGO_BIN_EXE_sensor-workload"), &["late-readers"]);
+    workload.wait_at("start");
+    let sensor = Sensor::on(engine, &[workload.pid()]);
+    workload.play();
+    let report = sensor.stop();
+    let [answered, unread, unheard] =
+        ["answered", "unread", "unheard"].map(|name| workload.markers(name));
+    assert_eq!([answered.len(), unread.len(), unheard.len()], [4, 2, 2]);
+    assert_no_bait(&report.spans);
+    let is_one = |span: &SpanJson, of: &[Marker]| marker(span).is_some_and(|it| of.contains(&it));
+    let (complete, others): (Vec<_>, Vec<_>) =
+        report.spans.iter().cloned().partition(|span| is_one(span, &answered));
+    let (at_servers, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|span| span.is_server() && is_one(span, &unheard));
+    assert_exactly(&report, &complete, &["client", "server"], &answered);
+    assert_exactly(&report, &at_servers, &["server"], &unheard);
+    for span in &others {
+        let marker = marker(span).expect("a marker");
+        assert_request(span);
+        assert_eq!(span.kind(), "client");
+        assert!(span.get("http.response.status_code").is_none(), "{span:#?}");
+        let error = match unread.contains(&marker) {
+            true => "connection_reset",
+            false => "connection_closed",
+        };
+        assert_eq!(span.str("error.type"), error, "{span:#?}");
+    }
+    // Who closes with something unread resets, and is told of no error.
+    report.assert_delivered(2 * answered.len() + unread.len() + 2 * unheard.len());
 }

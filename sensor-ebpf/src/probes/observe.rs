@@ -14,7 +14,7 @@ use super::{
     kernel::{Access, Walked, masked, probe},
     maps::{FLOWS_BY_SOCK, SCRATCH, count, setting},
     select,
-    state::{self, Dir, Flow, Scratch, protocol},
+    state::{self, Dir, Flow, Scratch, flow_flag, protocol},
     walk,
 };
 
@@ -116,7 +116,7 @@ pub(crate) fn observe<A: Access>(
     state::copy(state::dir(&mut live.dirs, index), &mut scratch.dir);
     state::copy(&live.pairing, &mut scratch.pairing);
     state::copy(&live.pairing, &mut scratch.pairing_before);
-    scratch.reported = u64::from(live.reported);
+    scratch.reported = u64::from(live.flags & flow_flag::REPORTED);
 
     scratch.record.flags = 0;
     if tcp != 0 {
@@ -309,7 +309,7 @@ fn settle(flow: &mut Flow, index: usize, scratch: &mut Scratch, mode_before: u8)
         );
         count(KernelCounter::Resync, 1);
     }
-    flow.reported = scratch.reported as u8;
+    flow.flags |= scratch.reported as u8;
     state::copy(&scratch.dir, state::dir(&mut flow.dirs, index));
     // Only what this call has changed: the other direction, which has the rest, may have moved on
     // meanwhile on another CPU.
@@ -335,7 +335,7 @@ pub(crate) fn receive_eof(sock: u64, cookie: u64, inode: u64, unix: bool) {
     if let Some(flow) = flow::find(sock, cookie, inode) {
         // SAFETY: a live map value.
         let flow = unsafe { &mut *flow };
-        if flow.reported != 0 {
+        if flow.is_reported() {
             emit::end(flow, end_flag::RECEIVE_EOF, now, 0);
         }
     }
@@ -345,7 +345,7 @@ pub(crate) fn receive_eof(sock: u64, cookie: u64, inode: u64, unix: bool) {
         if let Some(flow) = FLOWS_BY_SOCK.get_ptr_mut(peer) {
             // SAFETY: a live map value.
             let flow = unsafe { &mut *flow };
-            if flow.reported != 0 && flow.ident.family == Family::Unix as u8 {
+            if flow.is_reported() && flow.ident.family == Family::Unix as u8 {
                 emit::end(flow, end_flag::SEND_EOF, now, 0);
             }
         }
@@ -403,13 +403,48 @@ pub(crate) fn state_changed(sock: u64, new_state: i32, error: u32) {
     if flow.ident.family == Family::Unix as u8 {
         return;
     }
-    if flow.reported != 0 {
-        catch_up(flow, sock);
-        let error = if error != 0 { end_flag::ERROR } else { 0 };
-        // SAFETY: no memory is passed.
-        emit::end(flow, flags | error, unsafe { bpf_ktime_get_ns() }, 1);
+    if flags == end_flag::CLOSED && has_unread(sock) {
+        // It is still to be read, by one that has said all it had to say, or after a reset: the
+        // socket's end is this one's.
+        flow.flags |= flow_flag::UNREAD | if error != 0 { flow_flag::ERROR } else { 0 };
+        return;
     }
-    if flags == end_flag::CLOSED {
+    let error = if error != 0 { end_flag::ERROR } else { 0 };
+    end(flow, sock, flags | error);
+}
+
+/// A TCP socket is gone. What is followed of it still had bytes to read when it was closed, or the
+/// run that would have told of that was missed.
+#[inline(always)]
+pub(crate) fn destroyed(sock: u64) {
+    let Some(flow) = FLOWS_BY_SOCK.get_ptr_mut(sock) else {
+        return;
+    };
+    // SAFETY: a live map value.
+    let flow = unsafe { &mut *flow };
+    let error = if flow.flags & flow_flag::ERROR != 0 { end_flag::ERROR } else { 0 };
+    end(flow, sock, end_flag::CLOSED | error);
+}
+
+/// Whether there is more in the socket than the FIN.
+#[inline(always)]
+fn has_unread(sock: u64) -> bool {
+    let tcp = Walked::tcp(sock);
+    let copied: u32 = probe(tcp, setting!(OFFSETS.tcp_copied_seq));
+    let received: u32 = probe(tcp, setting!(OFFSETS.tcp_rcv_nxt));
+    let unread = received.wrapping_sub(copied);
+    tcp != 0 && unread > 1 && unread < 1 << 30
+}
+
+/// Tells of an end, and forgets the flow if that is the last one.
+#[inline(always)]
+fn end(flow: &mut Flow, sock: u64, flags: u32) {
+    if flow.is_reported() {
+        catch_up(flow, sock);
+        // SAFETY: no memory is passed.
+        emit::end(flow, flags, unsafe { bpf_ktime_get_ns() }, 1);
+    }
+    if flags & end_flag::CLOSED != 0 {
         let _ = FLOWS_BY_SOCK.remove(sock);
     }
 }

@@ -42,3 +42,11 @@ pub(crate) fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     observe::state_changed(sock, new_state, error);
     0
 }
+
+// match-proto: void trace_tcp_destroy_sock(struct sock *sk)
+/// A socket is gone: nothing can be read from it any more.
+#[btf_tracepoint(function = "tcp_destroy_sock")]
+pub(crate) fn tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
+    observe::destroyed(ctx.arg(0));
+    0
+}

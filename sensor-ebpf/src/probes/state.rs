@@ -23,6 +23,16 @@ pub(crate) mod protocol {
     pub(crate) const OTHER: u8 = 3;
 }
 
+/// Bits of [`Flow::flags`].
+pub(crate) mod flow_flag {
+    /// User space has heard of it.
+    pub(crate) const REPORTED: u8 = 1;
+    /// The connection is over, with an error if [`ERROR`], and what it had brought was not all read
+    /// then.
+    pub(crate) const UNREAD: u8 = 2;
+    pub(crate) const ERROR: u8 = 4;
+}
+
 /// A tracked socket.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -34,12 +44,20 @@ pub(crate) struct Flow {
     pub(crate) tgid: u32,
     /// One of [`protocol`].
     pub(crate) protocol: u8,
-    /// 1 once user space has heard of it.
-    pub(crate) reported: u8,
+    /// Bits of [`flow_flag`].
+    pub(crate) flags: u8,
     /// Direction of the last call, plus one.
     pub(crate) last_direction: u8,
     /// How often this flow, older than the sensor, did not begin a message where it could have.
     pub(crate) misses: u8,
+}
+
+impl Flow {
+    /// Whether user space has heard of it.
+    #[inline(always)]
+    pub(crate) fn is_reported(&self) -> bool {
+        self.flags & flow_flag::REPORTED != 0
+    }
 }
 
 /// One direction of it.

@@ -127,6 +127,12 @@ pub const TRACEPOINTS: &[Tracepoint] = &[
         name: "inet_sock_set_state",
         arguments: &[Argument::Pointer("sock"), Argument::Integer(4), Argument::Integer(4)],
     },
+    // tcp.h
+    Tracepoint {
+        need: Need::Both,
+        name: "tcp_destroy_sock",
+        arguments: &[Argument::Pointer("sock")],
+    },
     // syscalls.h
     Tracepoint {
         need: Need::Syscall,

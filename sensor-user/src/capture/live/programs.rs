@@ -58,6 +58,7 @@ impl Engine {
 /// Attached with either engine: the end of connections, and the life of processes.
 const COMMON: &[(&str, &str)] = &[
     ("inet_sock_set_state", "inet_sock_set_state"),
+    ("tcp_destroy_sock", "tcp_destroy_sock"),
     ("sched_process_fork", "sched_process_fork"),
     ("sched_process_exec", "sched_process_exec"),
     ("sched_process_exit", "sched_process_exit"),

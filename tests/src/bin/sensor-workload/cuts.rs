@@ -113,6 +113,54 @@ pub(crate) fn scene() -> Result<()> {
     at("end")
 }
 
+/// Answers that are read when the connection is over already.
+pub(crate) fn late_readers() -> Result<()> {
+    at("start")?;
+    let mut next = (1..).map(Marker);
+    let mut marker = || next.next().unwrap_or(Marker(0));
+    for transport in [Transport::Tcp4, Transport::Tcp6] {
+        // Both have sent all that they will.
+        let asked = marker();
+        let (mut client, mut server) = pair(transport)?;
+        client.send(&asked.request())?;
+        // SAFETY: no memory is passed.
+        ensure!(unsafe { libc::shutdown(client.fd(), libc::SHUT_WR) } == 0);
+        ensure!(server.answer()? == Some(asked));
+        ensure!(server.message()?.is_none());
+        drop(server);
+        thread::sleep(PAUSE);
+        client.answered(asked)?;
+        ensure!(client.message()?.is_none());
+        drop(client);
+        say("answered", &list([asked]))?;
+
+        // The server resets, for there is something that it has not read.
+        let (asked, unread) = (marker(), marker());
+        let (mut client, mut server) = pair(transport)?;
+        client.send(&asked.request())?;
+        ensure!(server.answer()? == Some(asked));
+        client.send(&unread.request())?;
+        drop(server);
+        thread::sleep(PAUSE);
+        client.answered(asked)?;
+        ensure!(client.message().is_err(), "no reset");
+        drop(client);
+        say("answered", &list([asked]))?;
+        say("unread", &list([unread]))?;
+
+        // Nobody reads what has come.
+        let asked = marker();
+        let (client, mut server) = pair(transport)?;
+        client.send(&asked.request())?;
+        ensure!(server.answer()? == Some(asked));
+        thread::sleep(PAUSE);
+        drop(client);
+        drop(server);
+        say("unheard", &list([asked]))?;
+    }
+    at("end")
+}
+
 fn pair(transport: Transport) -> Result<(End, End)> {
     let (client, server) = transport.connect()?;
     Ok((End::new(client, In::Read(4096), Out::Write), End::new(server, In::Read(4096), Out::Write)))

@@ -34,6 +34,7 @@ fn main() -> Result<()> {
         "unseen" => ways::unseen(),
         "older" => older::scene(),
         "cuts" => cuts::scene(),
+        "late-readers" => cuts::late_readers(),
         "hang" => cuts::hang(arguments.first().context("hang where?")?),
         "accept" => cuts::accept(arguments.first().context("accept how?")?),
         "reuse" => load::reuse(),
