@@ -68,11 +68,18 @@ const PARTS_MAX: u64 = 1024;
 /// Where its `msg_len` is.
 const MMSGHDR_LEN: u64 = 56;
 
-/// Finds the buffers for a socket event in the call that caused it.
+/// Finds the buffers for a socket event in the call that caused it. Bytes went by unseen just before if
+/// it `jumped`.
 #[inline(always)]
-pub(crate) fn buffers(regs: &Registers, direction: Direction, sock: u64, result: u64) -> Buffers {
+pub(crate) fn buffers(
+    regs: &Registers,
+    direction: Direction,
+    sock: u64,
+    result: u64,
+    jumped: bool,
+) -> Buffers {
     if is_vector(regs.number) {
-        vector(regs.args[1], regs.args[2], direction, sock, result)
+        vector(regs.args[1], regs.args[2], direction, sock, result, jumped)
     } else {
         plain(regs, direction)
     }
@@ -119,29 +126,42 @@ pub(crate) fn message(header: u64) -> Buffers {
 /// The kernel handles the messages in order, one event each, and the event does not say which. The
 /// place is kept for each thread; it is taken as another call's, and begins anew, unless vector,
 /// socket and length agree. A `sendmmsg` stops after a message that went out in part; a `recvmmsg`
-/// goes on after one that came in part, until it fails.
+/// goes on after one that came in part, until it fails. Where an event may be missing (the kernel leaves
+/// out runs), nothing is known of the rest: after at most as many events as there can be of it, the
+/// count begins anew.
 #[inline(always)]
-fn vector(messages: u64, count: u64, direction: Direction, sock: u64, result: u64) -> Buffers {
+fn vector(
+    messages: u64,
+    count: u64,
+    direction: Direction,
+    sock: u64,
+    result: u64,
+    jumped: bool,
+) -> Buffers {
+    /// Beside the index: an event is missing.
+    const LOST: u64 = 1 << 31;
     if count == 1 {
         return message(messages);
     }
     let thread = bpf_get_current_pid_tgid();
+    let mut lost = if jumped { LOST } else { 0 };
     let mut index = 0;
     if let Some(vector) = VECTORS.get_ptr(thread) {
         // SAFETY: a live map value, written by this thread only.
         let vector = unsafe { *vector };
         if vector.messages == messages && vector.sock == sock && u64::from(vector.count) == count {
-            index = u64::from(vector.next);
+            index = u64::from(vector.next) & !LOST;
+            lost |= u64::from(vector.next) & LOST;
         }
     }
     let entry = messages.wrapping_add(index.wrapping_mul(MMSGHDR));
-    let buffers = message(entry);
+    let buffers = if lost == 0 { message(entry) } else { Buffers::UNKNOWN };
     let next = index.wrapping_add(1);
-    let short = matches!(direction, Direction::Send) && result < size(&buffers);
+    let short = matches!(direction, Direction::Send) && lost == 0 && result < size(&buffers);
     if next >= count || short {
         let _ = VECTORS.remove(thread);
     } else {
-        let vector = Vector { messages, sock, count: count as u32, next: next as u32 };
+        let vector = Vector { messages, sock, count: count as u32, next: (next | lost) as u32 };
         let _ = VECTORS.insert(thread, vector, 0);
     }
     buffers

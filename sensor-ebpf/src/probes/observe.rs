@@ -40,12 +40,13 @@ pub(crate) struct Event {
 }
 
 /// Takes note of `event`. `buffers` is told whether its answer matters: to find it costs something,
-/// but it may have to keep count of the events.
+/// but it may have to keep count of the events. It is also told whether bytes went by unseen just
+/// before, which may have been the event of another.
 #[inline(always)]
 pub(crate) fn observe<A: Access>(
     event: &Event,
     ensure_cookie: impl FnOnce() -> u64,
-    buffers: impl FnOnce(bool) -> Buffers,
+    buffers: impl FnOnce(bool, bool) -> Buffers,
 ) {
     let index = masked::<1>(event.direction as u64) as usize;
     let tcp = if matches!(event.family, Family::Unix) { 0 } else { A::tcp(event.sock) };
@@ -134,7 +135,7 @@ pub(crate) fn observe<A: Access>(
                 // Two threads sent at once, and their events came in the other order.
                 count(KernelCounter::Resync, 1);
                 state::dir(&mut live.dirs, index).framer.lose_place();
-                buffers(false);
+                buffers(false, true);
                 return;
             }
         }
@@ -154,7 +155,8 @@ pub(crate) fn observe<A: Access>(
     let other = state::dir(&mut live.dirs, index ^ 1).framer.frame_stream;
     scratch.dir.framer.begin_call(live.protocol, other);
     let look = looks(&mut scratch.dir.framer, event.len, flipped);
-    let buffers = buffers(look != Look::None);
+    let jumped = scratch.record.flags & segment_flag::UNSEEN_BEFORE != 0;
+    let buffers = buffers(look != Look::None, jumped);
     scratch.pending = 0;
     scratch.mark = 0;
     scratch.todo = event.len;

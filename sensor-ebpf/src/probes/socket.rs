@@ -84,12 +84,12 @@ fn moved(ctx: &BtfTracePointContext, direction: Direction) {
         &event,
         // SAFETY: the helper takes a typed socket.
         || unsafe { bpf_get_socket_cookie(sock as *mut _) },
-        |wanted| {
+        |wanted, jumped| {
             let regs = registers();
             if !wanted && !call::is_vector(regs.number) {
                 return Buffers::UNKNOWN;
             }
-            let buffers = call::buffers(&regs, direction, sock, len);
+            let buffers = call::buffers(&regs, direction, sock, len, jumped);
             if discarded { Buffers::UNKNOWN } else { buffers }
         },
     );

@@ -96,6 +96,7 @@ pub(crate) struct Vector {
     pub(crate) messages: u64,
     pub(crate) sock: u64,
     pub(crate) count: u32,
+    /// Index of the next message; the top bit says that it may be another.
     pub(crate) next: u32,
 }
 

@@ -257,7 +257,7 @@ extern "C" fn moved(len: u64, base: u64, parts: u64) -> u64 {
     observe::observe::<Walked>(
         &event,
         || 0,
-        |wanted| {
+        |wanted, _| {
             if !known || !wanted {
                 Buffers::UNKNOWN
             } else if vector {
