@@ -1,4 +1,4 @@
-//! gRPC by grpcio (its own HTTP/2), @grpc/grpc-js (Node's), tonic and hyper (of the crate h2), as it goes by:
+//! gRPC by grpcio (its own HTTP/2), @grpc/grpc-js (Node's), grpc-java (Netty's), tonic and hyper (of the crate h2), as it goes by:
 //! all kinds of calls, then 1, 2, 8 and 100 at a time, each over a connection.
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
@@ -8,9 +8,9 @@ use std::process::Command;
 use sensor_tests::both_engines;
 use sensor_tests::sensor::{Engine, python, tool};
 use sensor_tests::workloads::grpc::Calls;
-use sensor_tests::workloads::{Server, npm_packages, python_packages, source};
+use sensor_tests::workloads::{Server, java_classes, npm_packages, python_packages, source};
 
-both_engines!(grpcio, grpc_js, tonic);
+both_engines!(grpcio, grpc_js, grpc_java, tonic);
 
 /// Calls of all kinds, and of the others.
 const COUNT: usize = 28 + 20 + 40 + 80 + 300;
@@ -44,6 +44,17 @@ fn grpc_js(engine: Engine) {
     calls(engine, |side| {
         let mut command = Command::new(&node);
         command.arg(source("grpc-js/calls.js")).arg(side).env("NODE_PATH", &packages);
+        command
+    });
+}
+
+fn grpc_java(engine: Engine) {
+    let (Some(java), Some(classes)) = (tool("java"), java_classes("grpc-java", "Calls")) else {
+        return;
+    };
+    calls(engine, |side| {
+        let mut command = Command::new(&java);
+        command.args(["-classpath", &classes, "Calls", side]);
         command
     });
 }

@@ -3,7 +3,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
@@ -13,9 +13,9 @@ use sensor_tests::process::{Held, Output, fresh_directory};
 use sensor_tests::sensor::{Engine, Report, Sensor, SpanJson, grpc_go_workload, tool};
 use sensor_tests::workloads::grpc::by_marker;
 use sensor_tests::workloads::{Loaded, PATIENCE, Server, h2load, nghttpd};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-both_engines!(calls_of_grpc_go, requests_of_h2load);
+both_engines!(calls_of_grpc_go, requests_of_go, requests_of_h2load);
 
 /// How long the clients have been at work when the sensor comes.
 const EARLIER: Duration = Duration::from_millis(300);
@@ -127,6 +127,65 @@ fn right(span: &SpanJson, marker: &str, said: &Value) {
     if span.is_client() {
         assert!(span.start() >= begun(said), "{span:#?}");
         assert!(span.duration().as_nanos() <= u128::from(said["nanoseconds"].as_u64().unwrap()));
+    }
+}
+
+/// Eight requests at a time of Go's net/http, each with its own path and traceparent. Go sends `:authority`
+/// first, soon as an index into the dynamic table, and 207 is in no static one.
+fn requests_of_go(engine: Engine) {
+    let (Some(program), Some(client)) = (grpc_go_workload("h2c"), grpc_go_workload("crowd")) else {
+        return;
+    };
+    let server = Server::start("h2c", |port, _| {
+        let mut command = Command::new(program);
+        command.arg(port.to_string());
+        Ok(command)
+    })
+    .unwrap();
+    let mut client = Command::new(client);
+    client.arg(server.address.port().to_string()).arg("4");
+    let said = |output: &Output| -> Vec<Value> {
+        output.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all_begun = |output: &Output| said(output).iter().map(begun).collect();
+    let (output, report, since, _) = joined(engine, &server, &client, all_begun);
+    // The path and the trace id are made of the same two numbers.
+    let trace_id = |said: &Value| {
+        let mut words = said["path"].as_str().unwrap().trim_start_matches("/w").split('/');
+        let [worker, n] = [(); 2].map(|()| words.next().unwrap().parse::<u64>().unwrap() + 1);
+        format!("{worker:016x}{n:016x}")
+    };
+    let said: BTreeMap<_, _> =
+        said(&output).into_iter().map(|said| (trace_id(&said), said)).collect();
+    let mut found = [BTreeSet::new(), BTreeSet::new()];
+    for span in &report.spans {
+        // No request is taken for one without a context, and no context is another's.
+        let Some(said) = said.get(span.trace_id()) else { panic!("nobody's: {span:#?}") };
+        assert!(found[usize::from(span.is_client())].insert(span.trace_id()), "twice: {span:#?}");
+        for (key, expected) in [
+            ("url.path", &said["path"]),
+            ("http.request.method", &json!("GET")),
+            ("http.response.status_code", &said["status"]),
+            ("http.response.body.size", &said["received"]),
+            ("url.scheme", &json!("http")),
+            ("error.type", &json!("none")),
+        ] {
+            assert!(span.get(key).is_none_or(|value| value == expected), "{key} {span:#?}");
+        }
+        if begun(said) > since + RECOGNISED {
+            assert_eq!(span.path(), said["path"]);
+        }
+        if span.is_client() {
+            assert!(span.start() >= begun(said), "{span:#?}");
+            let took = u128::from(said["nanoseconds"].as_u64().unwrap());
+            assert!(span.duration().as_nanos() <= took, "{took} {span:#?}");
+        }
+    }
+    for (trace_id, said) in &said {
+        assert_eq!(said["status"], 207);
+        if begun(said) > since + RECOGNISED {
+            assert!(found.iter().all(|found| found.contains(&**trace_id)), "not found: {said}");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What workloads need from PyPI and npm: fetched once, below `target/workloads`.
+//! What workloads need from PyPI, npm and Maven Central: fetched once, below `target/workloads`.
 
 #![expect(clippy::panic, reason = "this is how a test fails")]
 
@@ -43,6 +43,26 @@ pub fn npm_packages(name: &str) -> Option<PathBuf> {
     Some(directory.join("node_modules"))
 }
 
+/// The class path of `tests/workloads/{name}/{class}.java`, compiled, with the libraries that `pom.xml` there names;
+/// none where there is no JDK or no Maven.
+///
+/// # Panics
+/// When it cannot be had.
+#[must_use]
+pub fn java_classes(name: &str, class: &str) -> Option<String> {
+    tool("javac")?;
+    let mut command = Command::new(tool("mvn")?);
+    let source = format!("{class}.java");
+    let directory = packages(name, &["pom.xml", &source], |directory| {
+        command
+            .args(["--quiet", "--batch-mode", "--strict-checksums"])
+            .arg(format!("-Dmaven.repo.local={}", directory.join("repository").display()))
+            .args(["dependency:copy-dependencies", "compiler:compile"]);
+        command
+    });
+    Some(format!("{0}/target/classes:{0}/jars/*", directory.display()))
+}
+
 /// Runs `command` in the directory of these packages, unless that was done with the same `files`.
 fn packages(name: &str, files: &[&str], command: impl FnOnce(&Path) -> Command) -> PathBuf {
     /// Tests run side by side: one fetches, the others find it there.
@@ -68,7 +88,9 @@ fn packages(name: &str, files: &[&str], command: impl FnOnce(&Path) -> Command) 
     match command.current_dir(&directory).stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => {}
         Ok(output) => {
-            panic!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))
+            // Maven says what is wrong on its standard output.
+            let said = [output.stdout, output.stderr].concat();
+            panic!("{command:?}: {}", String::from_utf8_lossy(&said))
         }
         Err(error) => panic!("{command:?}: {error}"),
     }

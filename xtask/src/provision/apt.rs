@@ -11,11 +11,13 @@ use crate::run::{Cmd, which};
 use crate::ui;
 
 /// (the program looked for, the Debian package that has it)
-const TOOLS: [(&str, &str); 15] = [
+const TOOLS: [(&str, &str); 17] = [
     ("c++", "g++"), // libFuzzer is C++
     ("curl", "curl"),
     ("gcc", "gcc"),
     ("go", "golang-go"),
+    ("javac", "default-jdk-headless"),
+    ("mvn", "maven"), // libraries of what the tests trace in Java
     ("nginx", "nginx"),
     ("node", "nodejs"),
     ("python3", "python3"),
