@@ -142,6 +142,8 @@ impl Report {
     /// When something else was.
     pub fn assert_all_delivered_but(&self, expected: &[&str]) {
         self.assert_loss_equation();
+        // Not `kernel.runs_missed`: a close in the middle of another's, by way of an interrupt, is a run
+        // that the kernel leaves out, and costs nothing. What a run does cost is among these.
         let unseen = [
             "capture.undecodable",
             "capture.processes_unknown",
@@ -150,7 +152,6 @@ impl Report {
             "streams.gaps",
             "kernel.ring_full",
             "kernel.ring_unread",
-            "kernel.runs_missed",
             "kernel.records_doubtful",
             "kernel.flow_table_full",
             "kernel.bytes_unseen",
