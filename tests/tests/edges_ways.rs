@@ -144,15 +144,20 @@ fn calls_that_fail_or_move_nothing(engine: Engine) {
     }
 }
 
-fn io_uring_is_counted_as_not_seen(engine: Engine) {
-    let mut workload = Workload::start(env!("CARGO_BIN_EXE_sensor-workload"), &["uring"]);
+/// A scene that uses io_uring, and what was seen of it; none where the kernel refuses it.
+fn with_io_uring(engine: Engine, scene: &str) -> Option<(Workload, Report)> {
+    let mut workload = Workload::start(env!("CARGO_BIN_EXE_sensor-workload"), &[scene]);
     if let Some(why) = workload.wait_for("disabled") {
         sensor_tests::skip("io_uring", &format!("io_uring is not to be had: {why}"));
-        return;
+        return None;
     }
     let sensor = Sensor::on(engine, &[workload.pid()]);
     workload.play();
-    let report = sensor.stop();
+    Some((workload, sensor.stop()))
+}
+
+fn io_uring_is_counted_as_not_seen(engine: Engine) {
+    let Some((workload, report)) = with_io_uring(engine, "uring") else { return };
     let unseen = ["kernel.calls_io_uring", "kernel.bytes_unseen"];
     assert!(
         unseen.iter().map(|name| report.counter(name)).sum::<u64>() > 0,
@@ -175,14 +180,7 @@ fn io_uring_is_counted_as_not_seen(engine: Engine) {
 
 /// The next answer that is seen is not taken for it.
 fn an_answer_unseen_on_an_older_connection(engine: Engine) {
-    let mut workload = Workload::start(env!("CARGO_BIN_EXE_sensor-workload"), &["unseen"]);
-    if let Some(why) = workload.wait_for("disabled") {
-        sensor_tests::skip("io_uring", &format!("io_uring is not to be had: {why}"));
-        return;
-    }
-    let sensor = Sensor::on(engine, &[workload.pid()]);
-    workload.play();
-    let report = sensor.stop();
+    let Some((_, report)) = with_io_uring(engine, "unseen") else { return };
     let of = |kind| -> Vec<_> {
         report.spans.iter().filter(|span| span.kind() == kind).cloned().collect()
     };

@@ -142,8 +142,8 @@ impl Report {
     /// When something else was.
     pub fn assert_all_delivered_but(&self, expected: &[&str]) {
         self.assert_loss_equation();
-        // Not `kernel.runs_missed`: a close in the middle of another's, by way of an interrupt, is a run
-        // that the kernel leaves out, and costs nothing. What a run does cost is among these.
+        // Not `kernel.runs_missed`: the end of a connection may be told by an interrupt in the middle of
+        // another's, and to miss that need not cost anything. What a run does cost is among these.
         let unseen = [
             "capture.undecodable",
             "capture.processes_unknown",

@@ -202,8 +202,8 @@ pub(super) fn block(framer: &mut Framer, byte: u8) -> bool {
     false
 }
 
-/// Whether `byte` begins a pseudo-header field that the static table knows (RFC 7541 section 6 and appendix A): `:method`,
-/// `:path`, `:scheme` or `:status` by an index, or one of them or `:authority` by name, with its value.
+/// Whether `byte` begins a pseudo-header field of the static table (RFC 7541 section 6, appendix A):
+/// `:method`, `:path`, `:scheme`, `:status` by index, or one of them or `:authority` by name, with a value.
 #[inline(always)]
 const fn begins_block(byte: u8) -> bool {
     let indexed = byte >= 0x82 && byte <= 0x8e;
