@@ -81,6 +81,17 @@ impl Server {
         Ok(Self { process, address })
     }
 
+    /// [`Self::start`] of a program that takes its port as the last argument.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn on_port(name: &str, mut command: Command) -> Result<Self> {
+        Self::start(name, |port, _| {
+            command.arg(port.to_string());
+            Ok(command)
+        })
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -73,12 +73,7 @@ fn in_node(program: &Path, script: &str) -> Command {
 }
 
 fn node_server(program: &Path) -> Server {
-    Server::start("node", |port, _| {
-        let mut command = in_node(program, "node/server.js");
-        command.arg(port.to_string());
-        Ok(command)
-    })
-    .unwrap()
+    Server::on_port("node", in_node(program, "node/server.js")).unwrap()
 }
 
 /// Keep-alive, chunks both ways, trailers, fetch, and an upgrade to bytes that look like HTTP.
@@ -118,12 +113,7 @@ fn go(engine: Engine) {
     let (Some(program), Some(client)) = (go_workload("server"), go_workload("client")) else {
         return;
     };
-    let server = Server::start("go", |port, _| {
-        let mut command = Command::new(program);
-        command.arg(port.to_string());
-        Ok(command)
-    })
-    .unwrap();
+    let server = Server::on_port("go", Command::new(program)).unwrap();
     let (said, heard, report) = both_sides(engine, &server, Command::new(client), 16);
     report.assert_delivered(32);
     for i in 0..16 {

@@ -17,12 +17,7 @@ const COUNT: usize = 28 + 20 + 40 + 80 + 300;
 
 /// `program` gives one for that side, which takes a port.
 fn calls(engine: Engine, program: impl Fn(&str) -> Command) {
-    let server = Server::start("grpc", |port, _| {
-        let mut command = program("server");
-        command.arg(port.to_string());
-        Ok(command)
-    })
-    .unwrap();
+    let server = Server::on_port("grpc", program("server")).unwrap();
     let mut client = program("client");
     client.arg(server.address.port().to_string());
     let calls = Calls::run(engine, &server, &[client], COUNT, 1);

@@ -65,12 +65,7 @@ fn calls_of_grpc_go(engine: Engine) {
     else {
         return;
     };
-    let server = Server::start("grpc-go", |port, _| {
-        let mut command = Command::new(program);
-        command.arg(port.to_string());
-        Ok(command)
-    })
-    .unwrap();
+    let server = Server::on_port("grpc-go", Command::new(program)).unwrap();
     let mut client = Command::new(client);
     client.arg(server.address.port().to_string()).args(["100", "50", "1000", "slowly"]);
     let said = |output: &Output| {
@@ -136,12 +131,7 @@ fn requests_of_go(engine: Engine) {
     let (Some(program), Some(client)) = (grpc_go_workload("h2c"), grpc_go_workload("crowd")) else {
         return;
     };
-    let server = Server::start("h2c", |port, _| {
-        let mut command = Command::new(program);
-        command.arg(port.to_string());
-        Ok(command)
-    })
-    .unwrap();
+    let server = Server::on_port("h2c", Command::new(program)).unwrap();
     let mut client = Command::new(client);
     client.arg(server.address.port().to_string()).arg("4");
     let said = |output: &Output| -> Vec<Value> {

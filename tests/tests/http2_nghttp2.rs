@@ -240,12 +240,7 @@ fn curl_over_http2(engine: Engine) {
 /// follow on the same connection.
 fn curl_asks_for_http2(engine: Engine) {
     let (Some(curl), Some(program)) = (tool("curl"), grpc_go_workload("h2c")) else { return };
-    let server = Server::start("h2c", |port, _| {
-        let mut command = Command::new(program);
-        command.arg(port.to_string());
-        Ok(command)
-    })
-    .unwrap();
+    let server = Server::on_port("h2c", Command::new(program)).unwrap();
     let all: [(&str, &[&str]); 6] = [
         ("/first", &[]),
         ("/second", &["-d", "hello"]),

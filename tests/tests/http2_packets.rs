@@ -103,11 +103,7 @@ fn replay(file: &str) -> Report {
 
 fn go_server(package: &str) -> Option<Server> {
     let program = grpc_go_workload(package)?;
-    let server = Server::start(package, |port, _| {
-        let mut command = Command::new(program);
-        command.arg(port.to_string());
-        Ok(command)
-    });
+    let server = Server::on_port(package, Command::new(program));
     Some(server.unwrap())
 }
 
