@@ -11,9 +11,9 @@ mod record;
 pub use config::{Config, NO_FIELD, Offsets, Syscalls, mode};
 pub use counters::{KERNEL_COUNTERS, KernelCounter};
 pub use record::{
-    EndRecord, Family, FlowIdent, ProcessRecord, RecordKind, SegmentRecord, UnixPathRecord,
-    end_flag, process_flag, segment_flag,
+    EndRecord, Family, FlowIdent, GoStreamRecord, ProcessRecord, RecordKind, SegmentRecord,
+    UnixPathRecord, end_flag, process_flag, segment_flag,
 };
 
 /// Counts up with every change of a record, of [`Config`] or of [`Offsets`]; recordings carry it.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

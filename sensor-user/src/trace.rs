@@ -113,6 +113,8 @@ impl Pipeline {
             Event::ProcessExit { tgid, time } => self.process_exit(*tgid, *time, out),
             Event::Clock(sync) => self.core.clock.sync(*sync),
             Event::Missed => self.missed(),
+            // Who asked for what is not looked at yet.
+            Event::GoStream(_) => {}
         }
     }
 

@@ -25,6 +25,8 @@ pub enum RecordKind {
     UnixPath = 3,
     /// A [`ProcessRecord`], followed by its `args_len` and `env_len` bytes.
     Process = 4,
+    /// A [`GoStreamRecord`].
+    GoStream = 5,
 }
 
 /// Address family of a flow, as [`FlowIdent::family`] carries it.
@@ -46,7 +48,9 @@ record! {
         pub flow: u64,
         /// Socket cookie, or 0 where the engine cannot ask for one (then [`Self::inode`] is set).
         pub cookie: u64,
-        /// Local address in network byte order.
+        /// Local address in network byte order. Of a Unix socket, the first eight bytes name its
+        /// connection, in native order: the same number at both ends, not used by another connection at the
+        /// same time, and 0 where it is not known.
         pub local: [u8; 16],
         /// Remote address in network byte order.
         pub remote: [u8; 16],
@@ -102,7 +106,17 @@ record! {
         pub direction: u8,
         /// Zero.
         pub reserved: [u8; 3],
-    } = 136
+        /// Goroutine that the call is for, or 0: the one that made it, or with
+        /// [`segment_flag::GOROUTINE_ASKED`] the one that asked for it.
+        pub goroutine: u64,
+        /// The goroutine that started that one, or 0.
+        pub goroutine_parent: u64,
+        /// Sent only: [`FlowIdent::flow`] of what the thread last read, where that is what it acts on
+        /// (see [`segment_flag::CAUSE_ALONE`]), or 0.
+        pub cause_flow: u64,
+        /// Where that flow's received direction stood after that.
+        pub cause_position: u64,
+    } = 168
 }
 
 /// Bits of [`SegmentRecord::flags`].
@@ -123,6 +137,40 @@ pub mod segment_flag {
     /// found by walking all frames since the preface, or since a frame of headers by which an older
     /// connection was recognised, without a gap. Every record that begins so is marked.
     pub const FRAME_START: u32 = 32;
+    /// The call was not to wait: the socket is in non-blocking mode, or it said so itself.
+    pub const NONBLOCKING: u32 = 64;
+    /// The thread waits for several descriptors at once (epoll, poll, select): it serves more than one
+    /// exchange at a time.
+    pub const MULTIPLEXES: u32 = 128;
+    /// Nothing but what `cause_flow` tells of can have caused this: it was all that there was since the
+    /// thread last waited. Without this flag it is the last thing that the thread had taken up, and nothing
+    /// else since then.
+    pub const CAUSE_ALONE: u32 = 256;
+    /// `goroutine` is not the one that made the call, but the one that asked for it: known by a probe in the
+    /// program.
+    pub const GOROUTINE_ASKED: u32 = 512;
+}
+
+record! {
+    /// A stream of HTTP/2 is a certain goroutine's: the one that handles it, or that asked for it.
+    pub struct GoStreamRecord {
+        /// [`RecordKind::GoStream`].
+        pub kind: u32,
+        /// The stream's number.
+        pub stream: u32,
+        /// Nanoseconds of `CLOCK_MONOTONIC`.
+        pub time_ns: u64,
+        /// [`FlowIdent::flow`].
+        pub flow: u64,
+        /// The goroutine.
+        pub goroutine: u64,
+        /// The one that started it, or 0.
+        pub goroutine_parent: u64,
+        /// Process id, in the initial PID namespace.
+        pub tgid: u32,
+        /// Zero.
+        pub reserved: u32,
+    } = 48
 }
 
 record! {

@@ -150,6 +150,10 @@ pub(crate) fn observe<A: Access>(
     scratch.record.tid = pid as u32;
     scratch.seq = first_seq;
     scratch.record.direction = index as u8;
+    scratch.record.goroutine = 0;
+    scratch.record.goroutine_parent = 0;
+    scratch.record.cause_flow = 0;
+    scratch.record.cause_position = 0;
 
     let mode_before = scratch.dir.framer.mode;
     let other = state::dir(&mut live.dirs, index ^ 1).framer.frame_stream;

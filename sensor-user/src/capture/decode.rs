@@ -9,12 +9,15 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use sensor_ebpf::abi::{
-    EndRecord, Family, FlowIdent, ProcessRecord, RecordKind, SegmentRecord, UnixPathRecord,
-    end_flag, process_flag, segment_flag,
+    EndRecord, Family, FlowIdent, GoStreamRecord, ProcessRecord, RecordKind, SegmentRecord,
+    UnixPathRecord, end_flag, process_flag, segment_flag,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-use super::event::{Direction, End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, Tgid};
+use super::event::{
+    Caller, Cause, Direction, End, Endpoints, Event, Flow, FlowId, GoStream, Goroutine, Monotonic,
+    Segment, Tgid,
+};
 
 /// One decoded record.
 #[derive(Clone, Debug)]
@@ -97,6 +100,7 @@ pub fn decode(record: &[u8]) -> Result<Decoded<'_>, DecodeError> {
     const END: u32 = RecordKind::End as u32;
     const UNIX_PATH: u32 = RecordKind::UnixPath as u32;
     const PROCESS: u32 = RecordKind::Process as u32;
+    const GO_STREAM: u32 = RecordKind::GoStream as u32;
 
     let (kind, _) = take::<u32>(record)?;
     match kind {
@@ -104,6 +108,7 @@ pub fn decode(record: &[u8]) -> Result<Decoded<'_>, DecodeError> {
         END => end(record).map(|end| Decoded::Event(Event::End(end))),
         UNIX_PATH => unix_path(record).map(Decoded::Event),
         PROCESS => process(record).map(Decoded::Process),
+        GO_STREAM => go_stream(record).map(|stream| Decoded::Event(Event::GoStream(stream))),
         other => Err(undefined("kind", other)),
     }
 }
@@ -112,7 +117,7 @@ pub fn decode(record: &[u8]) -> Result<Decoded<'_>, DecodeError> {
 /// is looked at.
 pub(super) fn time(record: &[u8]) -> Option<Monotonic> {
     let (kind, _) = take::<u32>(record).ok()?;
-    let timed = [RecordKind::Segment, RecordKind::End, RecordKind::Process];
+    let timed = [RecordKind::Segment, RecordKind::End, RecordKind::Process, RecordKind::GoStream];
     if !timed.iter().any(|&timed| timed as u32 == kind) {
         return None;
     }
@@ -124,6 +129,7 @@ const _: () = assert!(
     std::mem::offset_of!(SegmentRecord, time_ns) == 8
         && std::mem::offset_of!(EndRecord, time_ns) == 8
         && std::mem::offset_of!(ProcessRecord, time_ns) == 8
+        && std::mem::offset_of!(GoStreamRecord, time_ns) == 8
 );
 
 fn segment(record: &[u8]) -> Result<Segment<'_>, DecodeError> {
@@ -143,13 +149,21 @@ fn segment(record: &[u8]) -> Result<Segment<'_>, DecodeError> {
         lost_records,
         direction,
         reserved: _,
+        goroutine: id,
+        goroutine_parent,
+        cause_flow,
+        cause_position,
     } = header;
     let known = segment_flag::HAS_SEQ
         | segment_flag::TIME_IS_START
         | segment_flag::UNSEEN_BEFORE
         | segment_flag::UNREADABLE_AFTER
         | segment_flag::HEAD_TOO_LARGE
-        | segment_flag::FRAME_START;
+        | segment_flag::FRAME_START
+        | segment_flag::NONBLOCKING
+        | segment_flag::MULTIPLEXES
+        | segment_flag::CAUSE_ALONE
+        | segment_flag::GOROUTINE_ASKED;
     let flags = Flags::new("segment flags", flags, known)?;
     let bytes = part(rest, 0, copied, size_of::<SegmentRecord>())?;
     position
@@ -166,7 +180,18 @@ fn segment(record: &[u8]) -> Result<Segment<'_>, DecodeError> {
         time: Monotonic(time_ns),
         time_is_start: flags.has(segment_flag::TIME_IS_START),
         tgid: Tgid(tgid),
-        tid,
+        caller: Caller {
+            tid,
+            goroutine: goroutine(id, goroutine_parent),
+            asked: flags.has(segment_flag::GOROUTINE_ASKED),
+            nonblocking: flags.has(segment_flag::NONBLOCKING),
+            multiplexes: flags.has(segment_flag::MULTIPLEXES),
+            cause: (cause_flow != 0).then_some(Cause {
+                flow: FlowId(cause_flow),
+                position: cause_position,
+                alone: flags.has(segment_flag::CAUSE_ALONE),
+            }),
+        },
         position,
         skipped_before,
         bytes,
@@ -176,6 +201,31 @@ fn segment(record: &[u8]) -> Result<Segment<'_>, DecodeError> {
         lost_records,
         frame_start: flags.has(segment_flag::FRAME_START),
         head_too_large: flags.has(segment_flag::HEAD_TOO_LARGE),
+    })
+}
+
+fn goroutine(id: u64, parent: u64) -> Option<Goroutine> {
+    NonZeroU64::new(id).map(|id| Goroutine { id, parent: NonZeroU64::new(parent) })
+}
+
+fn go_stream(record: &[u8]) -> Result<GoStream, DecodeError> {
+    let (header, _) = take::<GoStreamRecord>(record)?;
+    let GoStreamRecord {
+        kind: _,
+        stream,
+        time_ns,
+        flow,
+        goroutine: id,
+        goroutine_parent,
+        tgid,
+        reserved: _,
+    } = header;
+    Ok(GoStream {
+        time: Monotonic(time_ns),
+        tgid: Tgid(tgid),
+        flow: flow_id(flow)?,
+        stream,
+        goroutine: goroutine(id, goroutine_parent).ok_or_else(|| undefined("goroutine", id))?,
     })
 }
 
@@ -277,6 +327,8 @@ fn flow(ident: &FlowIdent) -> Result<Flow, DecodeError> {
         from_start,
         reserved: _,
     } = ident;
+    let [c0, c1, c2, c3, c4, c5, c6, c7, ..] = local;
+    let unix_connection = u64::from_ne_bytes([c0, c1, c2, c3, c4, c5, c6, c7]);
     let tcp = |address: fn([u8; 16]) -> IpAddr| Endpoints::Tcp {
         local: (address(local), local_port),
         remote: (address(remote), remote_port),
@@ -297,6 +349,7 @@ fn flow(ident: &FlowIdent) -> Result<Flow, DecodeError> {
             1 => true,
             other => return Err(undefined("from_start", other)),
         },
+        unix_connection: NonZeroU64::new(unix_connection).filter(|_| family == UNIX),
     })
 }
 

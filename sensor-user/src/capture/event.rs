@@ -57,6 +57,8 @@ pub enum Event<'a> {
         /// When.
         time: Monotonic,
     },
+    /// A stream of HTTP/2 is a certain goroutine's. Comes after the request's head, or before it.
+    GoStream(GoStream),
     /// The wall clock, read beside the monotonic one. The first comes before all segments.
     Clock(ClockSync),
     /// Something on Unix sockets may have gone by unseen, and no position tells of it: what is open
@@ -129,6 +131,9 @@ pub struct Flow {
     pub inode: Option<NonZeroU64>,
     /// The connection's first byte was seen.
     pub from_start: bool,
+    /// Names the connection of a Unix socket, the same at both ends; `None` where it is not known.
+    /// Later connections may have the same name.
+    pub unix_connection: Option<NonZeroU64>,
 }
 
 impl Flow {
@@ -157,8 +162,8 @@ pub struct Segment<'a> {
     pub time_is_start: bool,
     /// The process that called.
     pub tgid: Tgid,
-    /// The thread that called.
-    pub tid: u32,
+    /// On whose behalf it called.
+    pub caller: Caller,
     /// Position of the first of `bytes`.
     pub position: u64,
     /// Body bytes passed over before `position`, since the direction's previous segment.
@@ -178,6 +183,59 @@ pub struct Segment<'a> {
     pub frame_start: bool,
     /// The head in `bytes` is cut: it went over the kernel side's limit.
     pub head_too_large: bool,
+}
+
+/// Who made a call, within the process, and upon what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// Thread id in the capturing machine's initial PID namespace; 0 where it is not known.
+    pub tid: u32,
+    /// The goroutine that the call is for, in a program in Go.
+    pub goroutine: Option<Goroutine>,
+    /// That goroutine did not make the call itself, but asked for it.
+    pub asked: bool,
+    /// The call was not to wait for the socket.
+    pub nonblocking: bool,
+    /// The thread waits for several descriptors at once: it serves more than one exchange at a time.
+    pub multiplexes: bool,
+    /// What the thread acted on when it sent this. Always `None` where it received.
+    pub cause: Option<Cause>,
+}
+
+/// A goroutine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Goroutine {
+    /// Its number, never reused in a process.
+    pub id: NonZeroU64,
+    /// The one that started it.
+    pub parent: Option<NonZeroU64>,
+}
+
+/// What a thread read before it sent something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Where it was read.
+    pub flow: FlowId,
+    /// Where that flow's received direction stood after that.
+    pub position: u64,
+    /// It was all that there was since the thread last waited. Otherwise it was the last thing the
+    /// thread had taken up, with nothing else in between.
+    pub alone: bool,
+}
+
+/// A stream of HTTP/2 and its goroutine: the one that handles it, or that asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GoStream {
+    /// When this was seen.
+    pub time: Monotonic,
+    /// The process.
+    pub tgid: Tgid,
+    /// The connection.
+    pub flow: FlowId,
+    /// The stream's number there.
+    pub stream: u32,
+    /// Its goroutine.
+    pub goroutine: Goroutine,
 }
 
 /// The end of a direction or of the flow.

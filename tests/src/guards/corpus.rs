@@ -191,6 +191,10 @@ impl Flow {
             lost_records: 0,
             direction,
             reserved: [0; 3],
+            goroutine: 0,
+            goroutine_parent: 0,
+            cause_flow: 0,
+            cause_position: 0,
         };
         *position += copied.len() as u64 + after;
         self.time += 1000;

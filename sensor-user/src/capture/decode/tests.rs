@@ -40,6 +40,10 @@ fn segment_record() -> SegmentRecord {
         lost_records: 2,
         direction: 1,
         reserved: [0; 3],
+        goroutine: 0,
+        goroutine_parent: 0,
+        cause_flow: 0,
+        cause_position: 0,
     }
 }
 
@@ -108,11 +112,12 @@ fn a_segment() {
             cookie: Some(77),
             inode: NonZeroU64::new(5),
             from_start: true,
+            unix_connection: None,
         }
     );
     assert_eq!(segment.direction, Direction::Send);
     assert_eq!(segment.time, Monotonic(1_000));
-    assert_eq!((segment.tgid, segment.tid), (Tgid(42), 43));
+    assert_eq!((segment.tgid, segment.caller.tid), (Tgid(42), 43));
     assert_eq!((segment.position, segment.skipped_before, segment.skipped_after), (100, 10, 20));
     assert_eq!((segment.tcp_seq, segment.lost_records), (Some(4_000_000_000), 2));
     assert!(!segment.time_is_start && !segment.unreadable_after && !segment.head_too_large);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::assembly::{Assembly, Piece};
 use super::packet::TcpPacket;
 use crate::capture::event::{
-    Direction, End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, Tgid,
+    Caller, Direction, End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, Tgid,
 };
 use crate::metrics::{Counter, Metrics};
 
@@ -176,6 +176,7 @@ impl Connection {
                 cookie: None,
                 inode: None,
                 from_start: packet.syn,
+                unix_connection: None,
             },
             client,
             syn: (packet.syn && packet.ack.is_none()).then_some(packet.seq),
@@ -270,7 +271,7 @@ impl Connection {
                 time,
                 time_is_start: false,
                 tgid: Tgid(0),
-                tid: 0,
+                caller: Caller::default(),
                 position,
                 skipped_before: 0,
                 bytes: data,

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::capture::event::{
-    ClockSync, Direction, End, Endpoints, Flow, FlowId, Monotonic, Segment, Tgid,
+    Caller, ClockSync, Direction, End, Endpoints, Flow, FlowId, Monotonic, Segment, Tgid,
 };
 use crate::export;
 use crate::metrics::Counter;
@@ -21,6 +21,7 @@ fn flow(id: u64) -> Flow {
         cookie: None,
         inode: None,
         from_start: true,
+        unix_connection: None,
     }
 }
 
@@ -31,7 +32,7 @@ fn segment(id: u64, direction: Direction, time: u64, bytes: &[u8]) -> Event<'_> 
         time: Monotonic(time),
         time_is_start: false,
         tgid: PROCESS,
-        tid: 7,
+        caller: Caller { tid: 7, ..Caller::default() },
         position: 0,
         skipped_before: 0,
         bytes,

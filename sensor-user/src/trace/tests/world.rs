@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 
 use super::super::*;
 use crate::capture::event::ClockSync;
-use crate::capture::event::{Direction, End, Segment};
+use crate::capture::event::{Caller, Direction, End, Segment};
 use crate::metrics::CATALOGUE;
 use crate::model::{Attribute, Resource, Value};
 
@@ -37,6 +37,7 @@ impl TestFlow {
             cookie: None,
             inode: self.inode,
             from_start: self.from_start,
+            unix_connection: None,
         }
     }
 
@@ -136,7 +137,7 @@ impl World {
             time: Monotonic(time),
             time_is_start: false,
             tgid: Tgid(flow.tgid),
-            tid: flow.tgid,
+            caller: Caller { tid: flow.tgid, ..Caller::default() },
             position,
             skipped_before: 0,
             bytes,
