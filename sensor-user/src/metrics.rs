@@ -95,6 +95,9 @@ counters! {
     Http2FieldsUnknown = "http2.fields_unknown",
     /// Header blocks of HTTP/2 of which it cannot be told what they belong to.
     Http2BlocksUnplaced = "http2.blocks_unplaced",
+    /// Spans that were handed over before it was settled what caused them: too many waited, or for too
+    /// long.
+    SpansUnsettled = "spans.unsettled",
     /// traceparent headers that break the W3C grammar.
     TraceparentMalformed = "context.traceparent_malformed",
     /// tracestate headers that break the W3C grammar.

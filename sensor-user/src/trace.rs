@@ -4,10 +4,13 @@
 //! Every exchange whose request was recognised becomes a span, is open, or is counted as lost with
 //! a reason: `exchanges.seen = exchanges.spans + open + Σ exchanges.lost.*`, after every event.
 
+mod causes;
 mod clock;
 mod connection;
 mod core;
 mod exchange;
+mod few;
+mod forest;
 mod http1;
 mod http2;
 mod identity;
@@ -27,9 +30,11 @@ pub use exchange::{
     RESPONSE_FIRST_BYTE, STREAM_RESET, rpc,
 };
 
+pub use forest::{DOUBT, EVIDENCE};
+
 use self::core::Core;
 use crate::capture::event::{
-    End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, SocketId, Tgid,
+    End, Endpoints, Event, Flow, FlowId, GoStream, Monotonic, Segment, SocketId, Tgid,
 };
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Span, SpanId};
@@ -55,6 +60,8 @@ pub struct Limits {
     pub processes: usize,
     /// Span identifiers of applications that are remembered, so that none is given out twice.
     pub contexts: usize,
+    /// Spans that wait until it is settled what caused them.
+    pub settling: usize,
 }
 
 impl Default for Limits {
@@ -69,6 +76,7 @@ impl Default for Limits {
             exchanges: 65_536,
             processes: sensor_ebpf::limits::PROCESSES as usize,
             contexts: 16_384,
+            settling: 65_536,
         }
     }
 }
@@ -101,20 +109,65 @@ impl Pipeline {
         }
     }
 
-    /// Takes the next event and hands over the spans that it completes.
+    /// Takes the next event and hands over the spans that are settled by it.
     pub fn handle(&mut self, event: &Event<'_>, out: &mut dyn FnMut(Span)) {
         match event {
-            Event::Segment(segment) => self.segment(segment, out),
-            Event::End(end) => self.end(end, out),
+            Event::Segment(segment) => {
+                self.segment(segment);
+                self.advance(segment.time);
+            }
+            Event::End(end) => {
+                self.end(end);
+                self.advance(end.time);
+            }
             Event::UnixPath { flow, path } => self.unix_path(*flow, path),
             Event::Process { tgid, resource } => {
+                self.core.causes.process(*tgid, resource);
                 self.core.processes.insert(*tgid, Arc::clone(resource));
             }
-            Event::ProcessExit { tgid, time } => self.process_exit(*tgid, *time, out),
-            Event::Clock(sync) => self.core.clock.sync(*sync),
+            Event::ProcessExit { tgid, time } => self.process_exit(*tgid, *time),
+            Event::GoStream(stream) => self.go_stream(stream),
+            Event::Clock(sync) => {
+                self.core.clock.sync(*sync);
+                self.advance(sync.monotonic);
+            }
             Event::Missed => self.missed(),
-            // Who asked for what is not looked at yet.
-            Event::GoStream(_) => {}
+        }
+        self.hand_over(out);
+    }
+
+    /// No more is to come: hands over the spans that wait for what could have caused them.
+    pub fn finish(&mut self, out: &mut dyn FnMut(Span)) {
+        self.core.forest.finish(&self.core.metrics);
+        self.hand_over(out);
+    }
+
+    /// Spans that wait until it is settled what caused them.
+    pub fn settling(&self) -> usize {
+        self.core.forest.waiting()
+    }
+
+    fn advance(&mut self, now: Monotonic) {
+        self.core.forest.advance(now, &self.core.metrics);
+    }
+
+    fn hand_over(&mut self, out: &mut dyn FnMut(Span)) {
+        let Some(mut ready) = self.core.forest.take_ready() else { return };
+        for span in ready.drain(..) {
+            if span.flags.sampled() {
+                out(span);
+            } else {
+                self.core.metrics.inc(Counter::SpansNotSampled);
+            }
+        }
+        self.core.forest.reuse(ready);
+    }
+
+    fn go_stream(&mut self, stream: &GoStream) {
+        let connection = self.connections.get_mut(stream.flow);
+        match connection.and_then(|connection| connection.stream(stream.stream)) {
+            Some(exchange) => self.core.go_stream(stream, exchange),
+            None => self.core.causes.expect(stream.flow, stream.stream, stream.goroutine),
         }
     }
 
@@ -145,7 +198,7 @@ impl Pipeline {
         }
     }
 
-    fn segment(&mut self, segment: &Segment<'_>, out: &mut dyn FnMut(Span)) {
+    fn segment(&mut self, segment: &Segment<'_>) {
         if !self.core.clock.is_set() {
             // A source that breaks its promise: there is no telling when this was.
             self.core.metrics.inc(Counter::EventsUndecodable);
@@ -161,15 +214,15 @@ impl Pipeline {
                 }
             }
         };
-        connection.segment(segment, &mut self.core, out);
+        connection.segment(segment, &mut self.core);
     }
 
-    fn end(&mut self, end: &End, out: &mut dyn FnMut(Span)) {
+    fn end(&mut self, end: &End) {
         let Some(connection) = self.connections.get_mut(end.flow.id) else {
             self.unix_paths.remove(&end.flow.id);
             return;
         };
-        connection.ended(end, &mut self.core, out);
+        connection.ended(end, &mut self.core);
         if end.closed {
             self.close(end.flow.id);
         }
@@ -187,7 +240,7 @@ impl Pipeline {
     }
 
     /// What is still open in it will not be answered. Connections over TCP have their own end.
-    fn process_exit(&mut self, tgid: Tgid, time: Monotonic, out: &mut dyn FnMut(Span)) {
+    fn process_exit(&mut self, tgid: Tgid, time: Monotonic) {
         let connections = &mut self.connections;
         let ended: Vec<FlowId> = self
             .unix
@@ -197,11 +250,12 @@ impl Pipeline {
             .collect();
         for flow in ended {
             if let Some(connection) = self.connections.get_mut(flow) {
-                connection.gone(time, &mut self.core, out);
+                connection.gone(time, &mut self.core);
             }
             self.close(flow);
         }
         self.core.processes.remove(tgid);
+        self.core.causes.exit(tgid);
     }
 
     /// On each Unix socket the next answer may be that to a request which was not seen.
@@ -231,6 +285,7 @@ impl Pipeline {
         let head_max = self.limits.head_bytes;
         let connection = Box::new(Connection::new(flow.clone(), tgid, path, head_max));
         self.core.metrics.inc(Counter::Connections);
+        self.core.connected(flow);
         if let Some((evicted, connection)) = self.connections.insert(flow.id, connection) {
             self.unix.remove(&evicted);
             self.leave_socket(evicted, &connection);
@@ -246,6 +301,7 @@ impl Pipeline {
 
     /// The socket of a connection that is none any more, unless it is another's by now.
     fn leave_socket(&mut self, id: FlowId, connection: &Connection) {
+        self.core.causes.forget(id);
         if let Some(socket) = connection.site.flow.socket()
             && self.sockets.get(&socket) == Some(&id)
         {

@@ -44,6 +44,9 @@ pub const BATCH: usize = 64;
 /// How often the clocks are compared and the kernel's counters read.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
+/// How long it is told, when nothing comes, how late it is.
+const QUIET: Duration = Duration::from_millis(200);
+
 /// Counter: records that were still in the ring when there was no more time to read them.
 pub const RING_UNREAD: &str = "kernel.ring_unread";
 
@@ -132,6 +135,8 @@ pub struct Live {
     known: FxHashMap<Tgid, Arc<Resource>>,
     metrics: Arc<Metrics>,
     next_housekeeping: Instant,
+    /// Since when nothing came.
+    quiet_since: Option<Instant>,
     stopping: bool,
     /// Records that were left in the ring.
     unread: u64,
@@ -188,6 +193,7 @@ impl Live {
             known: FxHashMap::default(),
             metrics: Arc::clone(metrics),
             next_housekeeping: Instant::now(),
+            quiet_since: None,
             stopping: false,
             unread: 0,
             missed,
@@ -233,6 +239,16 @@ impl Live {
         counters
     }
 
+    /// Nothing is there: for a while it is told how late it is, since what came last may wait for what
+    /// could have come since.
+    fn quiet(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> Result<(), CaptureError> {
+        let now = Instant::now();
+        if now - *self.quiet_since.get_or_insert(now) < QUIET {
+            sink(Raw::Clock(clock::now()?));
+        }
+        Ok(())
+    }
+
     fn housekeeping(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> Result<(), CaptureError> {
         self.next_housekeeping = Instant::now() + HOUSEKEEPING;
         sink(Raw::Clock(clock::now()?));
@@ -274,11 +290,13 @@ impl RawSource for Live {
         };
         doubt.settle(look, sink)?;
         if delivered > 0 {
+            self.quiet_since = None;
             Ok(Progress::Delivered(delivered))
         } else if self.stopping {
             sink(Raw::Counters(&self.counters()));
             Ok(Progress::Finished)
         } else {
+            self.quiet(sink)?;
             Ok(Progress::Idle)
         }
     }

@@ -150,6 +150,8 @@ impl Session {
         };
         let started = Instant::now();
         let captured = pipeline::drive(&mut work, &stop, limits);
+        let Tracing { pipeline, sinks: last, .. } = &mut work;
+        pipeline.finish(&mut |span| last.deliver(span));
 
         let Sinks { output, exporters, services, patience: _ } = sinks;
         runtime.block_on(exporters.shutdown(EXPORT_DEADLINE));

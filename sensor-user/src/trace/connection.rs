@@ -20,9 +20,8 @@ use std::sync::Arc;
 use super::core::{Core, Site};
 use super::exchange::{Exchange, Response};
 use super::{http1, http2};
-use crate::capture::event::{Direction, End, Flow, Monotonic, Segment, Tgid};
+use crate::capture::event::{Caller, Direction, End, Flow, Monotonic, Segment, Tgid};
 use crate::metrics::Counter;
-use crate::model::Span;
 use crate::stream::{Extent, Piece, Track};
 use crate::wire::At;
 use crate::wire::http2::{Opening, Start, opening};
@@ -83,7 +82,6 @@ struct Placed<'a> {
 struct Way<'a> {
     site: &'a mut Site,
     core: &'a mut Core,
-    out: &'a mut dyn FnMut(Span),
 }
 
 impl Connection {
@@ -111,13 +109,12 @@ impl Connection {
     }
 
     /// Takes a segment of it.
-    pub(super) fn segment(
-        &mut self,
-        segment: &Segment<'_>,
-        core: &mut Core,
-        out: &mut dyn FnMut(Span),
-    ) {
+    pub(super) fn segment(&mut self, segment: &Segment<'_>, core: &mut Core) {
         self.site.tgid = segment.tgid;
+        core.called(segment.tgid, segment.caller);
+        // Only an event loop is asked what it read last.
+        let reads = segment.direction == Direction::Receive && segment.caller.multiplexes;
+        let before = if reads { self.in_flight() } else { 0 };
         let extent = Extent {
             position: segment.position,
             skipped_before: segment.skipped_before,
@@ -132,11 +129,33 @@ impl Connection {
         };
         let seq = segment.tcp_seq.map(|seq| (seq, segment.position));
         let cut = segment.head_too_large;
-        self.advance(core, segment.direction, &extent, start, segment.time, seq, cut, out);
+        self.advance(core, segment.direction, &extent, start, segment.time, seq, cut);
+        if reads {
+            let length = segment.bytes.len() as u64 + segment.skipped_after;
+            let alone = before.max(self.in_flight()) <= 1;
+            core.has_read(&self.site.flow, segment.position + length, alone);
+        }
+        core.caller = Caller::default();
+    }
+
+    /// Exchanges in flight.
+    fn in_flight(&self) -> usize {
+        match &self.protocol {
+            Protocol::Http1(http1) => http1.open().count(),
+            Protocol::Http2(http2) => http2.open().count(),
+        }
+    }
+
+    /// The exchange of a stream, if it is seen.
+    pub(super) fn stream(&mut self, id: u32) -> Option<&mut Exchange> {
+        match &mut self.protocol {
+            Protocol::Http1(_) => None,
+            Protocol::Http2(http2) => http2.stream(id),
+        }
     }
 
     /// Takes an end of it.
-    pub(super) fn ended(&mut self, end: &End, core: &mut Core, out: &mut dyn FnMut(Span)) {
+    pub(super) fn ended(&mut self, end: &End, core: &mut Core) {
         for direction in [Direction::Receive, Direction::Send] {
             let i = direction.index();
             let extent = Extent {
@@ -147,21 +166,21 @@ impl Connection {
                 ..Extent::default()
             };
             let time = end.last[i].unwrap_or(end.time);
-            self.advance(core, direction, &extent, Start::Middle, time, None, false, out);
+            self.advance(core, direction, &extent, Start::Middle, time, None, false);
         }
         let ended = [end.closed || end.receive_eof, end.closed || end.send_eof];
         let Self { site, protocol, .. } = self;
         match protocol {
-            Protocol::Http1(http1) => http1.ended(ended, end, site, core, out),
-            Protocol::Http2(http2) => http2.ended(ended, end, core, out),
+            Protocol::Http1(http1) => http1.ended(ended, end, site, core),
+            Protocol::Http2(http2) => http2.ended(ended, end, core),
         }
     }
 
     /// Its process ended, and it with it.
-    pub(super) fn gone(&mut self, time: Monotonic, core: &mut Core, out: &mut dyn FnMut(Span)) {
+    pub(super) fn gone(&mut self, time: Monotonic, core: &mut Core) {
         match &mut self.protocol {
-            Protocol::Http1(http1) => http1.gone(time, core, out),
-            Protocol::Http2(http2) => http2.gone(time, core, out),
+            Protocol::Http1(http1) => http1.gone(time, core),
+            Protocol::Http2(http2) => http2.gone(time, core),
         }
     }
 
@@ -195,7 +214,6 @@ impl Connection {
         time: Monotonic,
         seq: Option<(u32, u64)>,
         cut: bool,
-        out: &mut dyn FnMut(Span),
     ) {
         let mut track = self.tracks[direction.index()];
         let missing = track.advance(extent, |position, piece| {
@@ -204,7 +222,7 @@ impl Connection {
             // A segment of which a part was seen before begins in the middle of itself.
             let start = if position == extent.position { start } else { Start::Middle };
             let at = At { time, position, tcp_seq };
-            self.feed(Placed { piece, start, at, cut, direction }, core, out);
+            self.feed(Placed { piece, start, at, cut, direction }, core);
         });
         self.tracks[direction.index()] = track;
         if missing.gaps > 0 {
@@ -213,9 +231,9 @@ impl Connection {
         }
     }
 
-    fn feed(&mut self, placed: Placed<'_>, core: &mut Core, out: &mut dyn FnMut(Span)) {
+    fn feed(&mut self, placed: Placed<'_>, core: &mut Core) {
         let Self { site, protocol, prospect, .. } = self;
-        let mut way = Way { site, core, out };
+        let mut way = Way { site, core };
         let turned = match protocol {
             Protocol::Http2(http2) => return way.http2(http2, placed),
             Protocol::Http1(http1) => match prospect {
@@ -242,9 +260,9 @@ impl Connection {
 
 impl Way<'_> {
     fn http2(&mut self, http2: &mut http2::Connection, placed: Placed<'_>) {
-        let Self { site, core, out } = self;
+        let Self { site, core } = self;
         let Placed { piece, start, at, cut: _, direction } = placed;
-        http2.feed(piece, start, at, direction, site, core, out);
+        http2.feed(piece, start, at, direction, site, core);
     }
 
     /// Gives what the connection becomes, if it turns to HTTP/2.
@@ -253,9 +271,9 @@ impl Way<'_> {
         http1: &mut http1::Connection,
         placed: Placed<'_>,
     ) -> Option<Box<http2::Connection>> {
-        let Self { site, core, out } = self;
+        let Self { site, core } = self;
         let Placed { piece, start: _, at, cut, direction } = placed;
-        let upgraded = http1.feed(piece, at, cut, direction, site, core, out)?;
+        let upgraded = http1.feed(piece, at, cut, direction, site, core)?;
         let first = upgraded.first;
         let mut http2 = Box::new(http2::Connection::upgraded(upgraded, core));
         // What follows the response in the same piece.

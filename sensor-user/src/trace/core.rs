@@ -1,18 +1,23 @@
 //! What is shared by all connections: names, clocks, contexts, and the balance of exchanges.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use super::Limits;
+use super::causes::{Begun, Causes};
 use super::clock::Clock;
-use super::exchange::{Ends, Exchange, Outcome, Setting};
+use super::exchange::{Ends, Exchange, Outcome, Request, Setting};
+use super::forest::{Cause, Evidence, Forest, New, NodeId};
 use super::http2::Fields;
-use super::identity::{Contexts, Identity};
+use super::identity::{Contexts, Seed};
 use super::table::Table;
-use crate::capture::event::{Direction, Flow, Monotonic, Tgid};
+use crate::capture::event::{Caller, Direction, Endpoints, Flow, GoStream, Monotonic, Tgid};
 use crate::metrics::{Counter, Metrics};
-use crate::model::{Attribute, Resource, Span, SpanKind};
-use crate::wire::Kind;
+use crate::model::{Attribute, Resource, SpanKind};
 use crate::wire::http2::hpack::Scratch;
+use crate::wire::{At, Kind};
 
 /// See above.
 #[derive(Debug)]
@@ -20,6 +25,14 @@ pub(super) struct Core {
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
     pub(super) contexts: Contexts,
+    pub(super) causes: Causes,
+    pub(super) forest: Forest,
+    /// Who made the call that is being looked at.
+    pub(super) caller: Caller,
+    /// What that call has received is of this exchange, or the answer to it; of several, of none.
+    touched: Touched,
+    /// Addresses of this node, by the connections there were: who connects from one may be seen here too.
+    addresses: FxHashSet<IpAddr>,
     pub(super) processes: Table<Tgid, Arc<Resource>>,
     /// Exchanges seen that are neither spans nor lost yet.
     pub(super) open: usize,
@@ -35,6 +48,11 @@ impl Core {
             metrics,
             clock: Clock::default(),
             contexts: Contexts::new(limits.contexts),
+            causes: Causes::default(),
+            forest: Forest::new(limits.settling),
+            caller: Caller::default(),
+            touched: Touched::Nothing,
+            addresses: FxHashSet::default(),
             processes: Table::new(limits.processes),
             open: 0,
             limits,
@@ -57,28 +75,146 @@ impl Core {
     pub(super) fn lose(&mut self, exchange: &Exchange, reason: Counter) {
         self.lose_head(reason);
         self.closed(exchange);
+        self.forest.lose(exchange.node);
     }
 
     fn closed(&mut self, exchange: &Exchange) {
-        if exchange.kind == SpanKind::Server {
-            self.contexts.closed(exchange.tgid, &exchange.identity);
+        let Exchange { tgid, kind, node, place, identity, .. } = exchange;
+        if *kind == SpanKind::Server {
+            self.contexts.closed(*tgid, identity, *node);
+            self.causes.leave(*node, *tgid, place);
         }
     }
 
-    pub(super) fn complete(
-        &mut self,
-        exchange: Exchange,
-        ended: Monotonic,
-        cut: &'static str,
-        out: &mut dyn FnMut(Span),
-    ) {
+    pub(super) fn complete(&mut self, exchange: Exchange, ended: Monotonic, cut: &'static str) {
         self.open = self.open.saturating_sub(1);
         self.metrics.inc(Counter::ExchangesSpans);
         self.closed(&exchange);
-        if exchange.identity.flags.sampled() {
-            out(exchange.into_span(Outcome::Ended(ended, cut)));
-        } else {
-            self.metrics.inc(Counter::SpansNotSampled);
+        let node = exchange.node;
+        let end = exchange.end(ended);
+        self.forest.end(node, end, exchange.into_span(Outcome::Ended(ended, cut)));
+    }
+
+    /// A request whose first byte is `first`; `stream` is its number in HTTP/2.
+    pub(super) fn begin(
+        &mut self,
+        request: Request<'_>,
+        first: At,
+        setting: Setting<'_>,
+        stream: Option<u32>,
+    ) -> Exchange {
+        let Setting { kind, flow, tgid, number, promised_in, .. } = setting;
+        let client = match &flow.endpoints {
+            Endpoints::Tcp { local, remote } => Some(match kind {
+                SpanKind::Server => *remote,
+                SpanKind::Client => *local,
+            }),
+            Endpoints::Unix => None,
+        };
+        let seed = Seed::new(flow, client, first, request.raw, &setting.resource);
+        let key = seed.shared(flow, request.raw);
+        let incoming = request.incoming.context();
+        let first_one = flow.from_start && number == 0;
+        let begun = Begun { tgid, key, stream, flow: flow.id, first: first_one, request_id: None };
+        let (identity, cause) = match (promised_in, kind) {
+            (Some(cause), _) => {
+                let identity = Contexts::promised(&cause.identity, &seed, kind);
+                let (node, evidence) = (cause.node, Evidence::Promise);
+                (identity, Ok(Some(Cause { node, evidence, thread: None, answer: false })))
+            }
+            (None, SpanKind::Server) => (Contexts::server(incoming, &seed), Ok(None)),
+            (None, SpanKind::Client) => {
+                let (identity, context) = self.contexts.client(incoming, &seed, &key, tgid);
+                let Self { causes, forest, caller, .. } = self;
+                (identity, causes.of(&begun, caller, context, forest))
+            }
+        };
+        let paired = match client {
+            Some((address, _)) => {
+                let address = address.to_canonical();
+                address.is_loopback() || self.addresses.contains(&address)
+            }
+            None => flow.unix_connection.is_some(),
+        };
+        let node = self.forest.begin(New {
+            kind,
+            identity: identity.clone(),
+            in_context: incoming.is_some(),
+            start: first.time,
+            key,
+            paired,
+            cause,
+        });
+        let mut exchange = Exchange::new(request, first, setting, &self.clock, identity, node);
+        if kind == SpanKind::Server {
+            self.contexts.opened(tgid, &exchange.identity, key, node);
+            exchange.place = self.causes.enter(node, &begun, &self.caller);
+            self.touch(node);
+        }
+        exchange.key = key;
+        exchange
+    }
+
+    /// The final response to an exchange goes by.
+    pub(super) fn answered(&mut self, exchange: &Exchange) {
+        match exchange.kind {
+            SpanKind::Server => {
+                let thread = Some(self.caller.tid).filter(|&tid| tid != 0);
+                self.forest.answered(exchange.node, thread);
+            }
+            SpanKind::Client => self.touch(exchange.node),
+        }
+    }
+
+    /// What is received is of this exchange.
+    fn touch(&mut self, node: NodeId) {
+        self.touched = match self.touched {
+            Touched::Nothing => Touched::One(self.forest.server(node)),
+            Touched::One(_) | Touched::Several => Touched::Several,
+        };
+    }
+
+    /// A call begins to be looked at.
+    pub(super) fn called(&mut self, tgid: Tgid, caller: Caller) {
+        self.caller = caller;
+        self.touched = Touched::Nothing;
+        self.causes.called(tgid, &caller);
+    }
+
+    /// An event loop's call was looked at. It has read `flow` up to `position`; `alone` says that what it read was
+    /// about one exchange at most.
+    pub(super) fn has_read(&mut self, flow: &Flow, position: u64, alone: bool) {
+        match self.touched {
+            Touched::One(server) if alone => self.causes.read(flow.id, position, server),
+            // More of the same.
+            Touched::Nothing if alone => self.causes.read_more(flow.id, position),
+            _ => self.causes.read(flow.id, position, None),
+        }
+    }
+
+    /// A connection of this node.
+    pub(super) fn connected(&mut self, flow: &Flow) {
+        if let Endpoints::Tcp { local: (address, _), .. } = flow.endpoints
+            && self.addresses.len() < ADDRESSES
+        {
+            self.addresses.insert(address.to_canonical());
+        }
+    }
+
+    /// The goroutine of a stream is known, whose exchange is this one.
+    pub(super) fn go_stream(&mut self, stream: &GoStream, exchange: &mut Exchange) {
+        let (tgid, node, key) = (stream.tgid, exchange.node, exchange.key);
+        match exchange.kind {
+            SpanKind::Server => {
+                self.causes.handled(node, tgid, key, stream.goroutine, &mut exchange.place);
+            }
+            SpanKind::Client if self.forest.is_uncaused(node) => {
+                let found = self.causes.by_goroutine(tgid, key, stream.goroutine, &self.forest);
+                if let Ok(Some(cause)) = found {
+                    self.forest.set_cause(node, cause);
+                }
+            }
+            SpanKind::Client => {}
         }
     }
 
@@ -93,6 +229,18 @@ impl Core {
         }
     }
 }
+
+/// What a call has received.
+#[derive(Clone, Copy, Debug)]
+enum Touched {
+    Nothing,
+    /// Something of this server exchange, or of the answer to a call below it.
+    One(Option<NodeId>),
+    Several,
+}
+
+/// Addresses of this node that are remembered.
+const ADDRESSES: usize = 4096;
 
 /// What a direction carries, once it is known which one has the requests.
 pub(super) fn kind(requests: Option<Direction>, direction: Direction) -> Option<Kind> {
@@ -111,11 +259,13 @@ pub(super) struct Site {
     ends: Option<Ends>,
     /// The process of the last call.
     pub(super) tgid: Tgid,
+    /// Requests until now.
+    requests: u64,
 }
 
 impl Site {
     pub(super) fn new(flow: Flow, tgid: Tgid, unix_path: Option<Arc<str>>) -> Self {
-        Self { flow, unix_path, ends: None, tgid }
+        Self { flow, unix_path, ends: None, tgid, requests: 0 }
     }
 
     /// What surrounds a request that goes this way.
@@ -124,10 +274,11 @@ impl Site {
         core: &mut Core,
         requests: Direction,
         inferred: bool,
-        promised_in: Option<&'a Identity>,
+        promised_in: Option<&'a Exchange>,
     ) -> Setting<'a> {
         let resource = core.resource(self.tgid);
-        let Self { flow, unix_path, ends, tgid } = self;
+        let Self { flow, unix_path, ends, tgid, requests: number } = self;
+        *number += 1;
         Setting {
             kind: match requests {
                 Direction::Receive => SpanKind::Server,
@@ -139,6 +290,7 @@ impl Site {
             tgid: *tgid,
             resource,
             inferred,
+            number: *number - 1,
             promised_in,
         }
     }

@@ -10,8 +10,10 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::causes::Place;
 use super::clock::Clock;
-use super::identity::{Contexts, Identity, Seed};
+use super::forest::NodeId;
+use super::identity::{Identity, Seed};
 use crate::capture::event::{Endpoints, Flow, Monotonic, Tgid};
 use crate::model::{Attribute, Resource, Span, SpanEvent, SpanKind, Status, Text, Value};
 use crate::wire::At;
@@ -59,6 +61,10 @@ pub(super) struct Exchange {
     pub(super) tgid: Tgid,
     pub(super) kind: SpanKind,
     pub(super) identity: Identity,
+    pub(super) node: NodeId,
+    pub(super) place: Place,
+    /// What it has in common with its other end.
+    pub(super) key: Seed,
     /// Nothing more will come of the request.
     pub(super) request_done: bool,
     pub(super) response: Option<Response>,
@@ -135,8 +141,10 @@ pub(super) struct Setting<'a> {
     pub(super) resource: Arc<Resource>,
     /// The pairing rests on inference.
     pub(super) inferred: bool,
+    /// Requests before it on its connection, as far as they were seen.
+    pub(super) number: u64,
     /// The exchange that this one was promised in, if it is the server's own idea.
-    pub(super) promised_in: Option<&'a Identity>,
+    pub(super) promised_in: Option<&'a Exchange>,
 }
 
 impl Exchange {
@@ -146,27 +154,10 @@ impl Exchange {
         first: At,
         setting: Setting<'_>,
         clock: &Clock,
-        contexts: &mut Contexts,
+        identity: Identity,
+        node: NodeId,
     ) -> Self {
-        let Setting { kind, flow, ends, unix_path, tgid, resource, inferred, promised_in } =
-            setting;
-        let client = match &flow.endpoints {
-            Endpoints::Tcp { local, remote } => Some(match kind {
-                SpanKind::Server => *remote,
-                SpanKind::Client => *local,
-            }),
-            Endpoints::Unix => None,
-        };
-        let seed = Seed::new(flow, client, first, request.raw, &resource);
-        let identity = match (promised_in, kind) {
-            (Some(cause), _) => Contexts::promised(cause, &seed, kind),
-            (None, SpanKind::Server) => Contexts::server(request.incoming.context(), &seed),
-            (None, SpanKind::Client) => contexts.client(request.incoming.context(), &seed, tgid),
-        };
-        if kind == SpanKind::Server {
-            contexts.opened(tgid, &identity, seed);
-        }
-
+        let Setting { kind, ends, unix_path, tgid, resource, inferred, promised_in, .. } = setting;
         let mut attributes = Vec::with_capacity(ATTRIBUTES);
         let name = request.describe(&mut attributes, ends, unix_path, kind);
         if inferred {
@@ -180,6 +171,9 @@ impl Exchange {
             tgid,
             kind,
             identity,
+            node,
+            place: Place::default(),
+            key: Seed::NONE,
             request_done: false,
             response: None,
             rpc: None,
@@ -205,6 +199,11 @@ impl Exchange {
         self.response.is_some_and(|response| response.end.is_some())
     }
 
+    /// When it ended: with its response, or else then.
+    pub(super) fn end(&self, ended: Monotonic) -> Monotonic {
+        self.response.and_then(|response| response.end).unwrap_or(ended)
+    }
+
     /// When the request began.
     pub(super) fn start(&self) -> Monotonic {
         self.start
@@ -228,7 +227,7 @@ impl Exchange {
             Outcome::Ended(ended, cut) => (ended, (!answered).then_some(cut)),
             Outcome::Open(now) => (now, None),
         };
-        let end = self.response.and_then(|response| response.end).unwrap_or(ended);
+        let end = self.end(ended);
         let first = self.response.and_then(|response| response.first);
         // A send is stamped when it is complete, so an answer can come before it: what caused it
         // began no later than that.

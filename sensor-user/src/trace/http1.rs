@@ -38,7 +38,6 @@ use super::exchange::{
 };
 use crate::capture::event::{Direction, End, Monotonic};
 use crate::metrics::Counter;
-use crate::model::Span;
 use crate::stream::Piece;
 use crate::wire::http1::{Asked, Decoder};
 use crate::wire::http2::Settings;
@@ -174,7 +173,6 @@ impl Connection {
 
     /// The next piece of a direction, whose first byte is `at`; `cut` says that the head in the
     /// bytes goes on beyond them. Gives what is left of the connection where it turns to HTTP/2.
-    #[expect(clippy::too_many_arguments, reason = "a piece and its place, each of its own type")]
     pub(super) fn feed(
         &mut self,
         piece: Piece<'_>,
@@ -183,9 +181,8 @@ impl Connection {
         direction: Direction,
         site: &mut Site,
         core: &mut Core,
-        out: &mut dyn FnMut(Span),
     ) -> Option<Upgraded> {
-        self.with(direction, site, core, out, |decoder, feed| {
+        self.with(direction, site, core, |decoder, feed| {
             decoder.feed(piece, at, feed);
             if cut && matches!(piece, Piece::Bytes(_)) {
                 decoder.cut(feed);
@@ -195,14 +192,7 @@ impl Connection {
 
     /// The directions `ended` have; requests first, as an exchange that was answered while its
     /// request went on is complete.
-    pub(super) fn ended(
-        &mut self,
-        ended: [bool; 2],
-        end: &End,
-        site: &mut Site,
-        core: &mut Core,
-        out: &mut dyn FnMut(Span),
-    ) {
+    pub(super) fn ended(&mut self, ended: [bool; 2], end: &End, site: &mut Site, core: &mut Core) {
         for kind in [Kind::Request, Kind::Response] {
             for direction in [Direction::Receive, Direction::Send] {
                 let i = direction.index();
@@ -210,17 +200,17 @@ impl Connection {
                     continue;
                 }
                 match kind {
-                    Kind::Request => self.exchanges.requests_ended(core, out),
+                    Kind::Request => self.exchanges.requests_ended(core),
                     Kind::Response => {
                         // A body that goes on until the end is complete only where the end is in
                         // order.
                         if !end.error {
                             let last = end.last[i].unwrap_or(end.time);
-                            self.with(direction, site, core, out, |decoder, feed| {
+                            self.with(direction, site, core, |decoder, feed| {
                                 decoder.finish(last, feed);
                             });
                         }
-                        self.exchanges.responses_ended(end.time, end.error, core, out);
+                        self.exchanges.responses_ended(end.time, end.error, core);
                     }
                 }
             }
@@ -228,9 +218,9 @@ impl Connection {
     }
 
     /// Both directions ended at `time`, with no more to be known of it.
-    pub(super) fn gone(&mut self, time: Monotonic, core: &mut Core, out: &mut dyn FnMut(Span)) {
-        self.exchanges.requests_ended(core, out);
-        self.exchanges.responses_ended(time, false, core, out);
+    pub(super) fn gone(&mut self, time: Monotonic, core: &mut Core) {
+        self.exchanges.requests_ended(core);
+        self.exchanges.responses_ended(time, false, core);
     }
 
     /// Nothing more will be known of it: what is in flight is lost.
@@ -250,7 +240,6 @@ impl Connection {
         direction: Direction,
         site: &mut Site,
         core: &mut Core,
-        out: &mut dyn FnMut(Span),
         act: impl FnOnce(&mut Decoder, &mut Feed<'_>),
     ) -> Option<Upgraded> {
         let Self { decoders: [receive, send], exchanges } = self;
@@ -258,7 +247,7 @@ impl Connection {
             Direction::Receive => (receive, send),
             Direction::Send => (send, receive),
         };
-        act(this, &mut Feed { exchanges, site, core, direction, out });
+        act(this, &mut Feed { exchanges, site, core, direction });
         let Notice { expect, resume, opaque, both_opaque, h2c } =
             std::mem::take(&mut exchanges.notice);
         if let Some(kind) = expect {
@@ -339,24 +328,18 @@ impl Exchanges {
     }
 
     /// No request will end any more: those that were answered meanwhile are complete.
-    fn requests_ended(&mut self, core: &mut Core, out: &mut dyn FnMut(Span)) {
+    fn requests_ended(&mut self, core: &mut Core) {
         self.lose_head(core, Counter::ExchangesLostHeadIncomplete);
         if std::mem::take(&mut self.requesting)
             && let Some(last) = self.open.back_mut()
         {
             last.exchange.request_ended(None, None);
         }
-        self.emit_complete(core, out);
+        self.emit_complete(core);
     }
 
     /// No response will come any more: all in flight ended at `time`.
-    fn responses_ended(
-        &mut self,
-        time: Monotonic,
-        error: bool,
-        core: &mut Core,
-        out: &mut dyn FnMut(Span),
-    ) {
+    fn responses_ended(&mut self, time: Monotonic, error: bool, core: &mut Core) {
         self.requesting = false;
         self.answering = Answering::Nothing;
         while let Some(Open { exchange, asked: _ }) = self.open.pop_front() {
@@ -365,17 +348,17 @@ impl Exchanges {
                 None if error => CONNECTION_RESET,
                 None => CONNECTION_CLOSED,
             };
-            core.complete(*exchange, time, cut, out);
+            core.complete(*exchange, time, cut);
         }
     }
 
-    fn emit_complete(&mut self, core: &mut Core, out: &mut dyn FnMut(Span)) {
+    fn emit_complete(&mut self, core: &mut Core) {
         while let Some(Open { exchange: first, asked: _ }) = self.open.front() {
             if !(first.is_answered() && first.request_done) {
                 break;
             }
             if let Some(Open { exchange, asked: _ }) = self.open.pop_front() {
-                core.complete(*exchange, Monotonic(0), INCOMPLETE_RESPONSE, out);
+                core.complete(*exchange, Monotonic(0), INCOMPLETE_RESPONSE);
                 self.after_removal();
             }
         }

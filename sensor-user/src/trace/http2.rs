@@ -24,7 +24,6 @@ use super::exchange::{
 use super::http1::Upgraded;
 use crate::capture::event::{Direction, End, Monotonic};
 use crate::metrics::Counter;
-use crate::model::Span;
 use crate::stream::Piece;
 use crate::wire::http2::{Decoder, Settings, Start, hpack};
 use crate::wire::{At, Kind};
@@ -136,7 +135,6 @@ impl Connection {
     }
 
     /// The next piece of a direction; `at` is its first byte, and `start` what that is known to be.
-    #[expect(clippy::too_many_arguments, reason = "a piece and its place, each of its own type")]
     pub(super) fn feed(
         &mut self,
         piece: Piece<'_>,
@@ -145,12 +143,11 @@ impl Connection {
         direction: Direction,
         site: &mut Site,
         core: &mut Core,
-        out: &mut dyn FnMut(Span),
     ) {
         let Self { decoders, streams } = self;
         streams.marked |= start == Start::Frame;
         let start = if start == Start::Segment && streams.marked { Start::Middle } else { start };
-        let mut feed = Feed { streams, site, core, direction, out };
+        let mut feed = Feed { streams, site, core, direction };
         decoders[direction.index()].feed(piece, start, at, &mut feed);
         if let Some(requests) = streams.requests {
             decoders[requests.index()].expect(Kind::Request);
@@ -159,31 +156,25 @@ impl Connection {
     }
 
     /// The directions `ended` have.
-    pub(super) fn ended(
-        &mut self,
-        ended: [bool; 2],
-        end: &End,
-        core: &mut Core,
-        out: &mut dyn FnMut(Span),
-    ) {
+    pub(super) fn ended(&mut self, ended: [bool; 2], end: &End, core: &mut Core) {
         let Some(requests) = self.streams.requests else {
             return;
         };
         self.doubt(core);
         // Requests first: a stream that was answered while its request went on is complete.
         if ended[requests.index()] {
-            self.streams.requests_ended(core, out);
+            self.streams.requests_ended(core);
         }
         if ended[requests.opposite().index()] {
-            self.streams.responses_ended(end.time, end.error, core, out);
+            self.streams.responses_ended(end.time, end.error, core);
         }
     }
 
     /// Both directions ended at `time`, with no more to be known of it.
-    pub(super) fn gone(&mut self, time: Monotonic, core: &mut Core, out: &mut dyn FnMut(Span)) {
+    pub(super) fn gone(&mut self, time: Monotonic, core: &mut Core) {
         self.doubt(core);
-        self.streams.requests_ended(core, out);
-        self.streams.responses_ended(time, false, core, out);
+        self.streams.requests_ended(core);
+        self.streams.responses_ended(time, false, core);
     }
 
     /// No more comes that could say what was passed over where a frame begins.
@@ -202,6 +193,11 @@ impl Connection {
         for stream in std::mem::take(&mut self.streams.open) {
             Streams::lose(&stream, core, reason);
         }
+    }
+
+    /// The exchange of a stream whose request is known.
+    pub(super) fn stream(&mut self, id: u32) -> Option<&mut Exchange> {
+        self.streams.get(id)?.exchange.as_mut()
     }
 
     /// Exchanges in flight whose request is known, and what of their responses was seen.
@@ -319,7 +315,7 @@ impl Streams {
     }
 
     /// No request goes on any more.
-    fn requests_ended(&mut self, core: &mut Core, out: &mut dyn FnMut(Span)) {
+    fn requests_ended(&mut self, core: &mut Core) {
         let over: Vec<u32> = self
             .open
             .iter_mut()
@@ -330,19 +326,13 @@ impl Streams {
             })
             .collect();
         for id in over {
-            self.settle(id, core, out);
+            self.settle(id, core);
         }
     }
 
     /// No response goes on any more: all in flight ended at `time`, unless something may have
     /// ended them before.
-    fn responses_ended(
-        &mut self,
-        time: Monotonic,
-        error: bool,
-        core: &mut Core,
-        out: &mut dyn FnMut(Span),
-    ) {
+    fn responses_ended(&mut self, time: Monotonic, error: bool, core: &mut Core) {
         let unknown = self.lost_place.contains(&true);
         for stream in std::mem::take(&mut self.open) {
             // A head with a hidden status: whether the response had begun is not known.
@@ -360,12 +350,12 @@ impl Streams {
                 (false, true) => CONNECTION_RESET,
                 (false, false) => CONNECTION_CLOSED,
             };
-            core.complete(exchange, time, cut, out);
+            core.complete(exchange, time, cut);
         }
     }
 
     /// Gives a stream that is over to whom it concerns.
-    fn settle(&mut self, id: u32, core: &mut Core, out: &mut dyn FnMut(Span)) {
+    fn settle(&mut self, id: u32, core: &mut Core) {
         let over = self.get(id).is_some_and(|it| it.is_over() && it.exchange.is_some());
         let Some(stream) = over.then(|| self.remove(id)).flatten() else {
             return;
@@ -373,7 +363,7 @@ impl Streams {
         if !stream.response.ended() {
             self.note_early_end(id);
         }
-        feed::complete(stream, core, out);
+        feed::complete(stream, core);
     }
 
     fn lose(stream: &Stream, core: &mut Core, reason: Counter) {

@@ -2,15 +2,16 @@
 //!
 //! | exchange | context in the request | trace | span | parent |
 //! |---|---|---|---|---|
-//! | server | (T, A) | T | derived | A |
-//! | client | (T, A), minted for it | T | A | the one open server exchange of the process in T |
-//! | client | (T, A), only forwarded | T | derived | the one open server exchange that (T, A) came in by |
-//! | either | none | derived | derived | none |
+//! | server | (T, A) | T | derived | the client's span at the other end, if that is seen too; else A |
+//! | client | (T, A), minted for it | T | A | the server exchange of the process that is open in T |
+//! | client | (T, A), only forwarded | T | derived | the open server exchange that (T, A) came in by |
+//! | server | none | the other end's, else derived | derived | the client's span at the other end |
+//! | client | none | its cause's, else derived | derived | its cause: see [`super::causes`] |
 //!
-//! "The one": where there are several, or none, the parent is not known and is left out. A context
-//! was only forwarded where the same (T, A) came in by an exchange that is still open in the
-//! process, or where it was taken for an earlier client span already (a retry, or a fixed header of
-//! a load generator): two spans must not share an identifier.
+//! Where several server exchanges are open in T, other evidence has to say which; if none does, the
+//! parent is not known and is left out. A context was only forwarded where the same (T, A) came in by
+//! an exchange that is still open in the process, or where it was taken for an earlier client span
+//! already (a retry, or a fixed header of a load generator): two spans must not share an identifier.
 //!
 //! # Derived identifiers
 //!
@@ -32,7 +33,7 @@
 //! host's identity is mixed in, which both ends share there.
 //!
 //! A Unix socket has no sequence numbers: identifiers derive from the flow, its cookie, the
-//! position and the time, and the two ends do not agree.
+//! position and the time, and the two ends do not agree; but both are on this node.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -41,6 +42,8 @@ use std::net::IpAddr;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+use super::few::Few;
+use super::forest::NodeId;
 use crate::capture::event::{Flow, Tgid};
 use crate::context::w3c::Traceparent;
 use crate::model::{Resource, SpanId, SpanKind, TraceFlags, TraceId};
@@ -56,10 +59,13 @@ pub(super) struct Identity {
 }
 
 /// What identifiers of an exchange derive from: the same on both of its ends, if it goes by TCP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Seed([u8; 16]);
 
 impl Seed {
+    /// Of nothing.
+    pub(super) const NONE: Self = Self([0; 16]);
+
     /// For the request that begins at `first` and has the head `raw`; `client` is its sender,
     /// if it goes by TCP.
     pub(super) fn new(
@@ -104,6 +110,18 @@ impl Seed {
         Self(hash.finish128().as_bytes())
     }
 
+    /// What the two ends of an exchange have in common: this, or where it goes by a Unix socket whose
+    /// name both ends know, that and the head. There the same may come again later.
+    pub(super) fn shared(self, flow: &Flow, raw: &[u8]) -> Self {
+        let Some(connection) = flow.unix_connection else {
+            return self;
+        };
+        let mut hash = SipHasher24::new_with_keys(0x7365_6e73_6f72, 3);
+        hash.write(&connection.get().to_be_bytes());
+        hash.write(raw);
+        Self(hash.finish128().as_bytes())
+    }
+
     fn trace_id(&self) -> TraceId {
         // Zero is no identifier; that a hash is zero will not be seen.
         TraceId::new(self.0).unwrap_or_else(nonzero_trace)
@@ -127,7 +145,7 @@ impl Seed {
 #[derive(Debug)]
 pub(super) struct Contexts {
     /// Open server exchanges by process and trace.
-    open: HashMap<Key<20>, Open>,
+    open: HashMap<Key<20>, Few<Server>>,
     /// Traces and identifiers taken for client spans, the younger and the older half.
     taken: [HashSet<Key<24>>; 2],
     taken_cap: usize,
@@ -167,44 +185,34 @@ impl<const N: usize> Hash for Key<N> {
     }
 }
 
-/// Server exchanges of one process in one trace: mostly one, which needs no memory of its own.
-#[derive(Debug)]
-struct Open {
-    first: Server,
-    more: Vec<Server>,
-}
-
-/// The parent that came in, the exchange's own identifier, and what it was derived from.
+/// A server exchange: the parent that came in, and what it has in common with its other end.
 #[derive(Clone, Copy, Debug)]
 struct Server {
+    node: NodeId,
     came_in: SpanId,
-    span: SpanId,
-    seed: Seed,
+    key: Seed,
 }
 
-impl Open {
-    /// All but the other end of the request `seed`: a process may call itself, and its receive may
-    /// be seen before its send. A request is not its own cause.
-    fn before(&self, seed: &Seed) -> impl Iterator<Item = Server> + '_ {
-        let seed = *seed;
-        std::iter::once(self.first)
-            .chain(self.more.iter().copied())
-            .filter(move |server| server.seed != seed)
-    }
+/// What the trace context that a request takes out says of its cause.
+#[derive(Debug)]
+pub(super) enum InContext {
+    /// Nothing: there is none, or it did not come in.
+    Nothing,
+    /// It came in by this exchange, which is still open.
+    One(NodeId),
+    /// By several; it is one of them.
+    Several(Vec<NodeId>),
+}
 
-    /// Whether this parent came in before the request `seed` and, if so, by which exchange, where
-    /// that is certain.
-    fn came_in_by(&self, parent: SpanId, seed: &Seed) -> Option<Option<SpanId>> {
-        let mut same = self.before(seed).filter(|server| server.came_in == parent);
-        let first = same.next()?;
-        Some(same.next().is_none().then_some(first.span))
-    }
-
-    /// The only exchange that can have caused the request `seed`.
-    fn only(&self, seed: &Seed) -> Option<SpanId> {
-        let mut all = self.before(seed);
-        let first = all.next()?;
-        all.next().is_none().then_some(first.span)
+impl InContext {
+    fn of(mut servers: impl Iterator<Item = NodeId>) -> Self {
+        match (servers.next(), servers.next()) {
+            (None, _) => Self::Nothing,
+            (Some(only), None) => Self::One(only),
+            (Some(first), Some(second)) => {
+                Self::Several([first, second].into_iter().chain(servers).collect())
+            }
+        }
     }
 }
 
@@ -219,28 +227,33 @@ impl Contexts {
         identity(incoming, seed, SpanKind::Server)
     }
 
-    /// The identity of a client span of `tgid`, which sent `outgoing`.
+    /// The identity of a client span of `tgid`, which sent `outgoing`, and what that says of its cause.
     pub(super) fn client(
         &mut self,
         outgoing: Option<Traceparent>,
         seed: &Seed,
+        key: &Seed,
         tgid: Tgid,
-    ) -> Identity {
+    ) -> (Identity, InContext) {
         let mut identity = identity(outgoing, seed, SpanKind::Client);
         identity.parent = None;
         let Some(Traceparent { trace_id, parent_id, .. }) = outgoing else {
-            return identity;
+            return (identity, InContext::Nothing);
         };
         let open = self.open.get(&Key::open(tgid, trace_id));
-        let forwarded = open.and_then(|open| open.came_in_by(parent_id, seed));
-        let only = open.and_then(|open| open.only(seed));
-        if let Some(server) = forwarded {
-            identity.parent = server;
-        } else if self.take(trace_id, parent_id) {
-            identity.span_id = parent_id;
-            identity.parent = only;
+        // All but the other end of the same request: a process may call itself, and its receive may
+        // be seen before its send. A request is not its own cause.
+        let before = || open.into_iter().flat_map(Few::iter).filter(|server| server.key != *key);
+        let forwarded = before().filter(|server| server.came_in == parent_id);
+        let forwarded = InContext::of(forwarded.map(|server| server.node));
+        if !matches!(forwarded, InContext::Nothing) {
+            return (identity, forwarded);
         }
-        identity
+        let any = InContext::of(before().map(|server| server.node));
+        if self.take(trace_id, parent_id) {
+            identity.span_id = parent_id;
+        }
+        (identity, any)
     }
 
     /// The identity of a span of an exchange that the server promised within another (RFC 9113
@@ -255,37 +268,28 @@ impl Contexts {
     }
 
     /// A server exchange with a context is open from here.
-    pub(super) fn opened(&mut self, tgid: Tgid, server: &Identity, seed: Seed) {
+    pub(super) fn opened(&mut self, tgid: Tgid, server: &Identity, key: Seed, node: NodeId) {
         let Some(came_in) = server.parent else {
             return;
         };
-        let opened = Server { came_in, span: server.span_id, seed };
+        let opened = Server { node, came_in, key };
         match self.open.entry(Key::open(tgid, server.trace_id)) {
             Entry::Vacant(place) => {
-                place.insert(Open { first: opened, more: Vec::new() });
+                place.insert(Few::new(opened));
             }
-            Entry::Occupied(mut there) => there.get_mut().more.push(opened),
+            Entry::Occupied(mut there) => there.get_mut().push(opened),
         }
     }
 
     /// It is not any more.
-    pub(super) fn closed(&mut self, tgid: Tgid, server: &Identity) {
+    pub(super) fn closed(&mut self, tgid: Tgid, server: &Identity, node: NodeId) {
         if server.parent.is_none() {
             return;
         }
-        let Entry::Occupied(mut there) = self.open.entry(Key::open(tgid, server.trace_id)) else {
-            return;
-        };
-        let Open { first, more } = there.get_mut();
-        if let Some(at) = more.iter().position(|it| it.span == server.span_id) {
-            more.swap_remove(at);
-        } else if first.span == server.span_id {
-            match more.pop() {
-                Some(other) => *first = other,
-                None => {
-                    there.remove();
-                }
-            }
+        if let Entry::Occupied(mut there) = self.open.entry(Key::open(tgid, server.trace_id))
+            && there.get_mut().remove(|server| server.node == node)
+        {
+            there.remove();
         }
     }
 
@@ -304,7 +308,7 @@ impl Contexts {
 
     #[cfg(test)]
     pub(super) fn open_len(&self) -> usize {
-        self.open.values().map(|open| 1 + open.more.len()).sum()
+        self.open.values().map(|open| open.iter().count()).sum()
     }
 }
 
@@ -331,6 +335,8 @@ fn nonzero_span() -> SpanId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::event::Monotonic;
+    use crate::trace::forest::{Forest, New};
 
     const TGID: Tgid = Tgid(7);
 
@@ -342,15 +348,28 @@ mod tests {
         }
     }
 
+    fn node() -> NodeId {
+        let mut forest = Forest::new(1);
+        forest.begin(New {
+            kind: SpanKind::Server,
+            identity: Contexts::server(None, &Seed([0; 16])),
+            in_context: false,
+            start: Monotonic(0),
+            key: Seed([0; 16]),
+            paired: false,
+            cause: Ok(None),
+        })
+    }
+
     /// A process that calls itself, whose receive is seen before its send.
     #[test]
     fn a_request_is_not_its_own_cause() {
         let mut contexts = Contexts::new(16);
         let itself = Seed([1; 16]);
         let server = Contexts::server(Some(context(1)), &itself);
-        contexts.opened(TGID, &server, itself);
-        let client = contexts.client(Some(context(1)), &itself, TGID);
-        assert_eq!(client.parent, None);
+        contexts.opened(TGID, &server, itself, node());
+        let (client, cause) = contexts.client(Some(context(1)), &itself, &itself, TGID);
+        assert!(matches!(cause, InContext::Nothing));
         assert_eq!(client.span_id, context(1).parent_id, "minted, not forwarded");
     }
 
@@ -359,9 +378,10 @@ mod tests {
         let mut contexts = Contexts::new(16);
         let before = Seed([1; 16]);
         let server = Contexts::server(Some(context(1)), &before);
-        contexts.opened(TGID, &server, before);
-        let client = contexts.client(Some(context(1)), &Seed([2; 16]), TGID);
-        assert_eq!(client.parent, Some(server.span_id));
+        contexts.opened(TGID, &server, before, node());
+        let other = Seed([2; 16]);
+        let (client, cause) = contexts.client(Some(context(1)), &other, &other, TGID);
+        assert!(matches!(cause, InContext::One(there) if there == node()));
         assert_ne!(client.span_id, context(1).parent_id);
     }
 }

@@ -1,5 +1,6 @@
 //! Whole exchanges, from events to spans.
 
+mod causes;
 mod cuts;
 mod http2;
 mod properties;
@@ -66,7 +67,8 @@ fn a_client_span_and_what_it_shares_with_its_server() {
     world.receive(&server, 1_500, "POST http://u:p@shop.example/x HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 3\r\n\r\nabc");
     world.send(&server, 2_000, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
     world.receive(&client, 2_500, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
-    let [server, client] = &world.spans[..] else { panic!("two spans") };
+    // The server's waits for the client's, which it hangs below.
+    let [client, server] = &world.spans[..] else { panic!("two spans") };
     assert_eq!(client.kind, SpanKind::Client);
     assert_eq!((client.status, server.status), (Status::Error, Status::Unset));
     assert_eq!((text(client, "error.type"), text(server, "error.type")), (Some("404"), None));
@@ -77,10 +79,11 @@ fn a_client_span_and_what_it_shares_with_its_server() {
     assert_eq!(int(client, "server.port"), Some(80));
     assert_eq!(int(client, "http.request.body.size"), Some(3));
     assert_eq!(names(client), ["http.request.body.end", "http.response.first_byte"]);
-    // The trace is the same on both ends, the spans are not, and nothing is made up on parents.
+    // The trace is the same on both ends, the spans are not, and nothing is made up on the client's parent.
     assert_eq!(client.trace_id, server.trace_id);
     assert_ne!(client.span_id, server.span_id);
-    assert_eq!((client.parent_span_id, server.parent_span_id), (None, None));
+    assert_eq!((client.parent_span_id, server.parent_span_id), (None, Some(client.span_id)));
+    assert_eq!(text(server, EVIDENCE), Some("connection"));
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(in crate::trace) enum Incoming {
 }
 
 impl Incoming {
-    pub(super) fn context(self) -> Option<Traceparent> {
+    pub(in crate::trace) fn context(self) -> Option<Traceparent> {
         match self {
             Self::Named(context) | Self::Inferred(context) => Some(context),
             Self::Nothing | Self::Unknown => None,

@@ -4,9 +4,8 @@ use super::fields::{self, Wanted};
 use super::{Answering, Core, EARLY_MAX, Exchanges, Open, Pairing, Site, TURNS_IF_SUSPECT, Turn};
 use crate::capture::event::Direction;
 use crate::metrics::Counter;
-use crate::model::Span;
 use crate::stream::Piece;
-use crate::trace::exchange::{Exchange, Response};
+use crate::trace::exchange::Response;
 use crate::wire::http1::{Asked, Failure, Head, MessageEnd, Sink, StartLine};
 use crate::wire::{At, Kind};
 
@@ -16,7 +15,6 @@ pub(super) struct Feed<'a> {
     pub(super) site: &'a mut Site,
     pub(super) core: &'a mut Core,
     pub(super) direction: Direction,
-    pub(super) out: &'a mut dyn FnMut(Span),
 }
 
 impl Feed<'_> {
@@ -44,8 +42,7 @@ impl Feed<'_> {
         let request = wanted.request(head, &core.metrics);
         let inferred = exchanges.pairing != Pairing::Certain;
         let setting = site.setting(core, *direction, inferred, None);
-        let Core { clock, contexts, .. } = &mut **core;
-        let mut exchange = Exchange::new(request, first, setting, clock, contexts);
+        let mut exchange = core.begin(request, first, setting, None);
         exchange.rpc = wanted.rpc();
         exchanges.h2c_asked = if head.upgrade { fields::h2c_asked(head) } else { None };
         let asked = asked(head);
@@ -62,6 +59,7 @@ impl Feed<'_> {
         }
         let well = asked == Asked::Other;
         exchange.response = Some(early);
+        core.answered(&exchange);
         exchanges.open.push_back(Open { exchange: Box::new(exchange), asked });
         if !well {
             exchanges.desync(core, Counter::ExchangesLostGap);
@@ -95,6 +93,7 @@ impl Feed<'_> {
         }
         if let Some((_, Open { exchange, asked })) = exchanges.unanswered() {
             exchange.response = Some(response);
+            core.answered(exchange);
             if let Some(rpc) = &mut exchange.rpc {
                 fields::answer(rpc, head);
             }
@@ -126,7 +125,7 @@ impl Feed<'_> {
     }
 
     fn response_end(&mut self, end: MessageEnd) {
-        let Self { exchanges, core, out, .. } = self;
+        let Self { exchanges, core, .. } = self;
         match std::mem::replace(&mut exchanges.answering, Answering::Nothing) {
             Answering::Nothing => {}
             Answering::Turn => {
@@ -155,7 +154,7 @@ impl Feed<'_> {
                     exchanges.requesting &= at < exchanges.open.len();
                     exchanges.after_removal();
                 }
-                exchanges.emit_complete(core, out);
+                exchanges.emit_complete(core);
             }
         }
     }
@@ -233,12 +232,12 @@ impl Sink for Feed<'_> {
         match end.kind {
             Kind::Response => self.response_end(end),
             Kind::Request => {
-                let Self { exchanges, core, out, .. } = self;
+                let Self { exchanges, core, .. } = self;
                 if std::mem::take(&mut exchanges.requesting)
                     && let Some(last) = exchanges.open.back_mut()
                 {
                     last.exchange.request_ended(end.time, end.body);
-                    exchanges.emit_complete(core, out);
+                    exchanges.emit_complete(core);
                 }
             }
         }
@@ -271,7 +270,7 @@ impl Sink for Feed<'_> {
         }
         self.core.metrics.inc(Counter::ConnectionsUpgraded);
         self.exchanges.notice.opaque = true;
-        self.exchanges.requests_ended(self.core, self.out);
+        self.exchanges.requests_ended(self.core);
         self.exchanges.lose_all(self.core, Counter::ExchangesLostUndecodable);
     }
 }

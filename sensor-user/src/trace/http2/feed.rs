@@ -5,7 +5,6 @@ use super::stream::{Half, Head, Progress, Reset, Stream, Violation};
 use super::{EARLY_MAX, Streams};
 use crate::capture::event::{Direction, Monotonic};
 use crate::metrics::Counter;
-use crate::model::Span;
 use crate::stream::Piece;
 use crate::trace::core::{Core, Site};
 use crate::trace::exchange::{
@@ -21,7 +20,6 @@ pub(super) struct Feed<'a> {
     pub(super) site: &'a mut Site,
     pub(super) core: &'a mut Core,
     pub(super) direction: Direction,
-    pub(super) out: &'a mut dyn FnMut(Span),
 }
 
 /// A header block on its way, once its fields are read.
@@ -157,7 +155,7 @@ impl Sink for Feed<'_> {
         for id in refused {
             self.streams.note_early_end(id);
             if let Some(exchange) = self.streams.remove(id).and_then(|it| it.finish(false)) {
-                refuse(exchange, code, time, self.core, self.out);
+                refuse(exchange, code, time, self.core);
             }
         }
     }
@@ -195,7 +193,7 @@ impl Feed<'_> {
     }
 
     fn settle(&mut self, stream: u32) {
-        self.streams.settle(stream, self.core, self.out);
+        self.streams.settle(stream, self.core);
     }
 
     /// The stream's frames break the protocol: what it says is not to be believed.
@@ -329,8 +327,7 @@ impl Feed<'_> {
         let Self { streams, site, core, direction, .. } = self;
         let request = fields.request(read.raw, &core.metrics);
         let setting = site.setting(core, *direction, false, None);
-        let Core { clock, contexts, .. } = &mut **core;
-        let mut exchange = Exchange::new(request, first, setting, clock, contexts);
+        let mut exchange = core.begin(request, first, setting, Some(id));
         exchange.rpc = fields.rpc();
         let refused = streams.last_processed.is_some_and(|last| id > last);
         let stream = streams.enter(id);
@@ -341,7 +338,7 @@ impl Feed<'_> {
         stream.request.progress = if end_stream { Progress::Ended } else { Progress::Open };
         stream.request.end = end_stream.then_some(read.last);
         if refused && let Some(exchange) = streams.remove(id).and_then(|it| it.finish(false)) {
-            return refuse(exchange, ErrorCode::NO_ERROR, read.last, core, self.out);
+            return refuse(exchange, ErrorCode::NO_ERROR, read.last, core);
         }
         self.settle(id);
     }
@@ -453,8 +450,7 @@ impl Feed<'_> {
         }
         self.core.seen();
         let cause = self.streams.get(read.begun.stream).and_then(|it| it.exchange.as_ref());
-        let cause = cause.map(|exchange| exchange.identity.clone());
-        let Some(cause) = cause else {
+        let Some(cause) = cause.cloned() else {
             return self.core.lose_head(Counter::ExchangesLostGap);
         };
         if read.looks != Looks::Request {
@@ -467,8 +463,7 @@ impl Feed<'_> {
         let request = fields.request(read.raw, &core.metrics);
         let requests = direction.opposite();
         let setting = site.setting(core, requests, false, Some(&cause));
-        let Core { clock, contexts, .. } = &mut **core;
-        let exchange = Exchange::new(request, read.begun.first, setting, clock, contexts);
+        let exchange = core.begin(request, read.begun.first, setting, Some(promised));
         let stream = streams.enter(promised);
         stream.exchange = Some(exchange);
         stream.request.progress = Progress::Ended;
@@ -531,28 +526,22 @@ fn error_name(code: ErrorCode) -> String {
 }
 
 /// The server will not process it.
-fn refuse(
-    mut exchange: Exchange,
-    code: ErrorCode,
-    time: Monotonic,
-    core: &mut Core,
-    out: &mut dyn FnMut(Span),
-) {
+fn refuse(mut exchange: Exchange, code: ErrorCode, time: Monotonic, core: &mut Core) {
     exchange.add(HTTP2_ERROR, error_name(code));
     // What it may have said before does not count.
     if let Some(response) = &mut exchange.response {
         response.end = None;
     }
-    core.complete(exchange, time, NOT_PROCESSED, out);
+    core.complete(exchange, time, NOT_PROCESSED);
 }
 
 /// A stream that is over, with its exchange.
-pub(super) fn complete(stream: Stream, core: &mut Core, out: &mut dyn FnMut(Span)) {
+pub(super) fn complete(stream: Stream, core: &mut Core) {
     let (reset, answered) = (stream.reset, stream.response.ended());
     let Some(mut exchange) = stream.finish(false) else { return };
     let Some(Reset { code, by, time }) = reset.filter(|_| !answered) else {
         // Also where it was reset after that: nobody wants the rest of the request (section 8.1).
-        return core.complete(exchange, Monotonic(0), STREAM_RESET, out);
+        return core.complete(exchange, Monotonic(0), STREAM_RESET);
     };
     let cut = code.name().unwrap_or(STREAM_RESET);
     exchange.add(HTTP2_ERROR, error_name(code));
@@ -570,5 +559,5 @@ pub(super) fn complete(stream: Stream, core: &mut Core, out: &mut dyn FnMut(Span
             exchange.add(CANCELLED_BY, why);
         }
     }
-    core.complete(exchange, time, cut, out);
+    core.complete(exchange, time, cut);
 }

@@ -23,6 +23,7 @@ pub(super) struct TestFlow {
     pub(super) from_start: bool,
     pub(super) tgid: u32,
     pub(super) inode: Option<NonZeroU64>,
+    pub(super) unix_connection: Option<NonZeroU64>,
     pub(super) received: u64,
     pub(super) sent: u64,
     positions: std::rc::Rc<[Cell<u64>; 2]>,
@@ -37,7 +38,7 @@ impl TestFlow {
             cookie: None,
             inode: self.inode,
             from_start: self.from_start,
-            unix_connection: None,
+            unix_connection: self.unix_connection,
         }
     }
 
@@ -95,6 +96,7 @@ impl World {
             from_start: true,
             tgid,
             inode: None,
+            unix_connection: None,
             received: 0,
             sent: 0,
             positions: Default::default(),
@@ -115,7 +117,8 @@ impl World {
         let spans = self.count(Counter::ExchangesSpans);
         let open = self.pipeline.open_exchanges() as u64;
         assert_eq!(self.count(Counter::ExchangesSeen), spans + open + lost, "{event:?}");
-        assert_eq!(spans, self.delivered + self.count(Counter::SpansNotSampled));
+        let waiting = self.pipeline.settling() as u64;
+        assert_eq!(spans, self.delivered + waiting + self.count(Counter::SpansNotSampled));
     }
 
     pub(super) fn segment(

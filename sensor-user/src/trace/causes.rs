@@ -1,0 +1,342 @@
+//! What caused a client exchange, by the evidence there is within its process.
+//!
+//! | evidence | a server exchange is the cause of a client's if … | sound because |
+//! |---|---|---|
+//! | goroutine | the goroutine that reads its request, or handles its stream, asked for the client's | a goroutine does one thing after the other, and the handler is that goroutine's |
+//! | goroutine, started by that one | … and has had no other exchange to handle | whatever it started, it started for this one |
+//! | thread | the thread that read its request, in blocking calls, sent the client's before it was answered, and answers it itself | a thread that may not wait for others has one exchange at a time |
+//! | event loop | its request, or the answer to another client's exchange below it, is what the process's only such thread had taken up last | see [`Cause`](crate::capture::event::Cause) |
+//!
+//! No evidence is drawn from:
+//!
+//! - Threads of a program in Go: its goroutines move between them.
+//! - Threads that take sockets in turns, unless it is the only one of its process: where several do, tasks may
+//!   move between them (Tokio, virtual threads).
+//! - Sockets in non-blocking mode, on a thread that does not wait for several: who waits in its place is not
+//!   known.
+//! - What an event loop read before, where others came up in the same turn: only of Node.js it is known that it
+//!   does all that a socket's data lead to before it takes up the next.
+//! - A connection of HTTP/2 with several streams in flight, as something that was read.
+
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::num::NonZeroU64;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::few::Few;
+use super::forest::{Cause, Doubt, Evidence, Forest, NodeId};
+use super::identity::{InContext, Seed};
+use crate::capture::event::{self, Caller, FlowId, Goroutine, Tgid};
+use crate::model::Resource;
+
+/// Streams whose goroutine was told before their request was seen, at most.
+const EARLY_MAX: usize = 4096;
+
+/// Places where server exchanges are handled, and what was read last.
+#[derive(Debug, Default)]
+pub(super) struct Causes {
+    goroutines: FxHashMap<(Tgid, NonZeroU64), Few<Server>>,
+    threads: FxHashMap<u32, Few<Server>>,
+    requests: FxHashMap<(Tgid, u64), Few<Server>>,
+    /// Of flows that event loops read.
+    reads: FxHashMap<FlowId, Read>,
+    loops: FxHashMap<Tgid, Loop>,
+    early: FxHashMap<(FlowId, u32), Goroutine>,
+    go: FxHashSet<Tgid>,
+    node: FxHashSet<Tgid>,
+}
+
+/// A server exchange that is open.
+#[derive(Clone, Copy, Debug)]
+struct Server {
+    node: NodeId,
+    key: Seed,
+    /// The only one of its goroutine so far.
+    only: bool,
+    /// It has to be answered before what hangs below it is believed.
+    answer: bool,
+}
+
+/// What was read last on a flow.
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    position: u64,
+    /// The server exchange that it belongs to, or to whose calls it is the answer.
+    server: Option<NodeId>,
+}
+
+/// The threads of a process that take sockets in turns.
+#[derive(Clone, Copy, Debug)]
+enum Loop {
+    One(u32),
+    Several,
+}
+
+/// Where a server exchange is handled, to be found and to be left again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    goroutine: Option<NonZeroU64>,
+    thread: Option<u32>,
+    request_id: Option<u64>,
+}
+
+/// A request that begins, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    pub(super) tgid: Tgid,
+    pub(super) key: Seed,
+    /// Its stream of HTTP/2.
+    pub(super) stream: Option<u32>,
+    pub(super) flow: FlowId,
+    /// The connection was seen from its first byte, and this is its first request.
+    pub(super) first: bool,
+    pub(super) request_id: Option<u64>,
+}
+
+impl Causes {
+    /// Who a process is.
+    pub(super) fn process(&mut self, tgid: Tgid, resource: &Resource) {
+        self.exit(tgid);
+        if resource.text("process.runtime.name") == Some("nodejs") {
+            self.node.insert(tgid);
+        }
+    }
+
+    /// A process is gone.
+    pub(super) fn exit(&mut self, tgid: Tgid) {
+        self.loops.remove(&tgid);
+        self.go.remove(&tgid);
+        self.node.remove(&tgid);
+    }
+
+    /// A process has made a call.
+    pub(super) fn called(&mut self, tgid: Tgid, caller: &Caller) {
+        if caller.goroutine.is_some() {
+            self.go.insert(tgid);
+        } else if caller.nonblocking || caller.multiplexes {
+            let known = self.loops.entry(tgid).or_insert(Loop::One(caller.tid));
+            if !matches!(known, Loop::One(tid) if *tid == caller.tid) {
+                *known = Loop::Several;
+            }
+        }
+    }
+
+    /// A flow was read up to `position`, where that is something that `server` waits for.
+    pub(super) fn read(&mut self, flow: FlowId, position: u64, server: Option<NodeId>) {
+        self.reads.insert(flow, Read { position, server });
+    }
+
+    /// It was read on, within the same message.
+    pub(super) fn read_more(&mut self, flow: FlowId, position: u64) {
+        if let Some(read) = self.reads.get_mut(&flow) {
+            read.position = position;
+        }
+    }
+
+    /// Nothing more comes of a flow.
+    pub(super) fn forget(&mut self, flow: FlowId) {
+        self.reads.remove(&flow);
+    }
+
+    /// A server exchange begins; gives where to [`Self::leave`] it.
+    pub(super) fn enter(&mut self, node: NodeId, begun: &Begun, caller: &Caller) -> Place {
+        let mut place = Place { request_id: begun.request_id, ..Place::default() };
+        let Begun { tgid, key, stream, .. } = *begun;
+        let mut server = Server { node, key, only: begun.first, answer: stream.is_none() };
+        if let Some(id) = begun.request_id {
+            enter(&mut self.requests, (tgid, id), server);
+        }
+        let goroutine = match stream {
+            // Who reads a stream's request is not who handles it.
+            Some(stream) => {
+                server.only = true;
+                self.early.remove(&(begun.flow, stream))
+            }
+            None => caller.goroutine,
+        };
+        if let Some(Goroutine { id, .. }) = goroutine {
+            enter(&mut self.goroutines, (tgid, id), server);
+            place.goroutine = Some(id);
+        } else if stream.is_none() && caller.tid != 0 && !caller.nonblocking && !self.is_go(tgid) {
+            enter(&mut self.threads, caller.tid, server);
+            place.thread = Some(caller.tid);
+        }
+        place
+    }
+
+    /// The goroutine that handles a server exchange of HTTP/2 is known now.
+    pub(super) fn handled(
+        &mut self,
+        node: NodeId,
+        tgid: Tgid,
+        key: Seed,
+        by: Goroutine,
+        at: &mut Place,
+    ) {
+        if at.goroutine.is_none() {
+            let server = Server { node, key, only: true, answer: false };
+            enter(&mut self.goroutines, (tgid, by.id), server);
+            at.goroutine = Some(by.id);
+        }
+    }
+
+    /// The goroutine of a stream whose request was not seen yet.
+    pub(super) fn expect(&mut self, flow: FlowId, stream: u32, by: Goroutine) {
+        if self.early.len() >= EARLY_MAX {
+            self.early.clear();
+        }
+        self.early.insert((flow, stream), by);
+    }
+
+    /// A server exchange is over.
+    pub(super) fn leave(&mut self, node: NodeId, tgid: Tgid, place: &Place) {
+        let Place { goroutine, thread, request_id } = *place;
+        if let Some(id) = goroutine {
+            leave(&mut self.goroutines, (tgid, id), node);
+        }
+        if let Some(tid) = thread {
+            leave(&mut self.threads, tid, node);
+        }
+        if let Some(id) = request_id {
+            leave(&mut self.requests, (tgid, id), node);
+        }
+    }
+
+    /// What caused a client exchange. `context` is what its trace context says.
+    pub(super) fn of(
+        &mut self,
+        begun: &Begun,
+        caller: &Caller,
+        context: InContext,
+        forest: &Forest,
+    ) -> Result<Option<Cause>, Doubt> {
+        let by_context =
+            |node, answer| Cause { node, evidence: Evidence::Context, thread: None, answer };
+        let among = match context {
+            InContext::One(node) => return Ok(Some(by_context(node, false))),
+            InContext::Several(nodes) => Some(nodes),
+            InContext::Nothing => None,
+        };
+        if let (None, Some(id)) = (&among, begun.request_id) {
+            match one(self.requests.get(&(begun.tgid, id)), begun.key) {
+                Ok(Some(Server { node, .. })) => {
+                    let evidence = Evidence::RequestId;
+                    return Ok(Some(Cause { node, evidence, thread: None, answer: false }));
+                }
+                Ok(None) => {}
+                Err(Ambiguous) => return Err(Doubt::Ambiguous),
+            }
+        }
+        let asked = match begun.stream {
+            // Who writes a stream's request is not who asked for it.
+            Some(stream) => self.early.remove(&(begun.flow, stream)),
+            None => caller.goroutine,
+        };
+        let found = match asked {
+            Some(goroutine) => self.by_goroutine(begun.tgid, begun.key, goroutine, forest),
+            None if self.is_go(begun.tgid) => Ok(None),
+            None => self.by_thread(begun, caller, forest),
+        };
+        match (found, among) {
+            (Ok(found), None) => Ok(found),
+            (Ok(Some(found)), Some(nodes)) if nodes.contains(&found.node) => {
+                Ok(Some(by_context(found.node, found.answer)))
+            }
+            _ => Err(Doubt::Ambiguous),
+        }
+    }
+
+    /// What the goroutine that asked for something handles.
+    pub(super) fn by_goroutine(
+        &self,
+        tgid: Tgid,
+        key: Seed,
+        asked: Goroutine,
+        forest: &Forest,
+    ) -> Result<Option<Cause>, Doubt> {
+        let servers = |id| self.goroutines.get(&(tgid, id));
+        let own = one(servers(asked.id), key).map_err(|Ambiguous| Doubt::Ambiguous)?;
+        let found = match (own, asked.parent) {
+            (None, Some(parent)) => {
+                let above = one(servers(parent), key).map_err(|Ambiguous| Doubt::Ambiguous)?;
+                above.filter(|server| server.only)
+            }
+            (own, _) => own,
+        };
+        Ok(found.map(|Server { node, answer, .. }| Cause {
+            node,
+            evidence: Evidence::Goroutine,
+            thread: None,
+            answer: answer && !forest.is_answered(node),
+        }))
+    }
+
+    fn by_thread(
+        &self,
+        begun: &Begun,
+        caller: &Caller,
+        forest: &Forest,
+    ) -> Result<Option<Cause>, Doubt> {
+        let thread = Some(caller.tid);
+        if !caller.multiplexes {
+            let found = one(self.threads.get(&caller.tid), begun.key)
+                .map_err(|Ambiguous| Doubt::Ambiguous)?;
+            let found = found.filter(|server| !forest.is_answered(server.node));
+            return Ok(found.map(|Server { node, .. }| Cause {
+                node,
+                evidence: Evidence::Thread,
+                thread,
+                answer: true,
+            }));
+        }
+        let alone = matches!(self.loops.get(&begun.tgid), Some(Loop::One(_)));
+        let Some(event::Cause { flow, position, alone: sole }) = caller.cause.filter(|_| alone)
+        else {
+            return Ok(None);
+        };
+        // Streams of HTTP/2 are written together, later.
+        let in_turn = self.node.contains(&begun.tgid) && begun.stream.is_none();
+        let read = self.reads.get(&flow).filter(|read| read.position <= position);
+        let server = read.and_then(|read| read.server).filter(|_| sole || in_turn);
+        Ok(server.filter(|&node| !forest.is_answered(node)).map(|node| Cause {
+            node,
+            evidence: Evidence::EventLoop,
+            thread,
+            answer: true,
+        }))
+    }
+
+    fn is_go(&self, tgid: Tgid) -> bool {
+        self.go.contains(&tgid)
+    }
+}
+
+/// There are several.
+struct Ambiguous;
+
+/// The only one, beside the other end of the same exchange.
+fn one(servers: Option<&Few<Server>>, key: Seed) -> Result<Option<Server>, Ambiguous> {
+    let mut others = servers.into_iter().flat_map(Few::iter).filter(|server| server.key != key);
+    match (others.next(), others.next()) {
+        (_, Some(_)) => Err(Ambiguous),
+        (first, None) => Ok(first),
+    }
+}
+
+fn enter<K: Hash + Eq>(map: &mut FxHashMap<K, Few<Server>>, key: K, server: Server) {
+    match map.entry(key) {
+        Entry::Vacant(place) => {
+            place.insert(Few::new(server));
+        }
+        Entry::Occupied(mut there) => there.get_mut().push(server),
+    }
+}
+
+fn leave<K: Hash + Eq>(map: &mut FxHashMap<K, Few<Server>>, key: K, node: NodeId) {
+    if let Entry::Occupied(mut there) = map.entry(key)
+        && there.get_mut().remove(|server| server.node == node)
+    {
+        there.remove();
+    }
+}
