@@ -135,18 +135,21 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// A connection over IPv4 that is seen from its beginning.
+    /// A connection over IPv4 that is seen from its beginning; its other end is on another node.
     #[must_use]
     pub fn new(id: u64, local_port: u16, remote_port: u16) -> Self {
-        let mut address = [0; 16];
-        if let Some(start) = address.first_chunk_mut() {
-            *start = [192, 0, 2, 1];
-        }
+        let address = |host| {
+            let mut address = [0; 16];
+            if let Some(start) = address.first_chunk_mut() {
+                *start = [192, 0, 2, host];
+            }
+            address
+        };
         let ident = FlowIdent {
             flow: id,
             cookie: id,
-            local: address,
-            remote: address,
+            local: address(1),
+            remote: address(2),
             local_port,
             remote_port,
             netns: 1,

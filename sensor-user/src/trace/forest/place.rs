@@ -1,0 +1,216 @@
+//! Where an exchange belongs: its trace, its parent, and what is not certain.
+
+use super::{Cause, Forest, Node, NodeId};
+use crate::model::{Attribute, Link, Span, SpanId, SpanKind, TraceFlags, TraceId};
+use crate::trace::identity::Identity;
+
+/// Attribute: what says that the parent is the parent; one of the names of [`Evidence`].
+pub const EVIDENCE: &str = "sensor.parent.evidence";
+
+/// Attribute of a span without a parent, and of its link to a candidate: why that is not the parent; one of
+/// the names of [`Doubt`].
+pub const DOUBT: &str = "sensor.parent.missing";
+
+/// What a parent is known by, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::trace) enum Evidence {
+    /// The same trace context came in and went out.
+    Context,
+    /// The server began it within this exchange (PUSH_PROMISE).
+    Promise,
+    /// The other end of the same exchange.
+    Connection,
+    /// The same request id came in and went out.
+    RequestId,
+    /// The goroutine that handles the one asked for the other.
+    Goroutine,
+    /// The thread that handles the one sent the other meanwhile.
+    Thread,
+    /// What the event loop's thread read last before it sent the request.
+    EventLoop,
+}
+
+impl Evidence {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Context => "context",
+            Self::Promise => "promise",
+            Self::Connection => "connection",
+            Self::RequestId => "request_id",
+            Self::Goroutine => "goroutine",
+            Self::Thread => "thread",
+            Self::EventLoop => "event_loop",
+        }
+    }
+}
+
+/// Why a candidate is not the parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::trace) enum Doubt {
+    /// It ended before.
+    Outlived,
+    /// It began later.
+    BeganBefore,
+    /// There are several.
+    Ambiguous,
+    /// Its answer came from another thread: it was handed on.
+    AnsweredElsewhere,
+    /// It was lost.
+    Lost,
+    /// The application says that it is another trace.
+    OtherTrace,
+    /// It was not settled in time.
+    Unsettled,
+}
+
+impl Doubt {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Outlived => "outlived",
+            Self::BeganBefore => "began_before",
+            Self::Ambiguous => "ambiguous",
+            Self::AnsweredElsewhere => "answered_elsewhere",
+            Self::Lost => "lost",
+            Self::OtherTrace => "other_trace",
+            Self::Unsettled => "unsettled",
+        }
+    }
+}
+
+/// Where an exchange belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    pub(super) trace_id: TraceId,
+    pub(super) flags: TraceFlags,
+    /// With the evidence, unless the request itself names it.
+    pub(super) parent: Option<(SpanId, Option<Evidence>)>,
+    pub(super) doubt: Option<(Doubt, Option<(TraceId, SpanId)>)>,
+}
+
+impl Forest {
+    /// Where an exchange belongs; `None` where that is not known yet.
+    pub(super) fn decide(&self, node: &Node, force: bool) -> Option<Settled> {
+        match (node.kind, node.cause) {
+            (_, Ok(Some(cause))) => self.decide_caused(node, cause, force),
+            (SpanKind::Server, _) => match node.pair.and_then(|pair| self.get(pair)) {
+                Some(client) => {
+                    let Settled { trace_id, flags, .. } = client.settled?;
+                    if node.in_context && node.identity.trace_id != trace_id {
+                        // The client's could not be read.
+                        return Some(node.alone());
+                    }
+                    let parent = Some((client.identity.span_id, Some(Evidence::Connection)));
+                    Some(Settled { trace_id, flags, parent, doubt: None })
+                }
+                None if node.may_pair && !force => None,
+                None => Some(node.alone()),
+            },
+            (SpanKind::Client, cause) => (force || node.end.is_some()).then(|| {
+                let doubt = cause.err().map(|doubt| (doubt, None));
+                Settled { doubt, ..node.alone() }
+            }),
+        }
+    }
+
+    fn decide_caused(&self, node: &Node, cause: Cause, force: bool) -> Option<Settled> {
+        let alone = |doubt, link| Some(Settled { doubt: Some((doubt, link)), ..node.alone() });
+        let Some(above) = self.get(cause.node) else {
+            return alone(Doubt::Lost, None);
+        };
+        let Some(settled) = above.settled else {
+            return if force { alone(Doubt::Unsettled, None) } else { None };
+        };
+        let link = Some((settled.trace_id, above.identity.span_id));
+        let Settled { trace_id, flags, .. } = settled;
+        let parent = Some((above.identity.span_id, Some(cause.evidence)));
+        if cause.evidence == Evidence::Promise {
+            return Some(Settled { trace_id, flags, parent, doubt: None });
+        }
+        if node.in_context && node.identity.trace_id != trace_id {
+            return alone(Doubt::OtherTrace, link);
+        }
+        if node.start < above.start {
+            return alone(Doubt::BeganBefore, link);
+        }
+        match (node.end, above.end) {
+            (None, Some(_)) => return alone(Doubt::Outlived, link),
+            (Some(end), Some(above)) if end > above => return alone(Doubt::Outlived, link),
+            (None, None) if !force => return None,
+            _ => {}
+        }
+        match (above.answered, cause.thread) {
+            (Some(by), Some(thread)) if by != Some(thread) => {
+                return alone(Doubt::AnsweredElsewhere, link);
+            }
+            (None, _) if cause.answer && above.end.is_none() && !force => return None,
+            (None, Some(_)) => return alone(Doubt::Unsettled, link),
+            _ => {}
+        }
+        // A trace context of its own has its own flags.
+        let flags = if node.in_context { node.identity.flags } else { flags };
+        Some(Settled { trace_id, flags, parent, doubt: None })
+    }
+
+    /// An exchange that was settled before its end, because what hangs below it could not wait, and has
+    /// outlived what it hung below: its trace is given out already, but that one is not its parent.
+    pub(super) fn outlive(&mut self, id: NodeId) {
+        let Some(node) = self.get(id) else { return };
+        let (Some(settled), Ok(Some(cause))) = (node.settled, node.cause) else { return };
+        let over = self.get(cause.node).is_none_or(|above| above.end.is_some());
+        if over
+            && cause.evidence != Evidence::Promise
+            && let Some((parent, _)) = settled.parent
+        {
+            let doubt = Some((Doubt::Outlived, Some((settled.trace_id, parent))));
+            self.with(id, |node| node.settled = Some(Settled { parent: None, doubt, ..settled }));
+        }
+    }
+}
+
+impl Node {
+    /// As its request says.
+    pub(super) fn alone(&self) -> Settled {
+        let Identity { trace_id, span_id: _, parent, flags } = self.identity;
+        Settled { trace_id, flags, parent: parent.map(|parent| (parent, None)), doubt: None }
+    }
+
+    /// The span as it is told, once it is settled.
+    pub(super) fn told(&self, mut span: Span) -> Span {
+        let Some(Settled { trace_id, flags, parent, doubt }) = self.settled else {
+            return span;
+        };
+        span.trace_id = trace_id;
+        span.flags = flags;
+        span.parent_span_id = parent.map(|(id, _)| id);
+        if let Some((_, Some(evidence))) = parent {
+            span.attributes.push(Attribute::new(EVIDENCE, evidence.name()));
+        }
+        if let Some((doubt, candidate)) = doubt {
+            span.attributes.push(Attribute::new(DOUBT, doubt.name()));
+            if let Some((trace_id, span_id)) = candidate {
+                let attributes = vec![Attribute::new(DOUBT, doubt.name())];
+                span.links.push(Link { trace_id, span_id, attributes });
+            }
+        }
+        self.keep_order(&mut span);
+        span
+    }
+
+    /// A send is stamped when it is complete, which may be after the other end has received. Cause comes
+    /// before effect: the client began no later than the server, and the server ended no later.
+    fn keep_order(&self, span: &mut Span) {
+        match self.kind {
+            SpanKind::Client => {
+                let late = self.pair_start.map_or(0, |start| self.start.0.saturating_sub(start.0));
+                span.start_unix_ns = span.start_unix_ns.saturating_sub(late);
+            }
+            SpanKind::Server => {
+                let late = match (self.end, self.pair_end) {
+                    (Some(end), Some(client)) => end.0.saturating_sub(client.0),
+                    _ => 0,
+                };
+                span.end_unix_ns = span.end_unix_ns.saturating_sub(late).max(span.start_unix_ns);
+            }
+        }
+    }
+}
