@@ -88,6 +88,8 @@ pub enum Output {
     Auto,
     /// A line per span for people, and a live footer on a terminal.
     Pretty,
+    /// A tree per trace for people, and a live footer on a terminal.
+    Tree,
     /// A JSON object per line.
     Json,
     /// Nothing; the summary goes to standard error.
@@ -202,9 +204,10 @@ fn output(flags: &OutputFlags, problems: &mut Problems) -> Output {
     };
     let parsed = match text {
         "pretty" => Ok(Output::Pretty),
+        "tree" => Ok(Output::Tree),
         "json" => Ok(Output::Json),
         "none" => Ok(Output::None),
-        _ => Err("pretty, json or none".to_owned()),
+        _ => Err("pretty, tree, json or none".to_owned()),
     };
     problems.take("--output", text, parsed).unwrap_or(Output::Auto)
 }

@@ -30,7 +30,7 @@ pub use exchange::{
     RESPONSE_FIRST_BYTE, STREAM_RESET, rpc,
 };
 
-pub use forest::{DOUBT, EVIDENCE};
+pub use forest::{DOUBT, EVIDENCE, FAR_END};
 
 use self::core::Core;
 use crate::capture::event::{

@@ -36,7 +36,7 @@ pub(crate) struct Args {
 /// Something does not build or start, or the sensor saw no exchange.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let duration = (!args.keep).then_some(args.duration);
-    watch(duration, args.rate, Output::Pretty, &mut Names::default())
+    watch(duration, args.rate, Output::Tree, &mut Names::default())
 }
 
 /// The demo as a test: JSON lines, every service in a joined trace, and every gRPC call as it was logged.

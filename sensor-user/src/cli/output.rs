@@ -192,13 +192,15 @@ fn write_all(
     let mut next_look = Instant::now();
     let mut explained = sheet.footer.is_some();
     loop {
+        let next = sheet.writer.due().map_or(next_look, |due| due.min(next_look));
         let mut message =
-            match receiver.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
+            match receiver.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return sheet.end(),
             };
-        if message.is_some() {
+        let due = sheet.writer.due().is_some_and(|due| due <= Instant::now());
+        if message.is_some() || due {
             sheet.erase()?;
         }
         let mut batch: u64 = 0;
@@ -224,6 +226,7 @@ fn write_all(
         if over {
             return sheet.end();
         }
+        sheet.writer.rest(Instant::now())?;
         explained |= batch > 0;
         if Instant::now() >= next_look {
             next_look = Instant::now() + REFRESH;

@@ -16,7 +16,7 @@ use crate::capture::{CaptureError, Progress};
 use crate::config;
 use crate::export::Exporters;
 use crate::export::terminal::{
-    Clock, JsonLines, Pretty, PrettyOptions, ServiceCount, SpanWriter, Summary,
+    Clock, JsonLines, Pretty, PrettyOptions, ServiceCount, SpanWriter, Summary, Tree,
 };
 use crate::metrics::Metrics;
 use crate::model::{Resource, Span, SpanId, SpanKind, Status};
@@ -117,9 +117,11 @@ impl Session {
             config::Output::Auto | config::Output::Pretty => {
                 Some(Box::new(Pretty::new(out.clone(), style(terminal))))
             }
+            config::Output::Tree => Some(Box::new(Tree::new(out.clone(), style(terminal)))),
             config::Output::None => None,
         };
-        let footer = matches!(output, config::Output::Auto | config::Output::Pretty) && terminal;
+        let for_people = !matches!(output, config::Output::Json | config::Output::None);
+        let footer = for_people && terminal;
         let writer = writer
             .map(|writer| {
                 let watch = Watch::new(Arc::clone(&view), filtered);

@@ -87,7 +87,7 @@ pub struct CaptureFlags {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
-    /// On standard output: pretty, json (a line per span, then a summary line) or none [default: pretty on a terminal, else json]
+    /// On standard output: pretty (a line per span), tree (per trace), json (a line per span, then a summary line) or none [default: pretty on a terminal, else json]
     #[arg(long, value_name = "FORMAT")]
     pub output: Option<String>,
 }

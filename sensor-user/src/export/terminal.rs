@@ -6,15 +6,17 @@ mod pretty;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tree;
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::model::{Span, SpanKind};
 
 pub use footer::footer;
 pub use json::JsonLines;
 pub use pretty::{Clock, Pretty, PrettyOptions};
+pub use tree::Tree;
 
 /// Writes spans as they come, and a summary at the end.
 pub trait SpanWriter {
@@ -29,6 +31,19 @@ pub trait SpanWriter {
     /// # Errors
     /// As for [`span`](Self::span).
     fn open(&mut self, so_far: &Span) -> io::Result<()>;
+
+    /// When something that it keeps back has to be written, if it keeps any.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Writes what it has kept back until `now`.
+    ///
+    /// # Errors
+    /// As for [`span`](Self::span).
+    fn rest(&mut self, _now: Instant) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Writes the summary. Nothing comes after it.
     ///

@@ -28,7 +28,7 @@ use crate::metrics::{Counter, Metrics};
 use crate::model::{Span, SpanKind};
 
 use place::Settled;
-pub use place::{DOUBT, EVIDENCE};
+pub use place::{DOUBT, EVIDENCE, FAR_END};
 pub(super) use place::{Doubt, Evidence};
 
 /// How long the other end of a connection may be behind, in nanoseconds: a thread that has sent a request may

@@ -127,7 +127,7 @@ impl Seed {
         TraceId::new(self.0).unwrap_or_else(nonzero_trace)
     }
 
-    fn span_id(&self, trace_id: TraceId, kind: SpanKind) -> SpanId {
+    pub(super) fn span_id(&self, trace_id: TraceId, kind: SpanKind) -> SpanId {
         let mut hash = SipHasher24::new_with_keys(0x7365_6e73_6f72, 2);
         let mut known = [0; 33];
         known[..16].copy_from_slice(&self.0);

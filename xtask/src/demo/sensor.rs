@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// The sensor's `--output`.
 #[derive(Clone, Copy)]
 pub(super) enum Output {
-    Pretty,
+    Tree,
     Json,
 }
 
@@ -68,8 +68,8 @@ impl Sensor {
         };
         command.args(["run", "--pid", &pid.to_string(), "--output"]);
         match output {
-            Output::Pretty => {
-                command.arg("pretty");
+            Output::Tree => {
+                command.arg("tree");
                 // Its output passes through here, so it cannot see the terminal by itself.
                 if io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none() {
                     command.env("CLICOLOR_FORCE", "1");

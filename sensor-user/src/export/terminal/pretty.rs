@@ -43,7 +43,7 @@ pub enum Clock {
 const RECENT_TRACES: usize = 64;
 
 const SERVICE: usize = 16;
-const METHOD: usize = 7;
+pub(super) const METHOD: usize = 7;
 const PEER: usize = 21;
 /// The target keeps this much even on a terminal that is too narrow.
 const MIN_TARGET: usize = 12;
@@ -116,10 +116,8 @@ impl<W: Write> Pretty<W> {
         let took = duration(span.end_unix_ns.saturating_sub(span.start_unix_ns));
         tail.push("", &format!(" {took:>8}  "));
         tail.column(DIM, &peer(span), PEER);
-        let trace = span.trace_id.to_string();
-        let shown = if self.options.full_trace_ids { trace.as_str() } else { &trace[..8] };
-        let bytes = span.trace_id.bytes();
-        tail.push(TRACE_COLOURS[usize::from(bytes[15]) % TRACE_COLOURS.len()], shown);
+        let (style, trace) = trace(span, self.options.full_trace_ids);
+        tail.push(style, &trace);
 
         let target = target(span);
         let target = clean(&target);
@@ -174,20 +172,38 @@ impl<W: Write> SpanWriter for Pretty<W> {
     }
 }
 
+/// The trace's colour and its identifier, in full or not.
+pub(super) fn trace(span: &Span, full: bool) -> (&'static str, String) {
+    let mut id = span.trace_id.to_string();
+    if !full {
+        id.truncate(8);
+    }
+    let last = usize::from(span.trace_id.bytes()[15]);
+    (TRACE_COLOURS[last % TRACE_COLOURS.len()], id)
+}
+
 /// A line that knows how wide it looks.
-struct Line {
+pub(super) struct Line {
     text: String,
     width: usize,
     colour: bool,
 }
 
 impl Line {
-    fn new(colour: bool) -> Self {
+    pub(super) fn new(colour: bool) -> Self {
         Self { text: String::with_capacity(160), width: 0, colour }
     }
 
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
     /// Appends text that is clean already.
-    fn push(&mut self, style: &str, text: &str) {
+    pub(super) fn push(&mut self, style: &str, text: &str) {
         self.width += text.chars().count();
         if self.colour && !style.is_empty() {
             self.text += &format!("\x1b[{style}m{text}\x1b[0m");
@@ -197,13 +213,13 @@ impl Line {
     }
 
     /// Appends a column of text from the wire, and a space.
-    fn column(&mut self, style: &str, text: &str, width: usize) {
+    pub(super) fn column(&mut self, style: &str, text: &str, width: usize) {
         let text = clean(text);
         self.push(style, &format!("{:width$} ", cut(&text, width)));
     }
 }
 
-fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
     match value(span, key)? {
         Value::Str(text) => Some(text),
         Value::Int(_) | Value::Bool(_) | Value::Strs(_) => None,
@@ -214,7 +230,7 @@ fn value<'a>(span: &'a Span, key: &str) -> Option<&'a Value> {
     span.attributes.iter().find(|attribute| attribute.key == key).map(|it| &it.value)
 }
 
-fn target(span: &Span) -> Cow<'_, str> {
+pub(super) fn target(span: &Span) -> Cow<'_, str> {
     match (text(span, "url.path"), text(span, "url.query")) {
         (Some(path), Some(query)) => Cow::Owned(format!("{path}?{query}")),
         (Some(path), None) => Cow::Borrowed(path),
@@ -223,7 +239,7 @@ fn target(span: &Span) -> Cow<'_, str> {
 }
 
 /// The status code (a call's by its name), or what went wrong instead, and its colour.
-fn outcome(span: &Span) -> (&'static str, Cow<'_, str>) {
+pub(super) fn outcome(span: &Span) -> (&'static str, Cow<'_, str>) {
     if let Some(&Value::Int(code)) = value(span, "rpc.grpc.status_code") {
         let status = u32::try_from(code).ok().map(grpc::Status);
         let name = status.and_then(grpc::Status::name);
@@ -272,7 +288,7 @@ fn peer(span: &Span) -> String {
 }
 
 /// `HH:MM:SS.mmm`.
-fn time_of_day(unix_ns: u64, clock: Clock) -> String {
+pub(super) fn time_of_day(unix_ns: u64, clock: Clock) -> String {
     let seconds = unix_ns / 1_000_000_000;
     let milliseconds = unix_ns / 1_000_000 % 1_000;
     let (hours, minutes, seconds) = match clock {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Clock, JsonLines, Pretty, PrettyOptions, ServiceCount, SpanWriter, Summary, footer};
+use super::{
+    Clock, JsonLines, Pretty, PrettyOptions, ServiceCount, SpanWriter, Summary, Tree, footer,
+};
 use crate::export::testing::{resource, span_of};
 use crate::metrics::{Counter, Metrics};
 use crate::model::{
@@ -310,4 +312,73 @@ fn the_pretty_summary_counts_by_service() {
         assert!(text.lines().any(|it| it.trim_end() == line), "{line:?} is not in\n{text}");
     }
     assert!(!text.contains("exchanges.lost.gap"));
+}
+
+/// The exchanges of a trace as a tree, whatever the order in which they come.
+#[test]
+fn a_tree_per_trace() {
+    let of = |service, kind, id, parent: u8, start, path: &'static str| {
+        let mut span = Span { kind, ..span_of(&resource(service), id) };
+        span.parent_span_id = (parent > 0).then(|| span_of(&resource(service), parent).span_id);
+        span.start_unix_ns += start;
+        span.attributes[1] = Attribute::new("url.path", path);
+        span
+    };
+    let (client, server) = (SpanKind::Client, SpanKind::Server);
+    let mut audit = of("shop", client, 4, 2, 300, "/audit");
+    audit.attributes.push(Attribute::new("sensor.parent.evidence", "event_loop"));
+    let mut stray = of("late", server, 7, 99, 900, "/stray");
+    stray.attributes.push(Attribute::new("sensor.parent.missing", "outlived"));
+    let mut spans = [
+        of("front", client, 1, 0, 0, "/cart"),
+        of("shop", server, 2, 1, 0, "/cart"),
+        of("shop", client, 3, 2, 200, "/stock"),
+        of("inventory", server, 5, 3, 250, "/stock"),
+        audit,
+        stray,
+    ];
+    let options = PrettyOptions { width: None, ..PLAIN };
+    for _ in 0..spans.len() {
+        spans.rotate_left(1);
+        let mut out = Vec::new();
+        let mut tree = Tree::new(&mut out, options);
+        spans.iter().for_each(|span| tree.span(span).unwrap());
+        let due = tree.due().expect("a trace waits");
+        tree.rest(due - Duration::from_millis(1)).unwrap();
+        assert!(tree.due().is_some());
+        tree.rest(due).unwrap();
+        assert_eq!(tree.due(), None);
+        let expected = "\
+22:13:20.123  ⇒ front                            GET     /cart                                200   1.54ms  4bf92f35
+              └ ⇐ shop                           GET     /cart                                200   1.54ms
+                ├ ⇒ shop                         GET     /stock                               200   1.54ms
+                │ └ ⇐ inventory                  GET     /stock                               200   1.54ms
+                └ ⇒ shop                         GET     /audit                               200   1.54ms  by event loop
+22:13:20.123  ⇐ late                             GET     /stray                               200   1.54ms  4bf92f35  outlived
+";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
+
+/// A loop of parents, which only a broken application can make, is written and not followed for ever.
+#[test]
+fn a_tree_of_a_loop() {
+    let mut spans = [span_of(&resource("a"), 1), span_of(&resource("b"), 2)];
+    spans[0].parent_span_id = Some(spans[1].span_id);
+    spans[1].parent_span_id = Some(spans[0].span_id);
+    let mut twice = span_of(&resource("c"), 1);
+    twice.parent_span_id = None;
+    let mut out = Vec::new();
+    let mut tree = Tree::new(&mut out, PLAIN);
+    for span in spans.iter().chain([&twice]) {
+        tree.span(span).unwrap();
+    }
+    tree.summary(&Summary::default()).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let services: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("/cart"))
+        .map(|line| line.contains(" b "))
+        .collect();
+    assert_eq!(services, [false, true, false], "{text}");
 }

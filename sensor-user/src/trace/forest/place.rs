@@ -11,6 +11,10 @@ pub const EVIDENCE: &str = "sensor.parent.evidence";
 /// the names of [`Doubt`].
 pub const DOUBT: &str = "sensor.parent.missing";
 
+/// Attribute of a link: it leads to the other end of the exchange, which a sensor on another node may have seen;
+/// this one has not.
+pub const FAR_END: &str = "sensor.far_end";
+
 /// What a parent is known by, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::trace) enum Evidence {
@@ -192,8 +196,22 @@ impl Node {
                 span.links.push(Link { trace_id, span_id, attributes });
             }
         }
+        span.links.extend(self.far_end(trace_id));
         self.keep_order(&mut span);
         span
+    }
+
+    /// The server's span at the other end, if a sensor on another node sees it: without a context in the
+    /// request, that one is in the trace that both ends derive, and the client's is in that of its cause.
+    fn far_end(&self, trace_id: TraceId) -> Option<Link> {
+        let derived = self.identity.trace_id;
+        let parted =
+            self.kind == SpanKind::Client && derived != trace_id && self.pair_start.is_none();
+        parted.then(|| Link {
+            trace_id: derived,
+            span_id: self.key.span_id(derived, SpanKind::Server),
+            attributes: vec![Attribute::new(FAR_END, true)],
+        })
     }
 
     /// A send is stamped when it is complete, which may be after the other end has received. Cause comes

@@ -105,7 +105,11 @@ fn joined(spans: &[Span], evidence: &str) {
     assert_eq!(client.parent_span_id, Some(server.span_id), "{client:?}");
     assert_eq!(client.trace_id, server.trace_id);
     assert_eq!(text(client, EVIDENCE), Some(evidence));
-    assert_eq!((text(client, DOUBT), client.links.len()), (None, 0));
+    assert_eq!(text(client, DOUBT), None);
+    // Where the other end's span is, if it is seen elsewhere: not in this trace.
+    let [link] = &client.links[..] else { panic!("one link: {client:?}") };
+    assert_eq!(link.attributes, [Attribute::new(FAR_END, true)]);
+    assert_ne!((link.trace_id, link.span_id), (client.trace_id, client.span_id));
 }
 
 fn apart(spans: &[Span], doubt: Option<&str>) {
@@ -298,6 +302,30 @@ const H2_REQUEST: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0
     \0\0\x07\x01\x05\0\0\0\x01\x42\x03GET\x86\x84";
 /// Empty SETTINGS, and status 204.
 const H2_RESPONSE: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x05\x01\x05\0\0\0\x01\x08\x03204";
+
+/// Two sensors: the link of the client's span at one leads to the server's span at the other.
+#[test]
+fn the_far_end_of_a_caused_exchange() {
+    let mut near = Service::new();
+    let (server, client) = (near.server(1), near.client(2));
+    near.asked(&server, 1_000, thread(5));
+    near.asks(&client, 2_000, thread(5));
+    near.answered(&client, 3_000, thread(5));
+    near.answers(&server, 4_000, thread(5));
+    let spans = near.spans();
+
+    let mut far = Service::new();
+    let Endpoints::Tcp { local, remote } = client.endpoints.clone() else { panic!("TCP") };
+    let mut there = far.server(2);
+    there.endpoints = Endpoints::Tcp { local: remote, remote: local };
+    far.go(&there, Direction::Receive, 2_100, thread(9), b"GET /out HTTP/1.1\r\nHost: b\r\n\r\n");
+    far.answers(&there, 2_900, thread(9));
+    let seen = far.spans();
+    assert_eq!(
+        (spans[1].links[0].trace_id, spans[1].links[0].span_id),
+        (seen[0].trace_id, seen[0].span_id)
+    );
+}
 
 /// Both ends of an exchange, the server's seen first and answered before the client's is seen.
 #[test]
