@@ -8,7 +8,7 @@ mod config;
 mod counters;
 mod record;
 
-pub use config::{Config, NO_FIELD, Offsets, Syscalls, mode};
+pub use config::{Config, NO_FIELD, Offsets, Syscalls, TurnCalls, mode, turn_call};
 pub use counters::{KERNEL_COUNTERS, KernelCounter};
 pub use record::{
     EndRecord, Family, FlowIdent, GoStreamRecord, ProcessRecord, RecordKind, SegmentRecord,

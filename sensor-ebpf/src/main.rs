@@ -6,6 +6,8 @@
 //! - *socket* (Linux 6.3+): `sock_send_length` and `sock_recv_length` fire at the end of every
 //!   socket send and receive, whatever the way in; nothing else on the machine pays.
 //! - *syscall* (older kernels): `sys_exit`, and a walk from the file descriptor to the socket.
+//!
+//! With either, `turns` at `sys_exit`, where it is wanted to know what event loops act on.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]

@@ -12,4 +12,5 @@ mod select;
 mod socket;
 mod state;
 mod syscall;
+mod turn;
 mod walk;

@@ -49,6 +49,8 @@ offsets! {
     sk_protocol,
     /// `sock.sk_err`, int
     sk_err,
+    /// `sock.sk_socket`, pointer to `socket`
+    sk_socket,
     /// `sock.sk_kern_sock`, the byte that holds the bit
     sk_kern_sock_byte,
     /// `sock.sk_kern_sock`, the bit within that byte
@@ -91,6 +93,20 @@ offsets! {
     task_signal,
     /// `signal_struct.live.counter`, int: threads not yet exiting
     signal_live,
+    /// `signal_struct.nr_threads`, int
+    signal_nr_threads,
+    /// `signal_struct.thread_head.next`, pointer to a `list_head`
+    signal_thread_head,
+    /// `task_struct.thread_node.next`, pointer to a `list_head`
+    task_thread_node,
+    /// `task_struct.__state`, unsigned int (`state`, long, before 5.14)
+    task_state,
+    /// `task_struct.on_cpu`, int
+    task_on_cpu,
+    /// `task_struct.nvcsw`, unsigned long
+    task_nvcsw,
+    /// `task_struct.nivcsw`, unsigned long
+    task_nivcsw,
     /// `mm_struct.arg_start`, unsigned long
     mm_arg_start,
     /// `mm_struct.arg_end`, unsigned long
@@ -109,12 +125,16 @@ offsets! {
     file_inode,
     /// `file.private_data`, pointer (a `socket` where the inode is one)
     file_private_data,
+    /// `file.f_flags`, unsigned int
+    file_flags,
     /// `inode.i_mode`, umode_t
     inode_mode,
     /// `inode.i_ino`, unsigned long
     inode_ino,
     /// `socket.sk`, pointer to `sock`
     socket_sk,
+    /// `socket.file`, pointer to `file`
+    socket_file,
     /// `pt_regs`: the system call's number (`orig_ax`, `syscallno`)
     regs_number,
     /// `pt_regs`: the call's first argument, as it was at entry
@@ -125,6 +145,8 @@ offsets! {
     regs_arg2,
     /// `pt_regs`: the call's fourth argument
     regs_arg3,
+    /// `pt_regs`: the call's fifth argument
+    regs_arg4,
     /// `thread_info.status` in `task_struct` (x86), u32: bit 1 tells a 32-bit system call
     task_compat_status,
 }
@@ -150,6 +172,44 @@ pub struct Syscalls {
     pub io_uring_enter: u32,
 }
 
+/// System calls by number, as far as they matter to what a thread acts on: an element is one of
+/// [`turn_call`]. Numbers beyond are none of them.
+pub type TurnCalls = [u8; 512];
+
+/// What system calls have to do with what a thread acts on.
+pub mod turn_call {
+    /// Nothing.
+    pub const NONE: u8 = 0;
+    /// `epoll_wait`, `epoll_pwait`: waits, milliseconds in the fourth argument.
+    pub const EPOLL: u8 = 1;
+    /// `epoll_pwait2`: the same with a `timespec`.
+    pub const EPOLL_TIMESPEC: u8 = 2;
+    /// `poll`: waits, milliseconds in the third argument.
+    pub const POLL: u8 = 3;
+    /// `ppoll`: the same with a `timespec`, in which the kernel leaves what remains.
+    pub const POLL_TIMESPEC: u8 = 4;
+    /// `select`: waits, a `timeval` in the fifth argument, in which the kernel leaves what remains.
+    pub const SELECT: u8 = 5;
+    /// `pselect6`: the same with a `timespec`.
+    pub const SELECT_TIMESPEC: u8 = 6;
+    /// `io_uring_enter`.
+    pub const IO_URING: u8 = 7;
+    /// Reads from a descriptor, or receives.
+    pub const READ: u8 = 8;
+    /// `futex`: may wait for another thread.
+    pub const FUTEX: u8 = 9;
+    /// Waits for another thread or process, and succeeds with what that did.
+    pub const WOKEN: u8 = 10;
+    /// `getsockopt`: may ask whether a connection has come about.
+    pub const GETSOCKOPT: u8 = 11;
+    /// `accept`, `accept4`.
+    pub const ACCEPT: u8 = 12;
+    /// `timerfd_settime`: timers may fire without another call.
+    pub const TIMER: u8 = 13;
+    /// `restart_syscall`: one of those above was interrupted, and it is not said which.
+    pub const RESTARTED: u8 = 14;
+}
+
 /// What to trace.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +229,12 @@ pub struct Config {
     pub cgroups: [u64; CGROUPS],
     /// Depth below the root of each of `cgroups`.
     pub cgroup_levels: [u32; CGROUPS],
+    /// Mixed into the names of Unix connections, so that they tell nothing of the kernel's addresses.
+    pub unix_key: u64,
+    /// 1 where it is told what a thread read before it sent something; else 0.
+    pub causes: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Values of [`Config::mode`].
@@ -192,6 +258,9 @@ impl Config {
         ports: [0; PORTS],
         cgroups: [0; CGROUPS],
         cgroup_levels: [0; CGROUPS],
+        unix_key: 0,
+        causes: 0,
+        reserved: 0,
     };
 }
 

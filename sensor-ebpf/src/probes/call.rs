@@ -25,19 +25,21 @@ pub(crate) struct Buffers {
     pub(crate) parts: u64,
     /// False: the bytes are not in the caller's memory (sendfile, splice, io_uring).
     pub(crate) known: bool,
+    /// The call itself says that it is not to wait. Not always looked at.
+    pub(crate) nonblocking: bool,
 }
 
 impl Buffers {
-    pub(crate) const UNKNOWN: Self = Self { base: 0, parts: 0, known: false };
+    pub(crate) const UNKNOWN: Self = Self { base: 0, parts: 0, known: false, nonblocking: false };
 
     #[inline(always)]
     const fn one(base: u64) -> Self {
-        Self { base, parts: 0, known: true }
+        Self { base, parts: 0, known: true, nonblocking: false }
     }
 
     #[inline(always)]
     const fn many(base: u64, parts: u64) -> Self {
-        Self { base, parts, known: parts != 0 }
+        Self { base, parts, known: parts != 0, nonblocking: false }
     }
 }
 
@@ -207,6 +209,21 @@ pub(crate) fn wants_bytes(regs: &Registers) -> bool {
     } else {
         true
     }
+}
+
+/// Whether a send says that it is not to wait. (Receives say so to the tracepoint.)
+#[inline(always)]
+pub(crate) fn says_nonblocking(regs: &Registers) -> bool {
+    const MSG_DONTWAIT: u64 = 0x40;
+    let number = regs.number;
+    let flags = if number == setting!(SYSCALLS.sendmsg) {
+        regs.args[2]
+    } else if number == setting!(SYSCALLS.sendto) || number == setting!(SYSCALLS.sendmmsg) {
+        regs.args[3]
+    } else {
+        0
+    };
+    flags & MSG_DONTWAIT != 0
 }
 
 /// Whether a call takes a vector of messages: each of its events has to be counted.

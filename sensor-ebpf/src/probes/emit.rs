@@ -52,8 +52,11 @@ pub(crate) fn segment(scratch: &mut Scratch) {
     } else {
         scratch.dir.lost_records = scratch.dir.lost_records.wrapping_add(1);
     }
-    // What was special about it holds for this record only.
-    scratch.record.flags &= segment_flag::HAS_SEQ;
+    // What was special about it holds for this record only, but for what holds for the call.
+    scratch.record.flags &= segment_flag::HAS_SEQ
+        | segment_flag::NONBLOCKING
+        | segment_flag::MULTIPLEXES
+        | segment_flag::CAUSE_ALONE;
 }
 
 /// Says that a direction, or the flow, has ended. `slot` is the caller's of [`END_SCRATCH`].

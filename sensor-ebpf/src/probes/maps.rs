@@ -3,15 +3,18 @@
 use core::arch::asm;
 
 use aya_ebpf::{
-    btf_maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use sensor_ebpf::{
-    abi::{Config, EndRecord, KERNEL_COUNTERS, KernelCounter, Offsets, Syscalls},
-    limits::{FLOWS, PROCESSES},
+    abi::{Config, EndRecord, KERNEL_COUNTERS, KernelCounter, Offsets, Syscalls, TurnCalls},
+    limits::{FLOWS, PROCESSES, THREADS},
 };
 
-use super::state::{Call, Ends, ExecScratch, Flow, Scratch, Vector};
+use super::{
+    state::{Call, Ends, ExecScratch, Flow, Scratch, Vector},
+    turn::Turn,
+};
 
 /// Everything that user space hears. User space sets its size.
 #[btf_map]
@@ -37,6 +40,15 @@ pub(crate) static OWN_PEERS: LruHashMap<Ends, u8, 1024> = LruHashMap::new();
 /// Where a thread stands in the vector of a `sendmmsg` or `recvmmsg`, by thread id.
 #[btf_map]
 pub(crate) static VECTORS: LruHashMap<u64, Vector, 1024> = LruHashMap::new();
+
+/// What a thread acts on, by process and thread id.
+#[btf_map]
+pub(crate) static TURNS: LruHashMap<u64, Turn, { THREADS as usize }> = LruHashMap::new();
+
+/// Until when runs of the programs were missed, in nanoseconds of `CLOCK_MONOTONIC`, as user space
+/// has noticed: what began before is not known.
+#[btf_map]
+pub(crate) static MISSED_UNTIL: Array<u64, 1> = Array::new();
 
 /// One slot for each [`KernelCounter`].
 #[btf_map]
@@ -68,6 +80,9 @@ pub(crate) static OFFSETS: Offsets = Offsets::NONE;
 
 #[unsafe(no_mangle)]
 pub(crate) static SYSCALLS: Syscalls = Syscalls::NONE;
+
+#[unsafe(no_mangle)]
+pub(crate) static TURN_CALLS: TurnCalls = [0; 512];
 
 #[unsafe(no_mangle)]
 pub(crate) static CONFIG: Config = Config::ALL;

@@ -15,7 +15,7 @@ use super::{
     maps::{FLOWS_BY_SOCK, SCRATCH, count, setting},
     select,
     state::{self, Dir, Flow, Scratch, flow_flag, protocol},
-    walk,
+    turn, walk,
 };
 
 /// A flow that is older than the sensor is given up after so many beginnings that were none.
@@ -37,6 +37,10 @@ pub(crate) struct Event {
     pub(crate) family: Family,
     pub(crate) cookie: u64,
     pub(crate) inode: u64,
+    /// The call is not to wait for the socket.
+    pub(crate) nonblocking: bool,
+    /// Whether it is known what the thread acts on.
+    pub(crate) turns: bool,
 }
 
 /// Takes note of `event`. `buffers` is told whether its answer matters: to find it costs something,
@@ -61,7 +65,9 @@ pub(crate) fn observe<A: Access>(
     let mut found = flow::find(event.sock, event.cookie, event.inode);
     if let Some(flow) = found {
         // SAFETY: a live map value.
-        if unsafe { (*flow).protocol } == protocol::OTHER {
+        let live = unsafe { &mut *flow };
+        if live.protocol == protocol::OTHER {
+            read(event, live.ident.flow, 0);
             return;
         }
     }
@@ -106,6 +112,7 @@ pub(crate) fn observe<A: Access>(
     // SAFETY: a live map value; a race with the other direction costs a position, which is noticed.
     let live = unsafe { &mut *flow };
     if live.protocol == protocol::OTHER {
+        read(event, live.ident.flow, 0);
         return;
     }
     // SAFETY: no memory is passed.
@@ -136,6 +143,7 @@ pub(crate) fn observe<A: Access>(
                 count(KernelCounter::Resync, 1);
                 state::dir(&mut live.dirs, index).framer.lose_place();
                 buffers(false, true);
+                read(event, live.ident.flow, scratch.dir.position);
                 return;
             }
         }
@@ -161,6 +169,19 @@ pub(crate) fn observe<A: Access>(
     let look = looks(&mut scratch.dir.framer, event.len, flipped);
     let jumped = scratch.record.flags & segment_flag::UNSEEN_BEFORE != 0;
     let buffers = buffers(look != Look::None, jumped);
+    if event.nonblocking || buffers.nonblocking {
+        scratch.record.flags |= segment_flag::NONBLOCKING;
+    }
+    let after = scratch.dir.position.wrapping_add(event.len);
+    scratch.record.flags |= if !event.turns {
+        0
+    } else if matches!(event.direction, Direction::Receive) {
+        read(event, live.ident.flow, after)
+    } else if look != Look::None {
+        turn::cause(now)
+    } else {
+        0
+    };
     scratch.pending = 0;
     scratch.mark = 0;
     scratch.todo = event.len;
@@ -177,6 +198,17 @@ pub(crate) fn observe<A: Access>(
     }
     walk::rest(scratch);
     settle(live, index, scratch, mode_before);
+}
+
+/// The thread has read from a flow, if this is a read, up to `position`. (Where the flow is not followed,
+/// that is 0.) The flags that this gives the record.
+#[inline(always)]
+fn read(event: &Event, flow: u64, position: u64) -> u32 {
+    if event.turns && matches!(event.direction, Direction::Receive) {
+        turn::read(flow, position, event.nonblocking)
+    } else {
+        0
+    }
 }
 
 /// Whether a call's bytes have to be looked at.
@@ -335,12 +367,18 @@ fn settle(flow: &mut Flow, index: usize, scratch: &mut Scratch, mode_before: u8)
 
 /// A process has read the end of what it receives.
 #[inline(never)]
-pub(crate) fn receive_eof(sock: u64, cookie: u64, inode: u64, unix: bool) {
+pub(crate) fn receive_eof(sock: u64, cookie: u64, inode: u64, unix: bool, turns: bool) {
     // SAFETY: no memory is passed.
     let now = unsafe { bpf_ktime_get_ns() };
     if let Some(flow) = flow::find(sock, cookie, inode) {
         // SAFETY: a live map value.
         let flow = unsafe { &mut *flow };
+        if turns {
+            // The end is something that was read, too. It is taken for a read without waiting, of which
+            // less is told: it is not known here.
+            let position = state::dir(&mut flow.dirs, Direction::Receive as usize).position;
+            turn::read(flow.ident.flow, position, true);
+        }
         if flow.is_reported() {
             emit::end(flow, end_flag::RECEIVE_EOF, now, 0);
         }

@@ -22,6 +22,7 @@ use super::{
     maps::{EXEC_SCRATCH, VERDICTS, setting},
     select,
     state::ExecScratch,
+    turn,
 };
 
 // match-proto: void trace_sched_process_fork(struct task_struct *parent, struct task_struct *child)
@@ -49,6 +50,7 @@ pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exec")]
 pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let task: u64 = ctx.arg(0);
+    turn::forget();
     let tgid: u32 = probe(task, setting!(OFFSETS.task_tgid));
     if setting!(CONFIG.mode) == mode::UNDECIDED && !decided_for(tgid) {
         // Another program may mean another verdict: user space decides anew.
@@ -123,6 +125,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let task: u64 = ctx.arg(0);
+    turn::forget();
     let signal: u64 = probe(task, setting!(OFFSETS.task_signal));
     let live: i32 = probe(signal, setting!(OFFSETS.signal_live));
     if live != 0 {

@@ -26,7 +26,9 @@ use super::{
 const MSG_OOB: u64 = 1;
 const MSG_PEEK: u64 = 2;
 const MSG_TRUNC: u64 = 0x20;
+const MSG_DONTWAIT: u64 = 0x40;
 const MSG_ERRQUEUE: u64 = 0x2000;
+const O_NONBLOCK: u32 = 0o4000;
 const S_IFMT: u16 = 0o170_000;
 const S_IFSOCK: u16 = 0o140_000;
 
@@ -147,10 +149,13 @@ fn ended(regs: u64, result: u64, call: *mut Call) {
             found = socket(task, arg(2));
         }
     }
-    let Some(Found { sock, inode }) = found else { return };
+    let Some(Found { sock, inode, file_flags }) = found else { return };
     let flags = if kind == kind::MESSAGE {
         arg(2)
-    } else if kind == kind::VECTOR || number == setting!(SYSCALLS.recvfrom) {
+    } else if kind == kind::VECTOR
+        || number == setting!(SYSCALLS.recvfrom)
+        || number == setting!(SYSCALLS.sendto)
+    {
         arg(3)
     } else {
         0
@@ -169,12 +174,14 @@ fn ended(regs: u64, result: u64, call: *mut Call) {
     call.discarded = u64::from(
         direction == RECEIVE && flags & MSG_TRUNC != 0 && !matches!(family, Family::Unix),
     );
+    call.nonblocking = u64::from(flags & MSG_DONTWAIT != 0 || file_flags & O_NONBLOCK != 0);
     if kind == kind::VECTOR {
         messages(result);
     } else if result != 0 {
         moved(result, 0, 0);
     } else if direction == RECEIVE && call::wants_bytes(&call.registers) {
-        observe::receive_eof(sock, call.cookie, inode, matches!(family, Family::Unix));
+        let unix = matches!(family, Family::Unix);
+        observe::receive_eof(sock, call.cookie, inode, unix, setting!(CONFIG.causes) != 0);
     }
 }
 
@@ -251,6 +258,8 @@ extern "C" fn moved(len: u64, base: u64, parts: u64) -> u64 {
         family,
         cookie: call.cookie,
         inode: call.inode,
+        nonblocking: call.nonblocking != 0,
+        turns: setting!(CONFIG.causes) != 0,
     };
     let known = call.discarded == 0;
     let vector = call.kind == kind::VECTOR;
@@ -261,7 +270,7 @@ extern "C" fn moved(len: u64, base: u64, parts: u64) -> u64 {
             if !known || !wanted {
                 Buffers::UNKNOWN
             } else if vector {
-                Buffers { base, parts, known: parts != 0 }
+                Buffers { base, parts, known: parts != 0, nonblocking: false }
             } else {
                 call::plain(&call.registers, direction)
             }
@@ -273,6 +282,7 @@ extern "C" fn moved(len: u64, base: u64, parts: u64) -> u64 {
 struct Found {
     sock: u64,
     inode: u64,
+    file_flags: u32,
 }
 
 /// The socket behind a descriptor of the current task.
@@ -297,5 +307,9 @@ fn socket(task: u64, fd: u64) -> Option<Found> {
     if sock == 0 {
         return None;
     }
-    Some(Found { sock, inode: probe(inode, setting!(OFFSETS.inode_ino)) })
+    Some(Found {
+        sock,
+        inode: probe(inode, setting!(OFFSETS.inode_ino)),
+        file_flags: probe(file, setting!(OFFSETS.file_flags)),
+    })
 }

@@ -71,6 +71,9 @@ pub struct Options {
     pub ring_bytes: usize,
     /// Sockets that the kernel side tracks at once; `None` means [`sensor_ebpf::limits::FLOWS`].
     pub flows: Option<u32>,
+    /// Tell what threads had taken up when they sent something, which costs every system call on the machine
+    /// a little: see `docs/performance.md`.
+    pub event_loops: bool,
     /// The kernel side's debug messages, through `tracing`.
     pub verbose: bool,
 }
@@ -173,10 +176,11 @@ impl Live {
         } else {
             None
         };
-        let missed = Missed::of(&ebpf, engine).map_err(|error| {
+        let missed_until = take_map(&mut ebpf, "MISSED_UNTIL")?;
+        let missed = Missed::of(&ebpf, engine, missed_until).map_err(|error| {
             OpenError::Object(format!("the programs' /proc/self/fdinfo: {error}"))
         })?;
-        programs::attach(&mut ebpf, engine)?;
+        programs::attach(&mut ebpf, engine, &config)?;
         scope.catch_up()?;
         privileges::give_back_memory();
         Ok(Self {
@@ -283,12 +287,7 @@ impl RawSource for Live {
             }
         }
         let Self { missed, doubt, .. } = self;
-        let look = || {
-            let calls = missed.calls();
-            // After the misses: all that are counted came before this.
-            clock::monotonic().map(|now| (calls, now))
-        };
-        doubt.settle(look, sink)?;
+        doubt.settle(|| missed.look(), sink)?;
         if delivered > 0 {
             self.quiet_since = None;
             Ok(Progress::Delivered(delivered))

@@ -75,6 +75,9 @@ pub struct CaptureFlags {
     /// How to hook the kernel: auto, socket (Linux 6.3 and later) or syscall. `sensor doctor` says what works here [default: auto]
     #[arg(long, value_name = "ENGINE", help_heading = "Capture")]
     pub engine: Option<String>,
+    /// Follow what event loops act on, from system call to system call: on or off. It costs every system call of this host some nanoseconds, and those of traced processes more [default: on]
+    #[arg(long, value_name = "on|off", help_heading = "Capture")]
+    pub event_loops: Option<String>,
     /// Room for events between kernel and sensor: a power of two from 64KiB to 1GiB. Larger survives longer bursts [default: 16MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Capture")]
     pub ring_size: Option<String>,

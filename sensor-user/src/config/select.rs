@@ -25,6 +25,8 @@ pub struct Capture {
     pub ports: Vec<u16>,
     /// Which hooks.
     pub engine: Engine,
+    /// What event loops act on is followed.
+    pub event_loops: bool,
     /// Size of the ring, in bytes: a power of two.
     pub ring_bytes: usize,
     /// The kernel side's own messages are wanted.
@@ -43,7 +45,8 @@ pub enum Engine {
 }
 
 pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture {
-    let CaptureFlags { pid, comm, exe, cgroup, port, engine, ring_size, verbose } = flags;
+    let CaptureFlags { pid, comm, exe, cgroup, port, engine, event_loops, ring_size, verbose } =
+        flags;
     let pids = each("--pid", pid, value::pid, problems);
     let comm = each("--comm", comm, value::glob, problems);
     let exe = each("--exe", exe, value::glob, problems);
@@ -71,6 +74,10 @@ pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture 
             .as_deref()
             .and_then(|text| problems.take("--engine", text, parse_engine(text)))
             .unwrap_or(Engine::Auto),
+        event_loops: event_loops
+            .as_deref()
+            .and_then(|text| problems.take("--event-loops", text, on_or_off(text)))
+            .unwrap_or(true),
         ring_bytes: ring_size
             .as_deref()
             .and_then(|text| {
@@ -85,7 +92,15 @@ pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture 
 impl Capture {
     /// Only some processes or connections are traced.
     pub fn is_filtered(&self) -> bool {
-        let Self { selection, cgroups, ports, engine: _, ring_bytes: _, verbose: _ } = self;
+        let Self {
+            selection,
+            cgroups,
+            ports,
+            engine: _,
+            event_loops: _,
+            ring_bytes: _,
+            verbose: _,
+        } = self;
         !(selection.is_empty() && cgroups.is_empty() && ports.is_empty())
     }
 }
@@ -96,6 +111,14 @@ fn parse_engine(text: &str) -> Result<Engine, String> {
         "socket" => Ok(Engine::Socket),
         "syscall" => Ok(Engine::Syscall),
         _ => Err("auto, socket or syscall".into()),
+    }
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off".into()),
     }
 }
 

@@ -56,6 +56,7 @@ fn every_flag_means_something() {
             cgroup: vec!["/sys/fs/cgroup/a".into()],
             port: texts(&["1", "65535"]),
             engine: Some("syscall".into()),
+            event_loops: Some("off".into()),
             ring_size: Some("1GiB".into()),
             verbose: true,
         },
@@ -79,6 +80,7 @@ fn every_flag_means_something() {
     assert!(!selects(facts("x", "/x")));
     assert_eq!(config.capture.ports, [1, 65_535]);
     assert_eq!(config.capture.engine, Engine::Syscall);
+    assert!(!config.capture.event_loops);
     assert_eq!(config.capture.ring_bytes, 1 << 30);
     assert!(config.capture.verbose);
     assert_eq!(config.output, Output::Json);
@@ -98,6 +100,7 @@ fn everything_wrong_is_said_at_once() {
             cgroup: vec!["system.slice".into()],
             port: texts(&["65536", "http"]),
             engine: Some("kprobe".into()),
+            event_loops: Some("yes".into()),
             ring_size: Some("3MiB".into()),
             verbose: false,
         },
@@ -120,6 +123,7 @@ fn everything_wrong_is_said_at_once() {
         r#"--port "65536": expected a port from 1 to 65535"#,
         r#"--port "http": expected a port"#,
         r#"--engine "kprobe": expected auto, socket or syscall"#,
+        r#"--event-loops "yes": expected on or off"#,
         r#"--ring-size "3MiB": expected a power of two, such as 2MiB or 4MiB"#,
         r#"--output "xml": expected pretty, json or none"#,
         r#"--for "20": expected a duration above zero with its unit"#,

@@ -17,7 +17,8 @@ use serde_json::{Map, Value, json};
 pub fn measure() -> Result<Value> {
     let kernel = Kernel::read()?;
     // All that can be asked for: what is not, the verifier leaves out.
-    let config = Config { mode: mode::UNDECIDED, port_count: 1, cgroup_count: 1, ..Config::ALL };
+    let config =
+        Config { mode: mode::UNDECIDED, port_count: 1, cgroup_count: 1, causes: 1, ..Config::ALL };
     let sizes = Sizes { ring_bytes: 64 * 1024, flows: 1024 };
     let mut engines = Map::new();
     for engine in [Engine::Socket, Engine::Syscall] {

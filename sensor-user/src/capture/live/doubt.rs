@@ -5,14 +5,20 @@
 //! believed only if the misses, read *after* the records were taken from the ring, have not grown:
 //! what was missed later cannot matter to them. If they have grown, everything up to that moment is
 //! doubtful: what is held, and what is in the ring still and was made before.
+//!
+//! The same goes for what a thread had taken up when it sent something, whatever the socket: a wait or a read
+//! of its may be what was missed. The record is true then, but its cause is left out. Causes that come
+//! later the kernel side leaves out by itself, if they go back to before (`sensor-ebpf/src/probes/turn.rs`).
 
 use std::mem::offset_of;
 use std::sync::Arc;
 
 use sensor_ebpf::abi::{
     EndRecord, Family, FlowIdent, ProcessRecord, RecordKind, SegmentRecord, process_flag,
+    segment_flag,
 };
 
+use super::missed::Look;
 use crate::capture::event::{Monotonic, Tgid};
 use crate::capture::{Raw, decode};
 use crate::model::Resource;
@@ -26,6 +32,10 @@ pub(super) struct Doubt {
     missed: u64,
     /// Records of Unix sockets up to this time are doubtful.
     until: Monotonic,
+    /// Misses of any program, likewise.
+    all_missed: u64,
+    /// Causes up to this time are doubtful.
+    causes_until: Monotonic,
     held: Vec<Held>,
     /// The bytes of the records held, one after the other.
     bytes: Vec<u8>,
@@ -35,7 +45,7 @@ pub(super) struct Doubt {
 /// In the order in which it came.
 #[derive(Debug)]
 enum Held {
-    Record { len: usize, unix: bool },
+    Record { len: usize, unix: bool, caused: bool },
     Process { tgid: Tgid, resource: Arc<Resource> },
 }
 
@@ -55,6 +65,8 @@ impl Doubt {
             possible,
             missed: 0,
             until: Monotonic(0),
+            all_missed: 0,
+            causes_until: Monotonic(0),
             held: Vec::new(),
             bytes: Vec::new(),
             dropped: 0,
@@ -71,17 +83,23 @@ impl Doubt {
     pub(super) fn take(&mut self, raw: Raw<'_>, sink: &mut dyn FnMut(Raw<'_>)) {
         match raw {
             Raw::Record(record) if self.possible => {
+                let caused = has_cause(record);
                 let unix = match Matter::of(record) {
                     Matter::Unix(Some(time)) if time <= self.until => {
                         self.dropped += 1;
                         return;
                     }
                     Matter::Unix(_) => true,
-                    Matter::Nothing if self.held.is_empty() => return sink(raw),
+                    Matter::Nothing if self.held.is_empty() && !caused => return sink(raw),
                     Matter::Exit | Matter::Nothing => false,
                 };
+                let start = self.bytes.len();
                 self.bytes.extend_from_slice(record);
-                self.held.push(Held::Record { len: record.len(), unix });
+                let late = decode::time(record).is_none_or(|time| time > self.causes_until);
+                if caused && !late {
+                    self.bytes.get_mut(start..).map(leave_out_cause);
+                }
+                self.held.push(Held::Record { len: record.len(), unix, caused });
             }
             Raw::Process { tgid, resource } if !self.held.is_empty() => {
                 self.held.push(Held::Process { tgid, resource: Arc::clone(resource) });
@@ -91,31 +109,38 @@ impl Doubt {
     }
 
     /// Passes on what is held, if it can be believed; else [`Raw::Missed`], and what does not
-    /// concern Unix sockets. `look` reads the misses, and the time after that; it is called only
-    /// if something is held.
+    /// concern Unix sockets, without causes. `look` reads the misses, and the time after that; it is
+    /// called only if something is held.
     ///
     /// # Errors
     /// That of `look`.
     pub(super) fn settle<E>(
         &mut self,
-        look: impl FnOnce() -> Result<(u64, Monotonic), E>,
+        look: impl FnOnce() -> Result<Look, E>,
         sink: &mut dyn FnMut(Raw<'_>),
     ) -> Result<(), E> {
         if self.held.is_empty() {
             return Ok(());
         }
-        let (missed, now) = look()?;
-        let doubtful = missed != self.missed;
+        let Look { calls, all, until } = look()?;
+        let doubtful = calls != self.missed;
+        let causes_doubtful = all != self.all_missed;
         if doubtful {
-            (self.missed, self.until) = (missed, now);
+            (self.missed, self.until) = (calls, until);
             sink(Raw::Missed);
         }
-        let mut bytes = self.bytes.as_slice();
+        if causes_doubtful {
+            (self.all_missed, self.causes_until) = (all, until);
+        }
+        let mut bytes = self.bytes.as_mut_slice();
         for held in self.held.drain(..) {
             match held {
-                Held::Record { len, unix } => {
-                    let (record, rest) = bytes.split_at(len);
+                Held::Record { len, unix, caused } => {
+                    let (record, rest) = bytes.split_at_mut(len);
                     bytes = rest;
+                    if caused && causes_doubtful {
+                        leave_out_cause(record);
+                    }
                     if unix && doubtful {
                         self.dropped += 1;
                     } else {
@@ -157,6 +182,28 @@ impl Matter {
             // The path of a Unix socket is what it is, whatever was missed.
             _ => Self::Nothing,
         }
+    }
+}
+
+/// Whether the record tells what its thread acted on.
+fn has_cause(record: &[u8]) -> bool {
+    let kind = record.first_chunk().map(|word| u32::from_ne_bytes(*word));
+    let cause = record.get(offset_of!(SegmentRecord, cause_flow)..).and_then(<[u8]>::first_chunk);
+    kind == Some(RecordKind::Segment as u32) && cause.is_some_and(|flow: &[u8; 8]| *flow != [0; 8])
+}
+
+/// Makes a segment's record one without a cause.
+fn leave_out_cause(record: &mut [u8]) {
+    const FLAGS: usize = offset_of!(SegmentRecord, flags);
+    let mut put = |at: usize, bytes: &[u8]| {
+        if let Some(to) = record.get_mut(at..at + bytes.len()) {
+            to.copy_from_slice(bytes);
+        }
+    };
+    put(offset_of!(SegmentRecord, cause_flow), &[0; 8]);
+    put(offset_of!(SegmentRecord, cause_position), &[0; 8]);
+    if let Some(flags) = record.get_mut(FLAGS..).and_then(<[u8]>::first_chunk_mut::<4>) {
+        *flags = (u32::from_ne_bytes(*flags) & !segment_flag::CAUSE_ALONE).to_ne_bytes();
     }
 }
 

@@ -9,8 +9,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use aya::Ebpf;
+use aya::maps::{Array, MapData};
 
+use super::clock;
 use super::programs::Engine;
+use crate::capture::CaptureError;
+use crate::capture::event::Monotonic;
 
 /// From this version on tracepoints can be preempted while our programs run (they are under SRCU
 /// instead of with preemption disabled), so any task that comes to the same CPU meanwhile is missed.
@@ -28,6 +32,21 @@ pub(super) struct Missed {
     /// Those that see bytes go by.
     calls: Vec<Program>,
     rest: Vec<Program>,
+    /// How many there were, when they were last looked at.
+    seen: u64,
+    /// Where the programs read until when runs were missed.
+    until: Array<MapData, u64>,
+}
+
+/// What was missed until a certain moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Look {
+    /// Runs of the programs that see bytes go by.
+    pub(super) calls: u64,
+    /// Runs of any program.
+    pub(super) all: u64,
+    /// All that are counted came before this.
+    pub(super) until: Monotonic,
 }
 
 struct Program {
@@ -41,8 +60,12 @@ impl Missed {
     ///
     /// # Errors
     /// When there is no descriptor left, or no `/proc`.
-    pub(super) fn of(ebpf: &Ebpf, engine: Engine) -> std::io::Result<Self> {
-        let mut missed = Self { calls: Vec::new(), rest: Vec::new() };
+    pub(super) fn of(
+        ebpf: &Ebpf,
+        engine: Engine,
+        until: Array<MapData, u64>,
+    ) -> std::io::Result<Self> {
+        let mut missed = Self { calls: Vec::new(), rest: Vec::new(), seen: 0, until };
         for (name, program) in ebpf.programs() {
             // Those of the other engine are not loaded.
             let Ok(fd) = program.fd() else { continue };
@@ -55,15 +78,39 @@ impl Missed {
         Ok(missed)
     }
 
-    /// Runs missed until now by the programs that see bytes go by.
-    pub(super) fn calls(&self) -> u64 {
-        self.calls.iter().map(Program::missed).sum()
-    }
-
     /// Runs missed until now by any program.
     pub(super) fn all(&self) -> u64 {
-        self.calls() + self.rest.iter().map(Program::missed).sum::<u64>()
+        sum(&self.calls) + sum(&self.rest)
     }
+
+    /// What was missed until now. If that is more than before, the programs are told: what a thread had taken
+    /// up before now they do not tell of.
+    ///
+    /// # Errors
+    /// When the clock or the map does not work.
+    pub(super) fn look(&mut self) -> Result<Look, CaptureError> {
+        let calls = sum(&self.calls);
+        let all = calls + sum(&self.rest);
+        if all == self.seen {
+            return Ok(Look { calls, all, until: clock::monotonic()? });
+        }
+        self.seen = all;
+        // First nothing at all is told, so that no record comes between this moment and their knowing of it.
+        self.tell(u64::MAX)?;
+        let until = clock::monotonic()?;
+        self.tell(until.0)?;
+        Ok(Look { calls, all, until })
+    }
+
+    fn tell(&mut self, until: u64) -> Result<(), CaptureError> {
+        self.until.set(0, until, 0).map_err(|error| {
+            CaptureError(format!("the programs cannot be told what they missed: {error}"))
+        })
+    }
+}
+
+fn sum(programs: &[Program]) -> u64 {
+    programs.iter().map(Program::missed).sum()
 }
 
 impl Program {

@@ -2,7 +2,7 @@
 //! pass: everything of the kernel's own that is relied on has a line here. `sensor doctor --btf FILE`
 //! looks all of it up in a kernel's type information.
 
-use sensor_ebpf::abi::{NO_FIELD, Offsets, Syscalls};
+use sensor_ebpf::abi::{NO_FIELD, Offsets, Syscalls, TurnCalls, turn_call};
 
 use super::btf::{Argument, Btf, Field};
 
@@ -133,9 +133,9 @@ pub const TRACEPOINTS: &[Tracepoint] = &[
         name: "tcp_destroy_sock",
         arguments: &[Argument::Pointer("sock")],
     },
-    // syscalls.h
+    // syscalls.h; with the engine *socket*, what event loops act on is told by it
     Tracepoint {
-        need: Need::Syscall,
+        need: Need::Both,
         name: "sys_exit",
         arguments: &[Argument::Pointer("pt_regs"), Argument::Integer(8)],
     },
@@ -188,6 +188,7 @@ fields! {
     sk_type, Both, Bytes(2), ["sock sk_type"];
     sk_protocol, Both, Bytes(2), ["sock sk_protocol"];
     sk_err, Neither, Bytes(4), ["sock sk_err"];
+    sk_socket, Neither, Bytes(8), ["sock sk_socket"];
     sk_kern_sock_byte, Neither, ByteOfBit, ["sock sk_kern_sock"];
     sk_kern_sock_bit, Neither, BitInByte, ["sock sk_kern_sock"];
     // include/net/net_namespace.h, include/linux/ns_common.h
@@ -213,6 +214,13 @@ fields! {
     task_comm, Neither, Bytes(16), ["task_struct comm"];
     task_signal, Both, Bytes(8), ["task_struct signal"];
     signal_live, Both, Bytes(4), ["signal_struct live.counter"];
+    signal_nr_threads, Neither, Bytes(4), ["signal_struct nr_threads"];
+    signal_thread_head, Neither, Bytes(8), ["signal_struct thread_head.next"];
+    task_thread_node, Neither, Bytes(8), ["task_struct thread_node.next"];
+    task_state, Neither, Number, ["task_struct __state", "task_struct state"];
+    task_on_cpu, Neither, Bytes(4), ["task_struct on_cpu"];
+    task_nvcsw, Neither, Bytes(8), ["task_struct nvcsw"];
+    task_nivcsw, Neither, Bytes(8), ["task_struct nivcsw"];
     // include/linux/mm_types.h
     mm_arg_start, Neither, Bytes(8), ["mm_struct arg_start"];
     mm_arg_end, Neither, Bytes(8), ["mm_struct arg_end"];
@@ -224,15 +232,18 @@ fields! {
     fdtable_fd, Syscall, Bytes(8), ["fdtable fd"];
     file_inode, Syscall, Bytes(8), ["file f_inode"];
     file_private_data, Syscall, Bytes(8), ["file private_data"];
+    file_flags, Neither, Bytes(4), ["file f_flags"];
     inode_mode, Syscall, Bytes(2), ["inode i_mode"];
     inode_ino, Neither, Bytes(8), ["inode i_ino"];
     socket_sk, Syscall, Bytes(8), ["socket sk"];
+    socket_file, Neither, Bytes(8), ["socket file"];
     // arch/x86/include/asm/ptrace.h, arch/arm64/include/asm/ptrace.h
     regs_number, Both, Number, ["pt_regs orig_ax", "pt_regs syscallno"];
     regs_arg0, Both, Bytes(8), ["pt_regs di", "pt_regs orig_x0"];
     regs_arg1, Both, Bytes(8), ["pt_regs si", "pt_regs regs"];
     regs_arg2, Both, Bytes(8), ["pt_regs dx", "pt_regs regs"];
     regs_arg3, Both, Bytes(8), ["pt_regs r10", "pt_regs regs"];
+    regs_arg4, Neither, Bytes(8), ["pt_regs r8", "pt_regs regs"];
     // arch/x86/include/asm/thread_info.h
     task_compat_status, Neither, Bytes(4), ["task_struct thread_info.status"];
 }
@@ -254,10 +265,8 @@ pub fn resolve(btf: &Btf<'_>) -> (Offsets, Vec<(Need, &'static str)>) {
 /// On arm64 the arguments are elements of one array, which BTF gives the start of.
 pub fn adjust_for_architecture(offsets: &mut Offsets) {
     if cfg!(target_arch = "aarch64") {
-        for (i, slot) in [&mut offsets.regs_arg1, &mut offsets.regs_arg2, &mut offsets.regs_arg3]
-            .into_iter()
-            .enumerate()
-        {
+        let Offsets { regs_arg1, regs_arg2, regs_arg3, regs_arg4, .. } = offsets;
+        for (i, slot) in [regs_arg1, regs_arg2, regs_arg3, regs_arg4].into_iter().enumerate() {
             if *slot != NO_FIELD {
                 *slot += 8 * (u32::try_from(i).unwrap_or(0) + 1);
             }
@@ -285,6 +294,46 @@ pub fn syscalls() -> Syscalls {
         splice: number(libc::SYS_splice),
         io_uring_enter: number(libc::SYS_io_uring_enter),
     }
+}
+
+/// What each call of this architecture has to do with what a thread acts on.
+pub fn turn_calls() -> TurnCalls {
+    /// `futex_wait`, which libc does not name (Linux 6.7; the same number everywhere).
+    const FUTEX_WAIT: libc::c_long = 455;
+    let mut calls: TurnCalls = [turn_call::NONE; size_of::<TurnCalls>()];
+    let calls_of: &[(u8, &[libc::c_long])] = &[
+        #[cfg(target_arch = "x86_64")]
+        (turn_call::EPOLL, &[libc::SYS_epoll_wait]),
+        (turn_call::EPOLL, &[libc::SYS_epoll_pwait]),
+        (turn_call::EPOLL_TIMESPEC, &[libc::SYS_epoll_pwait2]),
+        #[cfg(target_arch = "x86_64")]
+        (turn_call::POLL, &[libc::SYS_poll]),
+        (turn_call::POLL_TIMESPEC, &[libc::SYS_ppoll]),
+        #[cfg(target_arch = "x86_64")]
+        (turn_call::SELECT, &[libc::SYS_select]),
+        (turn_call::SELECT_TIMESPEC, &[libc::SYS_pselect6]),
+        (turn_call::IO_URING, &[libc::SYS_io_uring_enter]),
+        // Each by which bytes of a socket come in, so that what it has read is not taken for the next
+        // one's.
+        (turn_call::READ, &[libc::SYS_read, libc::SYS_readv, libc::SYS_splice]),
+        (turn_call::READ, &[libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_recvmmsg]),
+        (turn_call::FUTEX, &[libc::SYS_futex]),
+        (turn_call::WOKEN, &[libc::SYS_futex_waitv, FUTEX_WAIT]),
+        (turn_call::WOKEN, &[libc::SYS_msgrcv, libc::SYS_mq_timedreceive, libc::SYS_semtimedop]),
+        (turn_call::WOKEN, &[libc::SYS_semop]),
+        (turn_call::GETSOCKOPT, &[libc::SYS_getsockopt]),
+        (turn_call::ACCEPT, &[libc::SYS_accept, libc::SYS_accept4]),
+        (turn_call::TIMER, &[libc::SYS_timerfd_settime]),
+        (turn_call::RESTARTED, &[libc::SYS_restart_syscall]),
+    ];
+    for &(kind, numbers) in calls_of {
+        for &number in numbers {
+            if let Some(slot) = usize::try_from(number).ok().and_then(|n| calls.get_mut(n)) {
+                *slot = kind;
+            }
+        }
+    }
+    calls
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fs;
 
 use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, VerifierLogLevel, programs::BtfTracePoint};
 use sensor_ebpf::abi::{Config, Offsets};
+use sensor_ebpf::limits::THREADS;
 use zerocopy::IntoBytes;
 
 use super::{
@@ -63,6 +64,17 @@ const COMMON: &[(&str, &str)] = &[
     ("sched_process_exec", "sched_process_exec"),
     ("sched_process_exit", "sched_process_exit"),
 ];
+
+/// What event loops act on, with either engine. Attached behind the engine's own program at the same
+/// place, which says what was read: the kernel calls them in the order in which they were attached.
+const EVENT_LOOPS: &[(&str, &str)] = &[("turns", "sys_exit")];
+
+/// The programs that are wanted, in the order in which they are attached: the end of connections first, since
+/// no flow may be tracked whose end cannot be seen.
+fn wanted(engine: Engine, config: &Config) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let event_loops = if config.causes == 0 { &[] } else { EVENT_LOOPS };
+    COMMON.iter().chain(engine.programs()).chain(event_loops).copied()
+}
 
 /// Bounds that user space chooses.
 pub struct Sizes {
@@ -143,19 +155,22 @@ pub fn load(
 ) -> Result<Ebpf, OpenError> {
     let btf = AyaBtf::from_sys_fs().map_err(|error| OpenError::NoBtf(error.to_string()))?;
     let syscalls = offsets::syscalls();
+    let turn_calls = offsets::turn_calls();
     let log_level: u8 = if verbose { 4 } else { 0 };
     let mut ebpf = EbpfLoader::new()
         .btf(Some(&btf))
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global("OFFSETS", kernel.offsets.as_bytes(), true)
         .override_global("SYSCALLS", syscalls.as_bytes(), true)
+        .override_global("TURN_CALLS", &turn_calls[..], true)
         .override_global("CONFIG", config.as_bytes(), true)
         .override_global("AYA_LOG_LEVEL", &log_level, false)
         .map_max_entries("RING", sizes.ring_bytes)
         .map_max_entries("FLOWS_BY_SOCK", sizes.flows)
+        .map_max_entries("TURNS", if config.causes == 0 { 1 } else { THREADS })
         .load(OBJECT)
         .map_err(|error| refused("the BPF maps", &error))?;
-    for (name, tracepoint) in engine.programs().iter().chain(COMMON) {
+    for (name, tracepoint) in wanted(engine, config) {
         let program = program(&mut ebpf, name)?;
         program
             .load(tracepoint, &btf)
@@ -168,9 +183,8 @@ pub fn load(
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn attach(ebpf: &mut Ebpf, engine: Engine) -> Result<(), OpenError> {
-    // The end of connections first: no flow may be tracked whose end cannot be seen.
-    for (name, _) in COMMON.iter().chain(engine.programs()) {
+pub fn attach(ebpf: &mut Ebpf, engine: Engine, config: &Config) -> Result<(), OpenError> {
+    for (name, _) in wanted(engine, config) {
         let program = program(ebpf, name)?;
         program.attach().map_err(|error| refused(&format!("program {name}"), &error))?;
     }
@@ -188,6 +202,7 @@ pub fn baseline() -> Result<Ebpf, OpenError> {
         .btf(Some(&btf))
         .map_max_entries("RING", 64 * 1024)
         .map_max_entries("FLOWS_BY_SOCK", 16)
+        .map_max_entries("TURNS", 1)
         .load(OBJECT)
         .map_err(|error| refused("the BPF maps", &error))?;
     for (name, tracepoint) in

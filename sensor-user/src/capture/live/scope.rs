@@ -1,6 +1,7 @@
 //! What is traced: user space decides on processes, and tells the kernel side its verdicts.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -13,6 +14,11 @@ use super::{OpenError, Options, take_map};
 use crate::capture::decode::ProcessRecordView;
 use crate::capture::event::Tgid;
 use crate::process::{ProcessFacts, Selection, facts, initial_selection};
+
+/// A number that nobody else knows: the seed of a hash map of the standard library.
+fn key() -> u64 {
+    RandomState::new().hash_one(0)
+}
 
 /// The processes that are traced, in step with the kernel side.
 pub(super) struct Scope {
@@ -31,6 +37,8 @@ impl Scope {
     pub(super) fn new(options: &Options) -> Result<(Self, Config), OpenError> {
         let mut config = Config::ALL;
         config.self_tgid = std::process::id();
+        config.causes = options.event_loops.into();
+        config.unix_key = key();
         if options.ports.len() > PORTS {
             return Err(OpenError::Scope(format!("--port: at most {PORTS} can be given")));
         }

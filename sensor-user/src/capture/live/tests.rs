@@ -16,6 +16,7 @@ fn announced(record: &[u8], selection: Selection) -> (bool, Vec<Tgid>, u64) {
         engine: EngineChoice::Auto,
         ring_bytes: 1 << 16,
         flows: None,
+        event_loops: true,
         verbose: false,
     })
     .unwrap();

@@ -1,6 +1,6 @@
 use std::convert::Infallible;
 
-use zerocopy::{FromZeros, IntoBytes};
+use zerocopy::{FromBytes as _, FromZeros, IntoBytes};
 
 use super::*;
 
@@ -44,7 +44,7 @@ fn name(raw: Raw<'_>) -> String {
 fn poll(
     doubt: &mut Doubt,
     batch: &[Vec<u8>],
-    look: (u64, u64),
+    (calls, until): (u64, u64),
 ) -> (Vec<String>, Vec<String>, bool) {
     let (mut at_once, mut after, mut looked) = (Vec::new(), Vec::new(), false);
     for record in batch {
@@ -52,7 +52,7 @@ fn poll(
     }
     let look = || {
         looked = true;
-        Ok::<_, Infallible>((look.0, Monotonic(look.1)))
+        Ok::<_, Infallible>(Look { calls, all: calls, until: Monotonic(until) })
     };
     doubt.settle(look, &mut |raw| after.push(name(raw))).unwrap();
     assert!(doubt.held.is_empty() && doubt.bytes.is_empty());
@@ -123,7 +123,7 @@ fn who_a_process_is_keeps_its_place() {
     assert_eq!(out, names(&["process 1"]));
     doubt.take(Raw::Record(&segment(UNIX, 5)), &mut |_| panic!("held"));
     doubt.take(announce(2), &mut |_| panic!("held"));
-    let look = || Ok::<_, Infallible>((0, Monotonic(9)));
+    let look = || Ok::<_, Infallible>(Look { calls: 0, all: 0, until: Monotonic(9) });
     doubt.settle(look, &mut |raw| out.push(name(raw))).unwrap();
     assert_eq!(out, names(&["process 1", "5", "process 2"]));
 }
@@ -145,4 +145,48 @@ fn what_is_no_record_is_passed_on() {
         doubt.take(Raw::Record(record), &mut |_| out += 1);
     }
     assert_eq!(out, size_of::<SegmentRecord>());
+}
+
+fn caused(time_ns: u64) -> Vec<u8> {
+    let mut record = SegmentRecord::new_zeroed();
+    record.kind = RecordKind::Segment as u32;
+    record.flags = segment_flag::HAS_SEQ | segment_flag::CAUSE_ALONE;
+    (record.ident.family, record.time_ns) = (INET, time_ns);
+    (record.cause_flow, record.cause_position) = (77, 99);
+    record.as_bytes().to_vec()
+}
+
+/// The causes that come out of a poll, by the time of their records; the flags are those of a record.
+fn causes(doubt: &mut Doubt, batch: &[Vec<u8>], look: Look) -> Vec<(u64, u64, u64, u32)> {
+    let mut out = Vec::new();
+    let mut note = |raw: Raw<'_>| {
+        if let Raw::Record(record) = raw {
+            let (record, _) = SegmentRecord::read_from_prefix(record).unwrap();
+            out.push((record.time_ns, record.cause_flow, record.cause_position, record.flags));
+        }
+    };
+    for record in batch {
+        doubt.take(Raw::Record(record), &mut note);
+    }
+    doubt.settle(|| Ok::<_, Infallible>(look), &mut note).unwrap();
+    out
+}
+
+#[test]
+fn causes_are_left_out_where_any_run_was_missed() {
+    const BARE: u32 = segment_flag::HAS_SEQ;
+    const ALONE: u32 = BARE | segment_flag::CAUSE_ALONE;
+    let mut doubt = Doubt::new(true);
+    let look = |all, until| Look { calls: 0, all, until: Monotonic(until) };
+    let batch = [caused(1), segment(INET, 2), caused(3)];
+    let whole = causes(&mut doubt, &batch, look(0, 5));
+    assert_eq!(whole, [(1, 77, 99, ALONE), (2, 0, 0, 0), (3, 77, 99, ALONE)]);
+    // A wait may have been missed; no record is, whatever its socket.
+    let batch = [caused(6), segment(UNIX, 7)];
+    assert_eq!(causes(&mut doubt, &batch, look(1, 10)), [(6, 0, 0, BARE), (7, 0, 0, 0)]);
+    // What was in the ring then, and what came later.
+    let batch = [caused(10), caused(11)];
+    let whole = causes(&mut doubt, &batch, look(1, 20));
+    assert_eq!(whole, [(10, 0, 0, BARE), (11, 77, 99, ALONE)]);
+    assert_eq!(doubt.dropped(), 0);
 }
