@@ -37,6 +37,14 @@ pub enum Engine {
     Syscall,
 }
 
+impl Engine {
+    /// As the sensor's `--engine` has it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Socket, Self::Syscall].into_iter().find(|engine| engine.to_string() == name)
+    }
+}
+
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -4,6 +4,7 @@
 //! A service is asked for `GET /work/PATTERN/MARKER`, and asks a leaf for `/leaf/MARKER.N` meanwhile: so whose call
 //! a call is can be read from its path, and is in the service's log besides. The sensor reads neither.
 
+pub mod bench;
 mod driver;
 mod judge;
 mod run;

@@ -42,6 +42,9 @@ fn service(name: &str, engine: Engine) {
     if outcome.report.runs_missed() == 0 {
         assert_eq!(judgement.lost_spans, 0, "{shown}");
     }
+    // A context that is forwarded after the answer is taken for one that the service made, until exchanges that are
+    // over are remembered.
+    assert_eq!(judgement.sum(|cell| cell.pattern != Pattern::After).reused, 0, "{shown}");
     let passed = judgement.sum(|cell| cell.pass_on != PassOn::None);
     assert_eq!(passed.missing(), 0, "a context was passed on:\n{shown}");
     assert!(passed.right() > 0, "{shown}");

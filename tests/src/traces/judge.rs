@@ -48,6 +48,8 @@ pub struct Tally {
     pub paired: u64,
     /// Those whose serving end has no parent, or the one that was on the wire.
     pub unpaired: u64,
+    /// Calls whose span has the identifier that the request came with, which is its sender's.
+    pub reused: u64,
     /// Requests.
     pub requests: u64,
     /// Those of which all spans are in one trace.
@@ -88,6 +90,7 @@ impl Tally {
             lost,
             paired,
             unpaired,
+            reused,
             requests,
             whole,
         } = other;
@@ -104,6 +107,7 @@ impl Tally {
         self.lost += lost;
         self.paired += paired;
         self.unpaired += unpaired;
+        self.reused += reused;
         self.requests += requests;
         self.whole += whole;
     }
@@ -184,6 +188,9 @@ impl Judgement {
                     &mut tally,
                     &format!("{what}: {call} {client:?}\n  called by {caller:?}"),
                 ),
+            }
+            if let (Some(context), Some(client)) = (&sent.context, client) {
+                tally.reused += u64::from(client.span == context.span_id);
             }
             if let (Some(caller), Some(client)) = (caller, client) {
                 let to_caller = client.links.contains(&(caller.trace.clone(), caller.span.clone()));

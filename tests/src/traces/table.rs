@@ -10,8 +10,8 @@ use super::{Judgement, PassOn, Pattern, Tally};
 #[must_use]
 pub fn table(all: &[(&str, &Judgement)]) -> String {
     let mut text = String::from(
-        "| service | context | at once | calls | right | missing | outlived | wrong | lost | paired | whole | by |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n",
+        "| service | context | at once | calls | right | missing | outlived | wrong | reused | lost | paired | whole | by |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n",
     );
     for (name, judgement) in all {
         let mut lines = BTreeMap::<_, Tally>::new();
@@ -19,11 +19,11 @@ pub fn table(all: &[(&str, &Judgement)]) -> String {
             lines.entry((cell.pass_on, cell.at_once)).or_default().add(tally);
         }
         for ((pass_on, at_once), tally) in lines {
-            let Tally { calls, outlived, wrong, lost, paired, requests, whole, .. } = tally;
+            let Tally { calls, outlived, wrong, reused, lost, paired, requests, whole, .. } = tally;
             let (right, missing, by) = (tally.right(), tally.missing(), by(&tally));
             let _ = writeln!(
                 text,
-                "| {name} | {pass_on} | {at_once} | {calls} | {right} | {missing} | {outlived} | {wrong} | {lost} | \
+                "| {name} | {pass_on} | {at_once} | {calls} | {right} | {missing} | {outlived} | {wrong} | {reused} | {lost} | \
                  {paired} | {whole} of {requests} | {by} |"
             );
         }

@@ -131,3 +131,13 @@ fn a_request_without_a_context_has_no_parent() {
     told[0].parent = None;
     assert_eq!(Judgement::of_told(&[sent], &told).sum(|_| true).wrong, 0);
 }
+
+#[test]
+fn an_identifier_that_came_in_is_somebody_elses() {
+    let (tally, _) = judged(|told| {
+        told[1].span = "driver".to_owned();
+        told[2].parent = Some("driver".to_owned());
+    });
+    assert_eq!((tally.reused, tally.wrong), (1, 0));
+    assert_eq!(judged(|_| {}).0.reused, 0);
+}
