@@ -12,6 +12,7 @@ pub mod load;
 pub mod process;
 pub mod reopen;
 pub mod sensor;
+pub mod traces;
 pub mod vm;
 pub mod workloads;
 

@@ -20,7 +20,7 @@ use serde_json::Value;
 pub use check::{all_ends, assert_mirrored, assert_status};
 pub use report::{Report, SpanJson};
 pub use rustix::process::Signal;
-pub use tools::{can_trace, go_workload, grpc_go_workload, python, tool};
+pub use tools::{can_trace, go_workload, grpc_go_workload, python, tool, traces_go_workload};
 
 /// How long loading and attaching may take, on a machine that is busy with other tests.
 const START: Duration = Duration::from_secs(60);
@@ -35,6 +35,14 @@ pub enum Engine {
     Socket,
     /// System call entry and exit.
     Syscall,
+}
+
+impl Engine {
+    /// As the sensor's `--engine` has it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Socket, Self::Syscall].into_iter().find(|engine| engine.to_string() == name)
+    }
 }
 
 impl fmt::Display for Engine {

@@ -22,6 +22,7 @@ mod report;
 mod rig;
 mod row;
 mod stats;
+mod traces;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -68,7 +69,7 @@ pub(crate) struct Args {
     /// How often `endurance` starts and stops the sensor [default: 1000, or 20 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=100_000))]
     cycles: Option<u32>,
-    /// Of the random moments of `joins` [default: another each time]
+    /// Of the random moments of `joins`, and of the contexts of `traces` [default: another each time]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
@@ -147,6 +148,12 @@ const MEASUREMENTS: &[Measurement] = &[
         about: "traceparent on a busy HTTP/2 connection that was there before the sensor",
         scope: Scope::Sensor,
         run: joins::run,
+    },
+    Measurement {
+        name: "traces",
+        about: "parents beside the truth, of services in every runtime, with and without contexts",
+        scope: Scope::Sensor,
+        run: traces::run,
     },
     Measurement {
         name: "cpu",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use sensor_tests::{bpf, calls, heap, hpack, reopen};
+use sensor_tests::{bpf, calls, heap, hpack, reopen, traces};
 
 #[global_allocator]
 static ALLOCATOR: heap::Counting = heap::Counting;
@@ -39,6 +39,26 @@ enum Helper {
         #[arg(long, default_value = "auto")]
         engine: String,
     },
+    /// The sensor's parents beside the truth, of services in every runtime: a JSON object for each, and a last one
+    /// with the tables. The sensor is the one that SENSOR names
+    Traces {
+        #[arg(long, default_value = "socket")]
+        engine: String,
+        /// Only these services (a,b)
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        only: Vec<String>,
+        /// Requests at once, and how many in all with each way of passing a context on
+        #[arg(
+            long,
+            value_name = "AT_ONCE:REQUESTS",
+            value_delimiter = ',',
+            default_value = "1:300,8:600,64:1200"
+        )]
+        loads: Vec<String>,
+        /// Of the trace contexts
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Heap that is held for the open connections of a recording, as a JSON object
     Heap { recording: PathBuf },
     /// How fast header blocks are decoded, beside nghttp2, and frames with them, beside h2: a JSON object
@@ -58,6 +78,9 @@ fn main() -> Result<()> {
         Helper::Objects => bpf::objects(orders, report),
         Helper::Reopen { engine } => reopen::run(&engine, orders, report),
         Helper::Hpack { round } => hpack::measure(Duration::from_millis(round), report),
+        Helper::Traces { engine, only, loads, seed } => {
+            traces::bench::run(&engine, &only, &loads, seed, report)
+        }
         Helper::Heap { recording } => Ok(writeln!(report, "{}", heap::measure(&recording)?)?),
     }
 }

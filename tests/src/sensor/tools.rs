@@ -70,6 +70,12 @@ pub fn grpc_go_workload(package: &str) -> Option<PathBuf> {
     build_go("grpc-go", package, |command| command)
 }
 
+/// Builds a program of the module in `tests/workloads/traces-go`, which needs what its `go.sum` names.
+#[must_use]
+pub fn traces_go_workload(package: &str) -> Option<PathBuf> {
+    build_go("traces-go", package, |command| command)
+}
+
 fn build_go(
     module: &str,
     package: &str,

@@ -98,6 +98,26 @@ impl Sensor {
         }
     }
 
+    /// Waits until there are `n` spans, or none has come for `quiet`.
+    pub fn wait_while_coming(&self, n: usize, quiet: Duration) {
+        let mut said = lock(&self.heard);
+        let (mut seen, mut last) = (0, Instant::now());
+        loop {
+            said.read();
+            if said.spans.len() > seen {
+                (seen, last) = (said.spans.len(), Instant::now());
+            }
+            let left = quiet.saturating_sub(last.elapsed());
+            if seen >= n || left.is_zero() || said.ended {
+                return;
+            }
+            said = match self.heard.1.wait_timeout(said, left) {
+                Ok((said, _)) => said,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
     /// Ends it as Ctrl-C does; its summary, if there is one soon.
     fn last_words(&self) -> Option<Value> {
         let _ = rustix::process::kill_process(

@@ -63,6 +63,21 @@ pub fn java_classes(name: &str, class: &str) -> Option<String> {
     Some(format!("{0}/target/classes:{0}/jars/*", directory.display()))
 }
 
+/// The class path of `tests/workloads/{name}/{class}.java`, compiled, which needs nothing but the JDK; none where
+/// there is none.
+///
+/// # Panics
+/// When it does not compile.
+#[must_use]
+pub fn jdk_classes(name: &str, class: &str) -> Option<PathBuf> {
+    let mut command = Command::new(tool("javac")?);
+    let source = format!("{class}.java");
+    Some(packages(name, &[&source], |_| {
+        command.arg(&source);
+        command
+    }))
+}
+
 /// Runs `command` in the directory of these packages, unless that was done with the same `files`.
 fn packages(name: &str, files: &[&str], command: impl FnOnce(&Path) -> Command) -> PathBuf {
     /// Tests run side by side: one fetches, the others find it there.

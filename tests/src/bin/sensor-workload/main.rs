@@ -7,6 +7,7 @@ mod load;
 mod older;
 mod servers;
 mod tonic;
+mod traces;
 mod ways;
 
 use anyhow::{Context as _, Result, bail};
@@ -47,6 +48,8 @@ fn main() -> Result<()> {
         "sink" => servers::sink(),
         "tonic-server" => tonic::serve(number(0)?),
         "tonic-client" => tonic::ask(number(0)?),
+        "traces-leaf" => traces::leaf(number(0)?),
+        "traces-middle" => traces::middle(number(0)?),
         _ => bail!("no scene {scene:?}"),
     }
 }

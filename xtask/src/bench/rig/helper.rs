@@ -27,9 +27,12 @@ pub(in crate::bench) struct Helper {
 
 impl Helper {
     fn start(program: &Path, args: &[&str]) -> Result<Self> {
-        let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = Owned::start(&mut command)?;
+        Self::started(Command::new(program).args(args))
+    }
+
+    fn started(command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Owned::start(command)?;
         let orders = process.streams().stdin.take().context("no pipe")?;
         let stdout = process.streams().stdout.take().context("no pipe")?;
         Ok(Self { process, orders, answers: child::lines(stdout) })
@@ -56,6 +59,15 @@ impl Helper {
     /// Decodes header blocks and frames, each decoder for `round` milliseconds at a time.
     pub(in crate::bench) fn hpack(bench: &Bench, round: u32) -> Result<Self> {
         Self::start(&bench.tools.sensor_bench, &["hpack", "--round", &round.to_string()])
+    }
+
+    /// Asks services in every runtime, and holds the sensor's parents against what they say.
+    pub(in crate::bench) fn traces(bench: &Bench, loads: &str, seed: u64) -> Result<Self> {
+        let engine = if bench.engine == "auto" { "socket" } else { &bench.engine };
+        let mut command = Command::new(&bench.tools.sensor_bench);
+        command.env("SENSOR", &bench.tools.sensor);
+        command.args(["traces", "--engine", engine, "--loads", loads, "--seed", &seed.to_string()]);
+        Self::started(&mut command)
     }
 
     /// Holds connections open.
@@ -99,7 +111,15 @@ impl Helper {
     /// # Errors
     /// It is silent.
     pub(in crate::bench) fn next(&mut self) -> Result<Option<String>> {
-        match self.answers.recv_timeout(PATIENCE) {
+        self.next_within(PATIENCE)
+    }
+
+    /// The same, with a patience of one's own.
+    ///
+    /// # Errors
+    /// It is silent.
+    pub(in crate::bench) fn next_within(&mut self, patience: Duration) -> Result<Option<String>> {
+        match self.answers.recv_timeout(patience) {
             Ok(line) => Ok(Some(line)),
             Err(RecvTimeoutError::Disconnected) => Ok(None),
             Err(RecvTimeoutError::Timeout) => bail!("{} is silent", self.process.name()),

@@ -1,0 +1,156 @@
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.HttpURLConnection;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.URI;
+import java.net.URL;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ThreadLocalRandom;
+
+/**
+ * A service of the JDK's HttpServer with a fixed pool of threads, that calls by HttpURLConnection or by
+ * java.net.http: Work.java url|client PORT. See tests/workloads/traces-go/work for what it does.
+ */
+public class Work {
+    static final int LATE = 5;
+    static final String LEAF = System.getenv("LEAF");
+    static final Path TRUTH = Path.of(System.getenv("TRUTH"));
+    static final byte[] DONE = "done\n".getBytes(StandardCharsets.US_ASCII);
+
+    /** What a request asks for. */
+    record Request(String pattern, String marker, String passOn, String traceparent) {
+        static Request of(HttpExchange exchange) {
+            String[] parts = exchange.getRequestURI().getPath().split("/");
+            var headers = exchange.getRequestHeaders();
+            return new Request(parts[2], parts[3], headers.getFirst("pass-on"), headers.getFirst("traceparent"));
+        }
+
+        /** The path of a call, which is written down as the truth. */
+        String path(int number) throws IOException {
+            String to = marker + "." + number;
+            Files.writeString(TRUTH, marker + " " + to + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+            return "/leaf/" + to;
+        }
+
+        /** The context of a call; null where there is none. */
+        String passed() {
+            if ("forwarded".equals(passOn)) {
+                return traceparent;
+            }
+            if ("fresh".equals(passOn)) {
+                String[] parts = traceparent.split("-");
+                parts[2] = String.format("%016x", ThreadLocalRandom.current().nextLong() | 1);
+                return String.join("-", parts);
+            }
+            return null;
+        }
+    }
+
+    interface Caller {
+        void call(Request request, int number) throws Exception;
+    }
+
+    static void byUrl(Request request, int number) throws Exception {
+        URL url = new URL("http://" + LEAF + request.path(number));
+        HttpURLConnection connection = (HttpURLConnection) url.openConnection();
+        String context = request.passed();
+        if (context != null) {
+            connection.setRequestProperty("traceparent", context);
+        }
+        try (InputStream body = connection.getInputStream()) {
+            body.readAllBytes();
+        }
+    }
+
+    static final HttpClient CLIENT = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+
+    static void byClient(Request request, int number) throws Exception {
+        var builder = HttpRequest.newBuilder(URI.create("http://" + LEAF + request.path(number)));
+        String context = request.passed();
+        if (context != null) {
+            builder.header("traceparent", context);
+        }
+        var response = CLIENT.send(builder.build(), HttpResponse.BodyHandlers.ofByteArray());
+        if (response.statusCode() != 200) {
+            throw new IOException("status " + response.statusCode());
+        }
+    }
+
+    /** Fewer than there are requests at once. */
+    static final ExecutorService POOL = Executors.newFixedThreadPool(8);
+
+    static CompletableFuture<Void> elsewhere(Caller caller, Request request, int number) {
+        return CompletableFuture.runAsync(() -> {
+            try {
+                caller.call(request, number);
+            } catch (Exception error) {
+                throw new RuntimeException(error);
+            }
+        }, POOL);
+    }
+
+    static void work(Request request, Caller caller) throws Exception {
+        switch (request.pattern) {
+            case "one" -> caller.call(request, 1);
+            case "seq" -> {
+                caller.call(request, 1);
+                caller.call(request, 2);
+            }
+            case "par" -> {
+                // One in a thread of the pool, the other here.
+                var other = elsewhere(caller, request, 1);
+                caller.call(request, 2);
+                other.get();
+            }
+            case "late" -> {
+                Thread.sleep(LATE);
+                caller.call(request, 1);
+            }
+            case "pool" -> elsewhere(caller, request, 1).get();
+            case "after" -> { }
+            default -> throw new IOException("no pattern " + request.pattern);
+        }
+    }
+
+    static void serve(HttpExchange exchange, Caller caller) throws IOException {
+        try {
+            Request request = Request.of(exchange);
+            work(request, caller);
+            exchange.sendResponseHeaders(200, DONE.length);
+            exchange.getResponseBody().write(DONE);
+            exchange.close();
+            if (request.pattern.equals("after")) {
+                // By the same thread, which has answered.
+                caller.call(request, 1);
+            }
+        } catch (Exception error) {
+            error.printStackTrace();
+            exchange.close();
+        }
+    }
+
+    public static void main(String[] arguments) throws IOException {
+        // HttpURLConnection keeps five connections to a host unless it is told to keep more.
+        System.setProperty("http.maxConnections", "128");
+        // The server's answers are two writes: without this each waits for an acknowledgement.
+        System.setProperty("sun.net.httpserver.nodelay", "true");
+        Caller caller = arguments[0].equals("url") ? Work::byUrl : Work::byClient;
+        var address = new InetSocketAddress(InetAddress.getLoopbackAddress(), Integer.parseInt(arguments[1]));
+        HttpServer server = HttpServer.create(address, 128);
+        server.createContext("/work/", exchange -> serve(exchange, caller));
+        server.setExecutor(Executors.newFixedThreadPool(64));
+        server.start();
+    }
+}

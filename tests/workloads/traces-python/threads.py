@@ -1,0 +1,77 @@
+"""A service of threads, one for each connection (http.server), that calls by http.client: threads.py PORT"""
+
+import http.client
+import http.server
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import work
+
+# Fewer than there are requests at once.
+POOL = ThreadPoolExecutor(8)
+LOCAL = threading.local()
+
+
+def ask(request, number):
+    """Over a connection of this thread's own."""
+    connection = getattr(LOCAL, "connection", None)
+    if connection is None:
+        connection = LOCAL.connection = http.client.HTTPConnection(work.LEAF)
+    connection.request("GET", request.path(number), headers=request.headers())
+    response = connection.getresponse()
+    response.read()
+    assert response.status == 200, response.status
+
+
+def do(request):
+    if request.pattern == "one":
+        ask(request, 1)
+    elif request.pattern == "seq":
+        ask(request, 1)
+        ask(request, 2)
+    elif request.pattern == "par":
+        # One in a thread of its own (and over a connection of its own), the other here.
+        other = threading.Thread(target=ask, args=(request, 1))
+        other.start()
+        ask(request, 2)
+        other.join()
+    elif request.pattern == "late":
+        time.sleep(work.LATE)
+        ask(request, 1)
+    elif request.pattern == "pool":
+        # A thread that was there before makes the call.
+        POOL.submit(ask, request, 1).result()
+    else:
+        assert request.pattern == "after", request.pattern
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # One write an answer.
+    wbufsize = -1
+
+    def do_GET(self):
+        headers = self.headers
+        request = work.Request(self.path, headers["pass-on"], headers["traceparent"])
+        do(request)
+        body = b"done\n"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+        if request.pattern == "after":
+            # By the same thread, which has answered.
+            ask(request, 1)
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+
+
+Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
