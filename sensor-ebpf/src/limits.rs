@@ -28,6 +28,9 @@ pub const FLOWS: u32 = 65_536;
 /// Processes whose filter verdict is remembered.
 pub const PROCESSES: u32 = 32_768;
 
+/// Processes written in Go whose goroutines are told apart at once.
+pub const GO_PROCESSES: u32 = 8192;
+
 /// Bytes of the arguments that an exec record carries.
 pub const ARGS_MAX: usize = 1024;
 
