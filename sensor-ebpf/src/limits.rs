@@ -35,6 +35,8 @@ pub const THREADS: u32 = 16_384;
 /// Threads that a process may have beside the one that acts, for it to be known that they slept
 /// meanwhile. With more, it is not known: looking costs some 40 ns a thread.
 pub const THREADS_ASIDE: u32 = 32;
+/// Processes written in Go whose goroutines are told apart at once.
+pub const GO_PROCESSES: u32 = 8192;
 
 /// Bytes of the arguments that an exec record carries.
 pub const ARGS_MAX: usize = 1024;

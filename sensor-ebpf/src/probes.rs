@@ -3,6 +3,7 @@
 mod call;
 mod emit;
 mod flow;
+mod golang;
 mod kernel;
 mod maps;
 mod observe;

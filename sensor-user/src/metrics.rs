@@ -32,6 +32,10 @@ counters! {
     ProcessesUnknown = "capture.processes_unknown",
     /// Processes whose OTEL_RESOURCE_ATTRIBUTES break the grammar: ignored as a whole.
     ProcessAttributesMalformed = "capture.process_attributes_malformed",
+    /// Processes found to run a program written in Go.
+    GoProcesses = "golang.processes",
+    /// Processes written in Go (or perhaps: they were too many to look at) whose goroutines are not known.
+    GoProcessesUnknown = "golang.processes_unknown",
     /// Packets read from a packet capture.
     Packets = "capture.packets",
     /// Packets that are not TCP over IP: left out.

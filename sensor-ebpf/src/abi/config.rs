@@ -147,6 +147,10 @@ offsets! {
     regs_arg3,
     /// `pt_regs`: the call's fifth argument
     regs_arg4,
+    /// `task_struct.thread.fsbase` (x86), unsigned long: the thread pointer of user space
+    task_fsbase,
+    /// `pt_regs`: the stack pointer
+    regs_sp,
     /// `thread_info.status` in `task_struct` (x86), u32: bit 1 tells a 32-bit system call
     task_compat_status,
 }

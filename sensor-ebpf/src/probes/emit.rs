@@ -9,6 +9,7 @@ use sensor_ebpf::{
 };
 
 use super::{
+    golang,
     kernel::masked,
     maps::{END_SCRATCH, RING, count},
     state::{self, Flow, Scratch},
@@ -37,6 +38,7 @@ pub(crate) fn segment(scratch: &mut Scratch) {
         return;
     }
     scratch.record.lost_records = scratch.dir.lost_records;
+    golang::fill(scratch.sp, scratch.record.direction);
     // SAFETY: the window follows the record, and holds at least `copied` bytes.
     let taken = unsafe {
         put(

@@ -1,7 +1,12 @@
 //! Reading the kernel's structures.
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::{
+    bpf_probe_read_kernel,
+    generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+};
 use sensor_ebpf::abi::NO_FIELD;
+
+use super::maps::{CALLS, setting};
 
 /// Reads a field of a structure that the verifier has no type for; zero when it cannot be read.
 #[inline(always)]
@@ -44,6 +49,8 @@ pub(crate) trait Access {
     fn sock<T: Copy + Default>(sock: u64, offset: u32) -> T;
     /// The `tcp_sock` of a TCP socket, or 0.
     fn tcp(sock: u64) -> u64;
+    /// The caller's stack pointer, where [`super::golang::is_known`].
+    fn stack_pointer() -> u64;
 }
 
 /// The socket comes typed from a tracepoint.
@@ -64,6 +71,14 @@ impl Access for Typed {
         // SAFETY: the helper checks the type itself, and returns null for another protocol's.
         unsafe { aya_ebpf::helpers::generated::bpf_skc_to_tcp_sock(sock as *mut _) as u64 }
     }
+
+    #[inline(always)]
+    fn stack_pointer() -> u64 {
+        // SAFETY: the helpers return a typed pointer, which is only read through.
+        unsafe {
+            direct(bpf_task_pt_regs(bpf_get_current_task_btf()) as u64, setting!(OFFSETS.regs_sp))
+        }
+    }
 }
 
 impl Access for Walked {
@@ -76,5 +91,11 @@ impl Access for Walked {
     fn tcp(sock: u64) -> u64 {
         // A tcp_sock begins with its sock.
         sock
+    }
+
+    #[inline(always)]
+    fn stack_pointer() -> u64 {
+        // SAFETY: this CPU's, and written at the beginning of this program.
+        CALLS.get_ptr(0).map_or(0, |call| unsafe { (*call).sp })
     }
 }

@@ -7,8 +7,10 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use sensor_ebpf::{
-    abi::{Config, EndRecord, KERNEL_COUNTERS, KernelCounter, Offsets, Syscalls, TurnCalls},
-    limits::{FLOWS, PROCESSES, THREADS},
+    abi::{
+        Config, EndRecord, GoProgram, KERNEL_COUNTERS, KernelCounter, Offsets, Syscalls, TurnCalls,
+    },
+    limits::{FLOWS, GO_PROCESSES, PROCESSES, THREADS},
 };
 
 use super::{
@@ -28,6 +30,10 @@ pub(crate) static FLOWS_BY_SOCK: LruHashMap<u64, Flow, { FLOWS as usize }> = Lru
 /// Verdicts of user space on processes, by process id: 1 traced, 0 not.
 #[btf_map]
 pub(crate) static VERDICTS: HashMap<u32, u8, { PROCESSES as usize }> = HashMap::new();
+
+/// Programs written in Go, by process id. User space fills it; ended and replaced programs are removed here.
+#[btf_map]
+pub(crate) static GO: HashMap<u32, GoProgram, { GO_PROCESSES as usize }> = HashMap::new();
 
 /// The sensor's own sockets that are connecting, by the address of their `sock`.
 #[btf_map]

@@ -11,6 +11,7 @@ use super::{
     call::{Buffers, Direction},
     emit,
     flow::{self, New},
+    golang,
     kernel::{Access, Walked, masked, probe},
     maps::{FLOWS_BY_SOCK, SCRATCH, count, setting},
     select,
@@ -162,6 +163,7 @@ pub(crate) fn observe<A: Access>(
     scratch.record.goroutine_parent = 0;
     scratch.record.cause_flow = 0;
     scratch.record.cause_position = 0;
+    scratch.sp = if golang::is_known() { A::stack_pointer() } else { 0 };
 
     let mode_before = scratch.dir.framer.mode;
     let other = state::dir(&mut live.dirs, index ^ 1).framer.frame_stream;

@@ -19,7 +19,7 @@ use sensor_ebpf::{
 use super::{
     emit,
     kernel::{masked, probe},
-    maps::{EXEC_SCRATCH, VERDICTS, setting},
+    maps::{EXEC_SCRATCH, GO, VERDICTS, setting},
     select,
     state::ExecScratch,
     turn,
@@ -52,6 +52,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let task: u64 = ctx.arg(0);
     turn::forget();
     let tgid: u32 = probe(task, setting!(OFFSETS.task_tgid));
+    let _ = GO.remove(tgid);
     if setting!(CONFIG.mode) == mode::UNDECIDED && !decided_for(tgid) {
         // Another program may mean another verdict: user space decides anew.
         let _ = VERDICTS.remove(tgid);
@@ -134,6 +135,7 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let tgid: u32 = probe(task, setting!(OFFSETS.task_tgid));
     let traced = select::process(tgid);
     let _ = VERDICTS.remove(tgid);
+    let _ = GO.remove(tgid);
     if !traced {
         return 0;
     }

@@ -118,6 +118,8 @@ pub(crate) struct Scratch {
     /// The connection's, likewise.
     pub(crate) pairing: Pairing,
     pub(crate) pairing_before: Pairing,
+    /// Where the caller's stack stands, until it is known whose call it is.
+    pub(crate) sp: u64,
     /// 1 once user space has heard of the flow.
     pub(crate) reported: u64,
     /// A record is made and not sent yet.
@@ -157,6 +159,8 @@ pub(crate) struct Call {
     pub(crate) cookie: u64,
     /// Bytes of the messages that are still to come.
     pub(crate) behind: u64,
+    /// The caller's stack pointer.
+    pub(crate) sp: u64,
     /// 1 where the bytes did not reach the caller's memory.
     pub(crate) discarded: u64,
     /// 1 where the call is not to wait for the socket.

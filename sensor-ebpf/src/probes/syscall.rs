@@ -15,7 +15,7 @@ use sensor_ebpf::abi::{Family, NO_FIELD};
 
 use super::{
     call::{self, Buffers, Direction},
-    flow,
+    flow, golang,
     kernel::{Access, Walked, direct, probe},
     maps::{CALLS, setting},
     observe::{self, Event},
@@ -129,6 +129,10 @@ fn ended(regs: u64, result: u64, call: *mut Call) {
         write_volatile(&raw mut (*args)[1], direct(regs, setting!(OFFSETS.regs_arg1)));
         write_volatile(&raw mut (*args)[2], direct(regs, setting!(OFFSETS.regs_arg2)));
         write_volatile(&raw mut (*args)[3], direct(regs, setting!(OFFSETS.regs_arg3)));
+    }
+    if golang::is_known() {
+        // SAFETY: a typed argument of the tracepoint.
+        call.sp = unsafe { direct(regs, setting!(OFFSETS.regs_sp)) };
     }
     // SAFETY: as above.
     let arg = |index: usize| unsafe { read_volatile(&raw const (*args)[index]) };

@@ -7,6 +7,7 @@ pub mod programs;
 
 mod clock;
 mod doubt;
+mod golang;
 mod missed;
 mod privileges;
 mod scope;
@@ -31,6 +32,7 @@ use crate::model::Resource;
 use crate::process::{Host, Identifier, Selection};
 
 use doubt::Doubt;
+use golang::Golang;
 use missed::Missed;
 pub use programs::Engine;
 use programs::{Kernel, Sizes};
@@ -145,6 +147,7 @@ pub struct Live {
     unread: u64,
     missed: Missed,
     doubt: Doubt,
+    golang: Golang,
     /// The programs stay attached as long as this lives.
     ebpf: Option<Ebpf>,
 }
@@ -167,6 +170,9 @@ impl Live {
             Sizes { ring_bytes, flows: options.flows.unwrap_or(sensor_ebpf::limits::FLOWS) };
         let mut ebpf = programs::load(&kernel, engine, &config, &sizes, options.verbose)?;
         scope.connect(&mut ebpf)?;
+        let mut golang = Golang::new(metrics)?;
+        golang.connect(&mut ebpf)?;
+        golang.first(scope.running());
         let ring = take_map(&mut ebpf, "RING")?;
         let counters = take_map(&mut ebpf, "COUNTERS")?;
         let logger = if options.verbose {
@@ -202,6 +208,7 @@ impl Live {
             unread: 0,
             missed,
             doubt: Doubt::new(missed::happens_to_calls(release())),
+            golang,
             ebpf: Some(ebpf),
         })
     }
@@ -269,6 +276,7 @@ impl RawSource for Live {
         if Instant::now() >= self.next_housekeeping {
             self.housekeeping(sink)?;
         }
+        self.golang.settle();
         let mut delivered = 0;
         while delivered < BATCH {
             let Some(record) = self.ring.next() else {
@@ -280,6 +288,7 @@ impl RawSource for Live {
                 identifier: &self.identifier,
                 scope: &mut self.scope,
                 metrics: &self.metrics,
+                golang: &mut self.golang,
             };
             let doubt = &mut self.doubt;
             if announcer.announce(&record, &mut |raw| doubt.take(raw, sink)) {
@@ -307,6 +316,7 @@ struct Announcer<'a> {
     identifier: &'a Identifier,
     scope: &'a mut Scope,
     metrics: &'a Metrics,
+    golang: &'a mut Golang,
 }
 
 impl Announcer<'_> {
@@ -358,6 +368,7 @@ impl Announcer<'_> {
 
     fn introduce(&mut self, tgid: Tgid, resource: Resource, sink: &mut dyn FnMut(Raw<'_>)) {
         let resource = Arc::new(resource);
+        self.golang.announce(tgid);
         // Exits whose record was lost leave their processes behind. Who is still there is announced
         // anew.
         if self.known.len() >= PROCESSES as usize {

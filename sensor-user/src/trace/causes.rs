@@ -5,17 +5,14 @@
 //! | goroutine | the goroutine that reads its request, or handles its stream, asked for the client's | a goroutine does one thing after the other, and the handler is that goroutine's |
 //! | goroutine, started by that one | … and has had no other exchange to handle | whatever it started, it started for this one |
 //! | thread | the thread that read its request, in blocking calls, sent the client's before it was answered, and answers it itself | a thread that may not wait for others has one exchange at a time |
-//! | event loop | its request, or the answer to another client's exchange below it, is what the process's only such thread had taken up last | see [`Cause`](crate::capture::event::Cause) |
+//! | event loop | its request, or the answer to another client's exchange below it, is all that there was for the thread to act on, and all other threads slept | the kernel side has seen to that: see its module `turn` |
+//! | event loop, of Node.js | … or is what its only such thread had taken up last | it does all that a socket's data lead to before it takes up the next |
 //!
 //! No evidence is drawn from:
 //!
 //! - Threads of a program in Go: its goroutines move between them.
-//! - Threads that take sockets in turns, unless it is the only one of its process: where several do, tasks may
-//!   move between them (Tokio, virtual threads).
 //! - Sockets in non-blocking mode, on a thread that does not wait for several: who waits in its place is not
 //!   known.
-//! - What an event loop read before, where others came up in the same turn: only of Node.js it is known that it
-//!   does all that a socket's data lead to before it takes up the next.
 //! - A connection of HTTP/2 with several streams in flight, as something that was read.
 
 use std::collections::hash_map::Entry;
@@ -290,15 +287,15 @@ impl Causes {
                 answer: true,
             }));
         }
-        let alone = matches!(self.loops.get(&begun.tgid), Some(Loop::One(_)));
-        let Some(event::Cause { flow, position, alone: sole }) = caller.cause.filter(|_| alone)
-        else {
+        let Some(event::Cause { flow, position, alone }) = caller.cause else {
             return Ok(None);
         };
         // Streams of HTTP/2 are written together, later.
-        let in_turn = self.node.contains(&begun.tgid) && begun.stream.is_none();
+        let in_turn = self.node.contains(&begun.tgid)
+            && begun.stream.is_none()
+            && matches!(self.loops.get(&begun.tgid), Some(Loop::One(_)));
         let read = self.reads.get(&flow).filter(|read| read.position <= position);
-        let server = read.and_then(|read| read.server).filter(|_| sole || in_turn);
+        let server = read.and_then(|read| read.server).filter(|_| alone || in_turn);
         Ok(server.filter(|&node| !forest.is_answered(node)).map(|node| Cause {
             node,
             evidence: Evidence::EventLoop,

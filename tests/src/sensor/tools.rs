@@ -61,24 +61,32 @@ pub fn python() -> Option<PathBuf> {
 /// Builds a program of the module in `tests/workloads/go`, which needs nothing but Go itself.
 #[must_use]
 pub fn go_workload(package: &str) -> Option<PathBuf> {
-    build_go("go", package, |command| command.env("GOTOOLCHAIN", "local"))
+    build_go("go", package, package, &[], |command| command.env("GOTOOLCHAIN", "local"))
+}
+
+/// The same under another name, with these flags for `go build`.
+#[must_use]
+pub fn go_workload_with(package: &str, name: &str, flags: &[&str]) -> Option<PathBuf> {
+    build_go("go", package, name, flags, |command| command.env("GOTOOLCHAIN", "local"))
 }
 
 /// Builds a program of the module in `tests/workloads/grpc-go`, which needs what its `go.sum` names.
 #[must_use]
 pub fn grpc_go_workload(package: &str) -> Option<PathBuf> {
-    build_go("grpc-go", package, |command| command)
+    build_go("grpc-go", package, package, &[], |command| command)
 }
 
 /// Builds a program of the module in `tests/workloads/traces-go`, which needs what its `go.sum` names.
 #[must_use]
 pub fn traces_go_workload(package: &str) -> Option<PathBuf> {
-    build_go("traces-go", package, |command| command)
+    build_go("traces-go", package, package, &[], |command| command)
 }
 
 fn build_go(
     module: &str,
     package: &str,
+    name: &str,
+    flags: &[&str],
     environment: fn(&mut Command) -> &mut Command,
 ) -> Option<PathBuf> {
     /// Tests run side by side: one builds, the others find it built.
@@ -86,13 +94,14 @@ fn build_go(
     let go = tool("go")?;
     let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = root.parent().unwrap_or(root).join("target/workloads").join(module).join(package);
+    let program = root.parent().unwrap_or(root).join("target/workloads").join(module).join(name);
     let mut command = Command::new(go);
     command
         .current_dir(root.join("workloads").join(module))
         .env("GOFLAGS", "-mod=readonly")
         .args(["build", "-trimpath", "-o"])
         .arg(&program)
+        .args(flags)
         .arg(format!("./{package}"))
         .stdin(Stdio::null());
     match environment(&mut command).output() {

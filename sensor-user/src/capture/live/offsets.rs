@@ -244,6 +244,9 @@ fields! {
     regs_arg2, Both, Bytes(8), ["pt_regs dx", "pt_regs regs"];
     regs_arg3, Both, Bytes(8), ["pt_regs r10", "pt_regs regs"];
     regs_arg4, Neither, Bytes(8), ["pt_regs r8", "pt_regs regs"];
+    // arch/x86/include/asm/processor.h
+    task_fsbase, Neither, Bytes(8), ["task_struct thread.fsbase"];
+    regs_sp, Neither, Bytes(8), ["pt_regs sp"];
     // arch/x86/include/asm/thread_info.h
     task_compat_status, Neither, Bytes(4), ["task_struct thread_info.status"];
 }

@@ -100,6 +100,13 @@ impl Scope {
         Ok(())
     }
 
+    /// The processes that are traced for certain, of those that run now.
+    pub(super) fn running(&self) -> Vec<Tgid> {
+        let decided = self.mode == mode::ALL || !self.selection.is_empty();
+        let all = if decided { self.list().unwrap_or_default() } else { Vec::new() };
+        all.into_iter().filter_map(|(tgid, selected)| selected.then_some(tgid)).collect()
+    }
+
     fn list(&self) -> Result<Vec<(Tgid, bool)>, OpenError> {
         initial_selection(Path::new("/proc"), &self.selection)
             .map_err(|error| OpenError::Scope(format!("/proc cannot be listed: {error}")))

@@ -20,7 +20,9 @@ fn announced(record: &[u8], selection: Selection) -> (bool, Vec<Tgid>, u64) {
         verbose: false,
     })
     .unwrap();
+    let mut golang = Golang::new(&metrics).unwrap();
     let mut announcer = Announcer {
+        golang: &mut golang,
         known: &mut FxHashMap::default(),
         identifier: &identifier,
         scope: &mut scope,

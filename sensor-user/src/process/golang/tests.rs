@@ -1,0 +1,118 @@
+use super::*;
+
+/// A section as cmd/link/internal/ld/data.go (`buildinfo`) writes it since Go 1.18.
+fn section(version: &str, modules: &str) -> Vec<u8> {
+    let mut section = b"\xff Go buildinf:\x08\x02".to_vec();
+    section.resize(32, 0);
+    let framed = format!("0w\u{c}..16 bytes....{modules}....16 bytes....");
+    for text in [version, framed.as_str()] {
+        // An unsigned LEB128.
+        let mut len = text.len();
+        while len >= 0x80 {
+            section.push(u8::try_from(len & 0x7f).unwrap() | 0x80);
+            len >>= 7;
+        }
+        section.push(u8::try_from(len).unwrap());
+        section.extend_from_slice(text.as_bytes());
+    }
+    section
+}
+
+/// As `go version -m` shows them, a tab between the fields.
+const MODULES: &str = "path\tsensor/workloads/grpc/server\nmod\tsensor/workloads/grpc\t(devel)\t\n\
+    dep\tgolang.org/x/net\tv0.57.0\th1:abc=\n\
+    dep\tgoogle.golang.org/grpc\tv1.84.0\th1:def=\n\
+    dep\texample.org/forked\tv1.0.0\n=>\t./fork\t(devel)\t\n\
+    build\t-ldflags=\"-s -w\"\n";
+
+#[test]
+fn versions_of_go_and_of_its_modules() {
+    let section = section("go1.26.8", MODULES);
+    let info = BuildInfo::parse(&section).unwrap();
+    assert_eq!(info.version, "go1.26.8");
+    assert_eq!(info.module("google.golang.org/grpc"), Some("v1.84.0"));
+    assert_eq!(info.module("golang.org/x/net"), Some("v0.57.0"));
+    assert_eq!(info.module("example.org/forked"), None, "replaced");
+    assert_eq!(info.module("sensor/workloads/grpc"), None, "the program itself");
+    assert_eq!(info.module("google.golang.org"), None);
+}
+
+#[test]
+fn a_section_that_is_cut_or_another_is_none() {
+    let whole = section("go1.26.8", "");
+    for len in 0..41 {
+        assert_eq!(BuildInfo::parse(&whole[..len]), None, "{len}");
+    }
+    assert_eq!(BuildInfo::parse(&whole[..41]).unwrap().version, "go1.26.8");
+    // Until Go 1.17 there were pointers to the texts.
+    let mut old = whole.clone();
+    old[15] = 0;
+    assert_eq!(BuildInfo::parse(&old), None);
+    let mut endless = whole;
+    endless[32..].fill(0xff);
+    assert_eq!(BuildInfo::parse(&endless), None);
+}
+
+/// From the debug information of programs that each release built.
+#[test]
+fn goroutines_of_each_release() {
+    let of = |version| layout::of_go(version).map(|go| (go.goid, go.parent_goid));
+    for (version, layout) in [
+        ("go1.18.10", (152, 0)),
+        ("go1.20.14", (152, 0)),
+        ("go1.21.0", (152, 272)),
+        ("go1.22.12", (152, 272)),
+        ("go1.23.0", (160, 280)),
+        ("go1.24.13", (160, 280)),
+        ("go1.25.5", (152, 272)),
+        ("go1.26.0", (152, 280)),
+        ("go1.27.0", (152, 280)),
+        ("go1.22.9 (Red Hat 1.22.9-2.el9_5)", (152, 272)),
+        ("go1.24.4 X:boringcrypto", (160, 280)),
+        ("go1.21.5-custom", (152, 272)),
+        ("go1.21", (152, 272)),
+    ] {
+        assert_eq!(of(version), Some(layout), "{version}");
+    }
+    for unknown in [
+        "go1.17.13",
+        "go1.28.0",
+        "go1.27rc1",
+        "go1.26beta2",
+        "devel go1.27-abcdef",
+        "go1.",
+        "go2.1",
+    ] {
+        assert_eq!(of(unknown), None, "{unknown}");
+    }
+}
+
+/// Where there is Go there is a program that is written in it.
+#[test]
+fn go_itself_and_this_test() {
+    if let Ok(go) = std::fs::read("/usr/local/go/bin/go") {
+        let found = program(go.as_slice()).unwrap().unwrap();
+        let said = std::fs::read_to_string("/usr/local/go/VERSION").unwrap();
+        assert_eq!(Some(found.version.as_str()), said.lines().next());
+    }
+    let this = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    assert_eq!(program(this.as_slice()).unwrap(), None);
+}
+
+/// Cut or damaged, an executable is an error or no program in Go; nothing else comes of it.
+#[test]
+fn damaged_executables() {
+    let Ok(mut data) = std::fs::read("/usr/local/go/bin/go") else { return };
+    for len in (0..8192).step_by(37) {
+        let _ = program(&data[..len]);
+    }
+    let sections = usize::try_from(u64::from_le_bytes(data[40..48].try_into().unwrap())).unwrap();
+    for at in (16..512).chain(sections..(sections + 2048).min(data.len())) {
+        let before = data[at];
+        for value in [0, 1, 0x7f, 0xff] {
+            data[at] = value;
+            let _ = program(data.as_slice());
+        }
+        data[at] = before;
+    }
+}
