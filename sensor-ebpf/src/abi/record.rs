@@ -144,7 +144,7 @@ pub mod segment_flag {
     pub const MULTIPLEXES: u32 = 128;
     /// Nothing but what `cause_flow` tells of can have caused this: it was all that there was since the
     /// thread last waited. Without this flag it is the last thing that the thread had taken up, and nothing
-    /// else since then.
+    /// else since then; with [`MULTIPLEXES`] there was more to come, of which the thread's wait had told.
     pub const CAUSE_ALONE: u32 = 256;
     /// `goroutine` is not the one that made the call, but the one that asked for it: known by a probe in the
     /// program.

@@ -24,12 +24,16 @@
 //!   many threads work; it needs no knowledge of any runtime. (What is relied on: none goes to sleep between
 //!   handing something over and waking the loop.)
 //!
-//! **The turn** (a cause without that flag). Since the thread has read this, it has taken up nothing else,
-//! and not waited. In a loop with several events at hand this is what the callback of that event does, but
-//! also what comes after the last of them: libuv's immediates, Netty's tasks, or what had to wait for
-//! room in a socket. So it is no more than a candidate where the thread multiplexes. In a thread that waits
-//! for one thing at a time it is what it acts on, if its reads block: one that reads without waiting may
-//! change between coroutines without a system call, and is told nothing of.
+//! **The turn** (a cause without that flag). In a thread that multiplexes: its last wait has told of more
+//! events than the thread has taken up since, so it is still going through them, and this is what it took up
+//! last: libuv, nginx and Netty call what belongs to an event before they turn to the next, asyncio its
+//! protocols. What comes after the last of them (immediates, timers, tasks) cannot be told from what
+//! that one does, so nothing is told then. It is weaker than *alone*: an event that leads to no call is
+//! taken for one to come, and tokio's tasks are run in an order of their own.
+//!
+//! In a thread that waits for one thing at a time what it has read last is what it acts on, if its reads
+//! block: one that reads without waiting may change between coroutines without a system call, and is
+//! told nothing of.
 //!
 //! What no kernel can see is work that one exchange leaves for another in memory: a request that waits
 //! for another's connection, or for a semaphore, goes out when the other's response was read. The cause
@@ -58,9 +62,11 @@ use sensor_ebpf::{
 
 use super::{
     call::Direction,
+    flow,
     kernel::{direct, masked, probe},
     maps::{MISSED_UNTIL, SCRATCH, TURN_CALLS, TURNS, setting},
     select,
+    syscall::{self, Found},
 };
 
 /// A timeout may be rounded up to milliseconds (asyncio), and counted from a time that was rounded down
@@ -96,6 +102,10 @@ pub(crate) struct Turn {
     events: u32,
     /// Reads in it; of one flow straight after another count once.
     reads: u32,
+    /// Events that the last wait, with whatever timeout, has told of.
+    batch: u32,
+    /// What was taken up since.
+    taken: u32,
     /// Bits of [`state`].
     state: u32,
     reserved: u32,
@@ -112,6 +122,8 @@ static FRESH: Turn = Turn {
     others: 0,
     events: 0,
     reads: 0,
+    batch: 0,
+    taken: 0,
     state: 0,
     reserved: 0,
 };
@@ -198,8 +210,12 @@ fn known(thread: u64) -> Option<&'static mut Turn> {
 #[inline(never)]
 extern "C" fn turn_read(flow: u64, position: u64, nonblocking: u64) -> u64 {
     let Some(turn) = entry(bpf_get_current_pid_tgid()) else { return 0 };
-    if turn.reads == 0 || turn.read_flow != flow {
+    let same = turn.read_flow == flow;
+    if !same || turn.reads == 0 {
         turn.reads = turn.reads.saturating_add(1);
+    }
+    if !same || turn.state & state::VALID == 0 {
+        turn.taken = turn.taken.saturating_add(1);
     }
     turn.read_flow = flow;
     turn.read_position = position;
@@ -221,7 +237,7 @@ extern "C" fn turn_cause(now: u64) -> u64 {
     let Some(turn) = known(bpf_get_current_pid_tgid()) else { return 0 };
     let multiplexes = turn.state & state::MULTIPLEXES != 0;
     let mut flags = if multiplexes { segment_flag::MULTIPLEXES } else { 0 };
-    if turn.state & state::BARRED != 0 || (multiplexes && now >= turn.due_ns) {
+    if turn.state & state::BARRED != 0 {
         return u64::from(flags);
     }
     let Some(missed) = MISSED_UNTIL.get_ptr(0) else { return u64::from(flags) };
@@ -231,16 +247,16 @@ extern "C" fn turn_cause(now: u64) -> u64 {
         && turn.events == 1
         && turn.reads == 1
         && turn.state & state::FOREIGN == 0
+        && now < turn.due_ns
         && turn.began_ns > missed
         && turn.others != 0
         // SAFETY: no memory is passed.
         && turn.others == others(unsafe { bpf_get_current_task() });
+    let whole =
+        if multiplexes { turn.taken < turn.batch } else { turn.state & state::NONBLOCKING == 0 };
     if alone {
         flags |= segment_flag::CAUSE_ALONE;
-    } else if turn.state & state::VALID == 0
-        || turn.read_ns <= missed
-        || (!multiplexes && turn.state & state::NONBLOCKING != 0)
-    {
+    } else if !whole || turn.state & state::VALID == 0 || turn.read_ns <= missed {
         return u64::from(flags);
     }
     if let Some(scratch) = SCRATCH.get_ptr_mut(Direction::Send as u32) {
@@ -380,7 +396,16 @@ pub(crate) fn turns(ctx: BtfTracePointContext) -> i32 {
     } else if call == turn_call::SELECT_TIMESPEC {
         Timeout::pair(arg(setting!(OFFSETS.regs_arg4)), 1, true)
     } else {
-        other_call(thread, call, result, arg1, arg(setting!(OFFSETS.regs_arg2)));
+        // Of the calls that come here only `getsockopt` has a third argument that matters.
+        let option = if call == turn_call::GETSOCKOPT {
+            if arg1 as u32 != SOL_SOCKET || arg(setting!(OFFSETS.regs_arg2)) as u32 != SO_ERROR {
+                return 0;
+            }
+            arg(setting!(OFFSETS.regs_arg0))
+        } else {
+            0
+        };
+        turn_other_call(thread, u64::from(call), result, option);
         return 0;
     };
     // The descriptors that `select` waited for are not known any more: several, it may be.
@@ -407,6 +432,8 @@ fn waited(thread: u64, task: u64, result: i64, timeout: Timeout) {
     turn.state &= !(state::VALID | state::IN_CALL);
     turn.state |= state::MULTIPLEXES;
     let events = if result > 0 { result as u32 } else { 0 };
+    turn.batch = events;
+    turn.taken = 0;
     if timeout.known && timeout.ns == 0 {
         turn.events = turn.events.saturating_add(events);
         if result < 0 {
@@ -432,10 +459,11 @@ fn waited(thread: u64, task: u64, result: i64, timeout: Timeout) {
     turn.others = if events == 1 { others(task) } else { 0 };
 }
 
-/// A call that does not wait for descriptors. Global: see [`super::walk`].
+/// A call that does not wait for descriptors; `fd` is that of a socket which was asked for its error.
+/// Global: see [`super::walk`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn turn_other_call(thread: u64, call: u64, result: i64, level: u64, option: u64) -> u64 {
+extern "C" fn turn_other_call(thread: u64, call: u64, result: i64, fd: u64) -> u64 {
     let call = call as u8;
     if call == turn_call::IO_URING || call == turn_call::TIMER {
         if let Some(turn) = entry(thread) {
@@ -443,33 +471,41 @@ extern "C" fn turn_other_call(thread: u64, call: u64, result: i64, level: u64, o
         }
         return 0;
     }
-    if call == turn_call::GETSOCKOPT && (level as u32 != SOL_SOCKET || option as u32 != SO_ERROR) {
-        return 0;
-    }
     let Some(turn) = known(thread) else { return 0 };
     if call == turn_call::ACCEPT {
+        turn.taken = turn.taken.saturating_add(1);
         if result >= 0 {
             turn.state &= !state::VALID;
         }
     } else if call == turn_call::READ && turn.state & state::IN_CALL != 0 {
         turn.state &= !state::IN_CALL;
-    } else {
-        turn.state |= state::FOREIGN;
-        turn.state &= !state::VALID;
+    } else if call != turn_call::GETSOCKOPT || !has_carried(fd) {
+        take_foreign(turn);
     }
     0
 }
 
+/// Whether bytes went through the socket of this descriptor: then it does not matter that its error is
+/// asked for (nginx does so before each request). Else a connection may just have come about.
 #[inline(always)]
-fn other_call(thread: u64, call: u8, result: i64, arg1: u64, arg2: u64) {
-    turn_other_call(thread, u64::from(call), result, arg1, arg2);
+fn has_carried(fd: u64) -> bool {
+    // SAFETY: no memory is passed.
+    let task = unsafe { bpf_get_current_task() };
+    let Some(Found { sock, inode, .. }) = syscall::socket(task, fd) else { return false };
+    flow::find(sock, probe(sock, setting!(OFFSETS.sk_cookie)), inode).is_some()
 }
 
 /// The thread has taken up something that is no flow.
 #[inline(always)]
 fn foreign(thread: u64) {
     if let Some(turn) = known(thread) {
-        turn.state |= state::FOREIGN;
-        turn.state &= !state::VALID;
+        take_foreign(turn);
     }
+}
+
+#[inline(always)]
+fn take_foreign(turn: &mut Turn) {
+    turn.taken = turn.taken.saturating_add(1);
+    turn.state |= state::FOREIGN;
+    turn.state &= !state::VALID;
 }
