@@ -31,22 +31,24 @@ pub(super) struct Load {
     pub(super) at_once: usize,
     /// In all.
     pub(super) requests: u64,
+    /// Of these in turn.
+    pub(super) patterns: &'static [Pattern],
     pub(super) seed: u64,
 }
 
 impl Load {
     fn sent(&self, number: u64) -> Sent {
-        let patterns = Pattern::ALL.len() as u64;
+        let patterns = self.patterns.len() as u64;
         // Another order each time round, and of each as many.
         let pattern = (number + number / patterns) % patterns;
-        let pattern = usize::try_from(pattern).ok().and_then(|at| Pattern::ALL.get(at).copied());
+        let pattern = usize::try_from(pattern).ok().and_then(|at| self.patterns.get(at).copied());
         let (pass_on, at_once) = (self.pass_on, self.at_once);
         let pattern = pattern.unwrap_or(Pattern::One);
         let mut state = self.seed ^ (number << 16) ^ ((at_once as u64) << 8) ^ pass_on as u64;
         let [high, low, span] = std::array::from_fn(|_| mix(&mut state).max(1));
         let context =
             Context { trace_id: format!("{high:016x}{low:016x}"), span_id: format!("{span:016x}") };
-        // Each pattern with and without: six patterns come round in that time.
+        // Each pattern with and without: all of them come round in that time.
         let bare = pass_on == PassOn::None && (number / patterns).is_multiple_of(2);
         Sent {
             marker: format!("{pass_on}-{at_once}-{number}"),
@@ -185,7 +187,8 @@ mod tests {
     fn every_pattern_comes_as_often_with_and_without_a_context() {
         let address = ([127, 0, 0, 1], 80).into();
         let (pass_on, at_once) = (PassOn::None, 8);
-        let load = Load { address, grpc: false, pass_on, at_once, requests: 72, seed: 7 };
+        let (patterns, seed) = (&Pattern::ALL, 7);
+        let load = Load { address, grpc: false, pass_on, at_once, requests: 72, patterns, seed };
         let mut counts = BTreeMap::new();
         let mut contexts = BTreeSet::new();
         for number in 0..load.requests {

@@ -15,7 +15,7 @@ use super::{Bench, progress};
 use crate::workspace;
 
 /// How long a service may take, what it needs from the registries included.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 /// Requests at once, and how many in all with each way of passing contexts on.
 const LOADS: &str = "1:300,8:600,64:1200";
 const QUICK: &str = "1:36,8:72,64:192";
