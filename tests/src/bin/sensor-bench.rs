@@ -52,7 +52,7 @@ enum Helper {
             long,
             value_name = "AT_ONCE:REQUESTS",
             value_delimiter = ',',
-            default_value = "1:300,8:600,64:1200"
+            default_value = "1:240,8:480,64:960"
         )]
         loads: Vec<String>,
         /// Of the trace contexts
