@@ -105,7 +105,7 @@ mod tests {
         let rows = rows_of(&said()).expect("rows");
         assert_eq!(rows[0].cells()[5], "MISSED");
         assert_eq!(rows[1].cells()[..2], ["sdk: x, server span longer by", "2 µs"]);
-        assert!(rows[1].note_text().is_some_and(|note| note.contains("longer by -1, 2, 3;")));
+        assert!(rows[1].note_text().is_some_and(|note| note.contains("longer by -1, 2, 3 µs")));
     }
 
     #[test]
