@@ -74,11 +74,14 @@ pub enum PassOn {
     Forwarded,
     /// Its calls have a span id of their own, as an SDK makes it.
     Fresh,
+    /// Four requests are of one trace: of every other four each has a parent of its own and is passed on fresh, and the
+    /// rest are the same context four times (a request that is tried again, say), and forwarded.
+    Shared,
 }
 
 impl PassOn {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::None, Self::Forwarded, Self::Fresh];
+    pub const ALL: [Self; 4] = [Self::None, Self::Forwarded, Self::Fresh, Self::Shared];
 }
 
 impl fmt::Display for PassOn {
@@ -87,6 +90,7 @@ impl fmt::Display for PassOn {
             Self::None => "none",
             Self::Forwarded => "forwarded",
             Self::Fresh => "fresh",
+            Self::Shared => "shared",
         })
     }
 }
@@ -111,6 +115,8 @@ pub struct Sent {
     pub cell: Cell,
     /// The context that it came with.
     pub context: Option<Context>,
+    /// What the service is told to do with it: one of the first three.
+    pub told: PassOn,
 }
 
 /// A trace context as the driver makes it: sampled.

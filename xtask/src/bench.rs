@@ -21,6 +21,7 @@ mod replay;
 mod report;
 mod rig;
 mod row;
+mod sdk;
 mod stats;
 mod traces;
 
@@ -154,6 +155,12 @@ const MEASUREMENTS: &[Measurement] = &[
         about: "parents beside the truth, of services in every runtime, with and without contexts",
         scope: Scope::Sensor,
         run: traces::run,
+    },
+    Measurement {
+        name: "sdk",
+        about: "the same requests traced by OpenTelemetry's SDKs: traces, hops and times",
+        scope: Scope::Sensor,
+        run: sdk::run,
     },
     Measurement {
         name: "cpu",

@@ -52,12 +52,21 @@ enum Helper {
             long,
             value_name = "AT_ONCE:REQUESTS",
             value_delimiter = ',',
-            default_value = "1:300,8:600,64:1200"
+            default_value = "1:240,8:480,64:960"
         )]
         loads: Vec<String>,
         /// Of the trace contexts
         #[arg(long, default_value_t = 1)]
         seed: u64,
+    },
+    /// The sensor beside OpenTelemetry's SDKs, on the same requests: a JSON object for each
+    Sdk {
+        #[arg(long, default_value = "socket")]
+        engine: String,
+        #[arg(long, default_value_t = 8)]
+        at_once: usize,
+        #[arg(long, default_value_t = 2000)]
+        requests: u64,
     },
     /// Heap that is held for the open connections of a recording, as a JSON object
     Heap { recording: PathBuf },
@@ -80,6 +89,9 @@ fn main() -> Result<()> {
         Helper::Hpack { round } => hpack::measure(Duration::from_millis(round), report),
         Helper::Traces { engine, only, loads, seed } => {
             traces::bench::run(&engine, &only, &loads, seed, report)
+        }
+        Helper::Sdk { engine, at_once, requests } => {
+            traces::sdk::bench(&engine, at_once, requests, report)
         }
         Helper::Heap { recording } => Ok(writeln!(report, "{}", heap::measure(&recording)?)?),
     }

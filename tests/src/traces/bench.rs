@@ -58,9 +58,7 @@ fn parsed(load: &str) -> Result<(usize, u64)> {
 
 fn line(name: &str, outcome: &Outcome) -> Value {
     let Judgement { words, lost_spans, .. } = &outcome.judgement;
-    let [without, with] = [true, false].map(|without| {
-        counts(&outcome.judgement.sum(|cell| (cell.pass_on == PassOn::None) == without))
-    });
+    let of = |ways: &[PassOn]| counts(&outcome.judgement.sum(|cell| ways.contains(&cell.pass_on)));
     let patterns = Pattern::ALL.map(|pattern| {
         let tally =
             outcome.judgement.sum(|cell| cell.pass_on == PassOn::None && cell.pattern == pattern);
@@ -68,8 +66,9 @@ fn line(name: &str, outcome: &Outcome) -> Value {
     });
     json!({
         "service": name,
-        "without": without,
-        "with": with,
+        "without": of(&[PassOn::None]),
+        "with": of(&[PassOn::Forwarded, PassOn::Fresh]),
+        "shared": of(&[PassOn::Shared]),
         "patterns": patterns,
         "lost_spans": lost_spans,
         "lost_silently": outcome.silent(),

@@ -19,6 +19,8 @@ use crate::load::response::Response;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Requests of one trace, where they share them.
+const TRACE: u64 = 4;
 /// A message of gRPC, not compressed, of no bytes.
 const EMPTY: &[u8] = &[0; 5];
 
@@ -31,27 +33,44 @@ pub(super) struct Load {
     pub(super) at_once: usize,
     /// In all.
     pub(super) requests: u64,
+    /// Of these in turn.
+    pub(super) patterns: &'static [Pattern],
     pub(super) seed: u64,
 }
 
 impl Load {
     fn sent(&self, number: u64) -> Sent {
-        let patterns = Pattern::ALL.len() as u64;
+        let patterns = self.patterns.len() as u64;
         // Another order each time round, and of each as many.
         let pattern = (number + number / patterns) % patterns;
-        let pattern = usize::try_from(pattern).ok().and_then(|at| Pattern::ALL.get(at).copied());
+        let pattern = usize::try_from(pattern).ok().and_then(|at| self.patterns.get(at).copied());
         let (pass_on, at_once) = (self.pass_on, self.at_once);
         let pattern = pattern.unwrap_or(Pattern::One);
-        let mut state = self.seed ^ (number << 16) ^ ((at_once as u64) << 8) ^ pass_on as u64;
-        let [high, low, span] = std::array::from_fn(|_| mix(&mut state).max(1));
+        let random = |number: u64| {
+            let mut state = self.seed ^ (number << 16) ^ ((at_once as u64) << 8) ^ pass_on as u64;
+            std::array::from_fn::<_, 3, _>(|_| mix(&mut state).max(1))
+        };
+        let [mut high, mut low, mut span] = random(number);
+        let mut told = pass_on;
+        if pass_on == PassOn::Shared {
+            let first = number - number % TRACE;
+            let [shared_high, shared_low, shared_span] = random(first);
+            (high, low) = (shared_high, shared_low);
+            told = PassOn::Fresh;
+            if !(number / TRACE).is_multiple_of(2) {
+                span = shared_span;
+                told = PassOn::Forwarded;
+            }
+        }
         let context =
             Context { trace_id: format!("{high:016x}{low:016x}"), span_id: format!("{span:016x}") };
-        // Each pattern with and without: six patterns come round in that time.
+        // Each pattern with and without: all of them come round in that time.
         let bare = pass_on == PassOn::None && (number / patterns).is_multiple_of(2);
         Sent {
             marker: format!("{pass_on}-{at_once}-{number}"),
             cell: Cell { pass_on, at_once, pattern },
             context: (!bare).then_some(context),
+            told,
         }
     }
 
@@ -126,7 +145,7 @@ async fn http(address: SocketAddr) -> Result<TcpStream> {
 
 async fn ask_http(stream: &mut TcpStream, address: SocketAddr, sent: &Sent) -> Result<()> {
     let mut request = format!("GET {} HTTP/1.1\r\nHost: {address}\r\n", sent.path());
-    request.push_str(&format!("Pass-On: {}\r\n", sent.cell.pass_on));
+    request.push_str(&format!("Pass-On: {}\r\n", sent.told));
     if let Some(context) = &sent.context {
         request.push_str(&format!("Traceparent: {}\r\n", context.traceparent()));
     }
@@ -155,7 +174,7 @@ async fn ask_grpc(client: &SendRequest<Bytes>, address: SocketAddr, sent: &Sent)
         .version(Version::HTTP_2)
         .header("content-type", "application/grpc")
         .header("te", "trailers")
-        .header("pass-on", sent.cell.pass_on.to_string());
+        .header("pass-on", sent.told.to_string());
     if let Some(context) = &sent.context {
         request = request.header("traceparent", context.traceparent());
     }
@@ -185,7 +204,8 @@ mod tests {
     fn every_pattern_comes_as_often_with_and_without_a_context() {
         let address = ([127, 0, 0, 1], 80).into();
         let (pass_on, at_once) = (PassOn::None, 8);
-        let load = Load { address, grpc: false, pass_on, at_once, requests: 72, seed: 7 };
+        let (patterns, seed) = (&Pattern::ALL, 7);
+        let load = Load { address, grpc: false, pass_on, at_once, requests: 72, patterns, seed };
         let mut counts = BTreeMap::new();
         let mut contexts = BTreeSet::new();
         for number in 0..load.requests {
@@ -199,5 +219,21 @@ mod tests {
         assert_eq!(contexts.len(), 36);
         let other = Load { pass_on: PassOn::Fresh, ..load };
         assert!((0..72).all(|number| other.sent(number).context.is_some()));
+    }
+
+    #[test]
+    fn four_requests_share_a_trace_with_parents_of_their_own_or_with_the_same() {
+        let (address, pass_on) = (([127, 0, 0, 1], 80).into(), PassOn::Shared);
+        let (patterns, seed) = (&Pattern::ALL, 7);
+        let load = Load { address, grpc: false, pass_on, at_once: 8, requests: 8, patterns, seed };
+        let all: Vec<_> = (0..8).map(|number| load.sent(number)).collect();
+        for (four, told, parents) in
+            [(&all[..4], PassOn::Fresh, 4), (&all[4..], PassOn::Forwarded, 1)]
+        {
+            assert!(four.iter().all(|sent| sent.told == told));
+            let contexts = || four.iter().flat_map(|sent| sent.context.clone());
+            assert_eq!(contexts().map(|it| it.trace_id).collect::<BTreeSet<_>>().len(), 1);
+            assert_eq!(contexts().map(|it| it.span_id).collect::<BTreeSet<_>>().len(), parents);
+        }
     }
 }

@@ -284,7 +284,7 @@ fn judge(sent: &Sent, caller: Option<&Told>, client: Option<&Told>) -> Verdict {
     let (Some(caller), Some(client)) = (caller, client) else { return Verdict::Lost };
     let wrong = |what: &str| Verdict::Wrong(what.to_owned());
     let same = client.trace == caller.trace;
-    let passed = sent.context.is_some() && sent.cell.pass_on != super::PassOn::None;
+    let passed = sent.context.is_some() && sent.told != super::PassOn::None;
     match &client.parent {
         Some(parent) if *parent != caller.span => wrong("another's call"),
         Some(_) if !same => wrong("another trace than its parent"),
@@ -312,7 +312,7 @@ fn pair(sent: &Sent, client: &Told, server: &Told) -> Result<bool, &'static str>
         None => Ok(false),
         Some(parent) => {
             let on_the_wire = sent.context.as_ref().map(|context| &context.span_id);
-            let forwarded = sent.cell.pass_on == super::PassOn::Forwarded;
+            let forwarded = sent.told == super::PassOn::Forwarded;
             if forwarded && on_the_wire == Some(parent) {
                 Ok(false)
             } else {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::driver::Load;
 use super::services::{Runtime, Services};
-use super::{Judgement, PassOn, Sent};
+use super::{Judgement, PassOn, Pattern, Sent};
 use crate::sensor::{Engine, Report, Sensor};
 
 /// How long no span has to come for it to be taken that none does.
@@ -61,7 +61,8 @@ pub fn run(runtime: &Runtime, plan: &Plan<'_>) -> Result<Option<Outcome>> {
     for pass_on in PassOn::ALL {
         for &(at_once, requests) in plan.loads {
             let (address, grpc, seed) = (services.middle.address, runtime.grpc, plan.seed);
-            let load = Load { address, grpc, pass_on, at_once, requests, seed };
+            let patterns = &Pattern::ALL;
+            let load = Load { address, grpc, pass_on, at_once, requests, patterns, seed };
             let done = load.run();
             sent.extend(done.with_context(|| {
                 format!("{} said:\n{}", runtime.name, services.middle.process.log())

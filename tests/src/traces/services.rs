@@ -1,6 +1,7 @@
 //! The middle services, one for each runtime and the clients that are usual there; and the leaf. Sources:
 //! `tests/workloads/traces-*`, and `sensor-workload` for tokio.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -91,19 +92,19 @@ impl Runtime {
         };
         let Some(leaf) = leaf else { return Ok(None) };
         let leaf = Server::on_port("leaf", leaf)?;
-        let middle = middle(self.name, program, &leaf)?;
+        let middle = middle(self.name, program, leaf.address)?;
         Ok(Some(Services { middle, leaf }))
     }
 }
 
-/// Starts `program` as one that calls `leaf`.
+/// Starts `program` as one that calls the server at `leaf`.
 ///
 /// # Errors
 /// It does not come to listen.
-pub(super) fn middle(name: &str, mut program: Command, leaf: &Server) -> Result<Server> {
+pub(super) fn middle(name: &str, mut program: Command, leaf: SocketAddr) -> Result<Server> {
     Server::start(name, |port, directory: &Path| {
         let truth: PathBuf = directory.join(TRUTH);
-        program.env("LEAF", leaf.address.to_string()).env("TRUTH", truth).arg(port.to_string());
+        program.env("LEAF", leaf.to_string()).env("TRUTH", truth).arg(port.to_string());
         // Whoever runs this may have a proxy or an exporter configured.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy().to_lowercase();

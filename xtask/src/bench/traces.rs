@@ -15,9 +15,9 @@ use super::{Bench, progress};
 use crate::workspace;
 
 /// How long a service may take, what it needs from the registries included.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 /// Requests at once, and how many in all with each way of passing contexts on.
-const LOADS: &str = "1:300,8:600,64:1200";
+const LOADS: &str = "1:240,8:480,64:960";
 const QUICK: &str = "1:36,8:72,64:192";
 
 pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
@@ -95,6 +95,8 @@ struct Service {
     name: String,
     with: Calls,
     without: Calls,
+    /// With, in a trace of several requests at once.
+    shared: Calls,
     /// Pattern and share.
     patterns: String,
     silent: u64,
@@ -114,6 +116,7 @@ impl Service {
             name: get("service")?.as_str().context("service")?.to_owned(),
             with: Calls::of(get("with")?)?,
             without: Calls::of(get("without")?)?,
+            shared: Calls::of(get("shared")?)?,
             patterns: patterns.iter().filter_map(pattern).collect::<Vec<_>>().join(", "),
             silent: get("lost_silently")?.as_u64().context("lost_silently")?,
             words: words.iter().filter_map(|text| Some(text.as_str()?.to_owned())).collect(),
@@ -121,21 +124,27 @@ impl Service {
     }
 
     fn calls(&self) -> u64 {
-        self.with.calls + self.without.calls
+        self.with.calls + self.without.calls + self.shared.calls
+    }
+
+    fn wrong(&self) -> u64 {
+        self.with.wrong + self.without.wrong + self.shared.wrong
     }
 
     fn words(&self) -> String {
-        let Self { name, with, without, .. } = self;
+        let Self { name, with, without, shared, .. } = self;
         format!(
-            "{name}: {:.1} % right with a context, {:.1} % without; {} wrong, {} lost",
+            "{name}: {:.1} % right with a context, {:.1} % in traces of several requests, {:.1} % without; {} wrong, \
+             {} lost",
             with.share(),
+            shared.share(),
             without.share(),
-            with.wrong + without.wrong,
-            with.lost + without.lost,
+            self.wrong(),
+            with.lost + without.lost + shared.lost,
         )
     }
 
-    fn rows(&self) -> [Row; 2] {
+    fn rows(&self) -> [Row; 3] {
         let row = |what: &str, calls: &Calls, more: &str| {
             let Calls { calls: all, right, missing, outlived, lost, evidence, .. } = calls;
             let mut note = format!(
@@ -149,6 +158,7 @@ impl Service {
         };
         [
             row("context passed on", &self.with, "").target(Target::ValueAtLeast(100.0)),
+            row("in traces of several requests", &self.shared, ""),
             row("none passed on", &self.without, &self.patterns),
         ]
     }
@@ -164,7 +174,7 @@ struct Wrong {
 
 impl Wrong {
     fn add(&mut self, service: &Service) {
-        self.parents += service.with.wrong + service.without.wrong;
+        self.parents += service.wrong();
         self.silent += service.silent;
         let words = service.words.iter().map(|words| format!("{}: {words}", service.name));
         self.words.extend(words);
@@ -197,7 +207,7 @@ mod tests {
             })
         };
         json!({
-            "service": "x", "with": calls(10, 0), "without": calls(4, 6),
+            "service": "x", "with": calls(10, 0), "without": calls(4, 6), "shared": calls(9, 1),
             "patterns": [{ "pattern": "one", "share": 50.0 }, { "pattern": "after", "share": null }],
             "lost_silently": 0, "words": [],
         })
@@ -206,10 +216,10 @@ mod tests {
     #[test]
     fn shares_are_of_what_a_parent_can_contain() {
         let service = Service::of(&said()).expect("a service");
-        let [with, without] = service.rows();
+        let [with, shared, without] = service.rows();
         let [name, value, _, _, _, met] = with.cells();
         assert_eq!([&*name, &*value, &*met], ["traces: x, context passed on", "100 %", "yes"]);
-        assert_eq!(without.cells()[1], "40 %");
+        assert_eq!([&*shared.cells()[1], &*without.cells()[1]], ["90 %", "40 %"]);
         let note = without.note_text().expect("a note");
         assert!(note.ends_with("thread 4; one 50.0 %"), "{note}");
     }

@@ -7,6 +7,7 @@ fn sent(pass_on: PassOn, pattern: Pattern) -> Sent {
     Sent {
         marker: "m".to_owned(),
         cell: Cell { pass_on, at_once: 1, pattern },
+        told: pass_on,
         context: Some(Context { trace_id: TRACE.to_owned(), span_id: "driver".to_owned() }),
     }
 }

@@ -1,32 +1,65 @@
 // A service on net/http that OpenTelemetry's SDK traces, at both ends: sdk PORT
 //
-// Its spans go to its standard output.
+// Each span is a line of JSON on standard output.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"log"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
+	"sync"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/trace"
 
 	"sensor/workloads/traces/work"
 )
 
-func main() {
-	exporter, err := stdouttrace.New()
-	if err != nil {
-		log.Fatal(err)
+type line struct {
+	TraceID      string         `json:"trace_id"`
+	SpanID       string         `json:"span_id"`
+	ParentSpanID string         `json:"parent_span_id,omitempty"`
+	Kind         string         `json:"kind"`
+	Start        int64          `json:"start"`
+	End          int64          `json:"end"`
+	Attributes   map[string]any `json:"attributes"`
+}
+
+type exporter struct{ mutex sync.Mutex }
+
+func (e *exporter) ExportSpans(_ context.Context, spans []trace.ReadOnlySpan) error {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	for _, span := range spans {
+		said := line{
+			TraceID:    span.SpanContext().TraceID().String(),
+			SpanID:     span.SpanContext().SpanID().String(),
+			Kind:       span.SpanKind().String(),
+			Start:      span.StartTime().UnixNano(),
+			End:        span.EndTime().UnixNano(),
+			Attributes: map[string]any{},
+		}
+		if parent := span.Parent(); parent.HasSpanID() {
+			said.ParentSpanID = parent.SpanID().String()
+		}
+		for _, attribute := range span.Attributes() {
+			said.Attributes[string(attribute.Key)] = attribute.Value.AsInterface()
+		}
+		if err := json.NewEncoder(os.Stdout).Encode(said); err != nil {
+			return err
+		}
 	}
-	provider := trace.NewTracerProvider(trace.WithBatcher(exporter))
-	otel.SetTracerProvider(provider)
+	return nil
+}
+
+func (*exporter) Shutdown(context.Context) error { return nil }
+
+func main() {
+	otel.SetTracerProvider(trace.NewTracerProvider(trace.WithSyncer(&exporter{})))
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	client := work.Client()
 	client.Transport = otelhttp.NewTransport(client.Transport)
@@ -36,13 +69,5 @@ func main() {
 		r.Header.Set("Pass-On", "none")
 		work.Serve(w, r, call)
 	})
-	go func() {
-		log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], otelhttp.NewHandler(handler, "serve")))
-	}()
-	end := make(chan os.Signal, 1)
-	signal.Notify(end, syscall.SIGTERM)
-	<-end
-	if err := provider.Shutdown(context.Background()); err != nil {
-		log.Fatal(err)
-	}
+	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], otelhttp.NewHandler(handler, "serve")))
 }

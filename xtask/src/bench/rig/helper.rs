@@ -63,10 +63,19 @@ impl Helper {
 
     /// Asks services in every runtime, and holds the sensor's parents against what they say.
     pub(in crate::bench) fn traces(bench: &Bench, loads: &str, seed: u64) -> Result<Self> {
+        Self::with_sensor(bench, &["traces", "--loads", loads, "--seed", &seed.to_string()])
+    }
+
+    /// Asks services that SDKs trace, and holds the sensor's spans against theirs.
+    pub(in crate::bench) fn sdk(bench: &Bench, requests: u32) -> Result<Self> {
+        Self::with_sensor(bench, &["sdk", "--requests", &requests.to_string()])
+    }
+
+    /// One that starts the sensor itself.
+    fn with_sensor(bench: &Bench, args: &[&str]) -> Result<Self> {
         let engine = if bench.engine == "auto" { "socket" } else { &bench.engine };
         let mut command = Command::new(&bench.tools.sensor_bench);
-        command.env("SENSOR", &bench.tools.sensor);
-        command.args(["traces", "--engine", engine, "--loads", loads, "--seed", &seed.to_string()]);
+        command.env("SENSOR", &bench.tools.sensor).args(args).args(["--engine", engine]);
         Self::started(&mut command)
     }
 
