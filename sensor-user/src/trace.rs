@@ -31,6 +31,7 @@ use self::core::Core;
 use crate::capture::event::{
     End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, SocketId, Tgid,
 };
+use crate::context;
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Span, SpanId};
 use connection::Connection;
@@ -99,6 +100,13 @@ impl Pipeline {
             unix_paths: FxHashMap::default(),
             unix: FxHashSet::default(),
         }
+    }
+
+    /// The same, reading these identifiers and this baggage of requests.
+    #[must_use]
+    pub fn reading(mut self, settings: context::Settings) -> Self {
+        self.core.reading = settings;
+        self
     }
 
     /// Takes the next event and hands over the spans that it completes.

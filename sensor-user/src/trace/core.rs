@@ -9,6 +9,7 @@ use super::http2::Fields;
 use super::identity::{Contexts, Identity};
 use super::table::Table;
 use crate::capture::event::{Direction, Flow, Monotonic, Tgid};
+use crate::context;
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Attribute, Resource, Span, SpanKind};
 use crate::wire::Kind;
@@ -24,6 +25,8 @@ pub(super) struct Core {
     /// Exchanges seen that are neither spans nor lost yet.
     pub(super) open: usize,
     pub(super) limits: Limits,
+    /// What is read of requests and responses.
+    pub(super) reading: context::Settings,
     /// Where header blocks of HTTP/2 are read.
     pub(super) scratch: Scratch,
     pub(super) fields: Fields,
@@ -38,6 +41,7 @@ impl Core {
             processes: Table::new(limits.processes),
             open: 0,
             limits,
+            reading: context::Settings::default(),
             scratch: Scratch::default(),
             fields: Fields::default(),
         }

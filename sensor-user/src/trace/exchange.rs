@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::clock::Clock;
 use super::identity::{Contexts, Identity, Seed};
 use crate::capture::event::{Endpoints, Flow, Monotonic, Tgid};
+use crate::context::RequestId;
 use crate::model::{Attribute, Resource, Span, SpanEvent, SpanKind, Status, Text, Value};
 use crate::wire::At;
 pub(super) use request::{Authority, Incoming, Request};
@@ -70,6 +71,7 @@ pub(super) struct Exchange {
     start_unix_ns: u64,
     name: &'static str,
     trace_state: Option<Box<str>>,
+    request_ids: Vec<RequestId>,
     attributes: Vec<Attribute>,
     resource: Arc<Resource>,
 }
@@ -158,8 +160,12 @@ impl Exchange {
             Endpoints::Unix => None,
         };
         let seed = Seed::new(flow, client, first, request.raw, &resource);
+        let context = request.incoming.told();
         let identity = match (promised_in, kind) {
             (Some(cause), _) => Contexts::promised(cause, &seed, kind),
+            (None, _) if let Some(context) = context.filter(|it| it.parent_id.is_none()) => {
+                Contexts::parentless(context, &seed, kind)
+            }
             (None, SpanKind::Server) => Contexts::server(request.incoming.context(), &seed),
             (None, SpanKind::Client) => contexts.client(request.incoming.context(), &seed, tgid),
         };
@@ -169,6 +175,7 @@ impl Exchange {
 
         let mut attributes = Vec::with_capacity(ATTRIBUTES);
         let name = request.describe(&mut attributes, ends, unix_path, kind);
+        attributes.extend(request.more);
         if inferred {
             attributes.push(Attribute::new(PAIRING, "inferred"));
         }
@@ -189,6 +196,7 @@ impl Exchange {
             start_unix_ns: clock.unix_ns(first.time),
             name,
             trace_state: request.trace_state,
+            request_ids: request.request_ids,
             attributes,
             resource,
         }
@@ -208,6 +216,24 @@ impl Exchange {
     /// When the request began.
     pub(super) fn start(&self) -> Monotonic {
         self.start
+    }
+
+    /// Identifiers of the request without a span id, each of a field that came once, in the order of
+    /// the settings. Requests of one process that have one in common belong together.
+    #[expect(dead_code, reason = "who looks for causes will ask")]
+    pub(super) fn request_ids(&self) -> &[RequestId] {
+        &self.request_ids
+    }
+
+    /// The first of these.
+    #[expect(dead_code, reason = "as above")]
+    pub(super) fn request_id(&self) -> Option<RequestId> {
+        self.request_ids.first().copied()
+    }
+
+    /// What its response has to tell.
+    pub(super) fn answered(&mut self, more: Vec<Attribute>) {
+        self.attributes.extend(more);
     }
 
     /// Something more to tell of it.

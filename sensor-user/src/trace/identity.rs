@@ -5,6 +5,7 @@
 //! | server | (T, A) | T | derived | A |
 //! | client | (T, A), minted for it | T | A | the one open server exchange of the process in T |
 //! | client | (T, A), only forwarded | T | derived | the one open server exchange that (T, A) came in by |
+//! | either | T without a parent | T | derived | none |
 //! | either | none | derived | derived | none |
 //!
 //! "The one": where there are several, or none, the parent is not known and is left out. A context
@@ -42,6 +43,7 @@ use std::net::IpAddr;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::capture::event::{Flow, Tgid};
+use crate::context::TraceContext;
 use crate::context::w3c::Traceparent;
 use crate::model::{Resource, SpanId, SpanKind, TraceFlags, TraceId};
 use crate::wire::At;
@@ -241,6 +243,14 @@ impl Contexts {
             identity.parent = only;
         }
         identity
+    }
+
+    /// The identity of a span whose request names no parent: of the trace, if it names that, and as
+    /// the sender decided on recording it.
+    pub(super) fn parentless(context: TraceContext, seed: &Seed, kind: SpanKind) -> Identity {
+        let trace_id = context.trace_id.unwrap_or_else(|| seed.trace_id());
+        let span_id = seed.span_id(trace_id, kind);
+        Identity { trace_id, span_id, parent: None, flags: context.flags }
     }
 
     /// The identity of a span of an exchange that the server promised within another (RFC 9113

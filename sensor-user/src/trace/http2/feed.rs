@@ -38,7 +38,7 @@ impl Sink for Feed<'_> {
         let Block { begun, promised, bytes, last } = *block;
         let decoder = &mut self.streams.hpack[self.direction.index()];
         let mut fields = std::mem::take(&mut self.core.fields);
-        match fields.read(decoder, &mut self.core.scratch, bytes) {
+        match fields.read(decoder, &mut self.core.scratch, &self.core.reading, bytes) {
             Ok(unknown) => {
                 self.core.metrics.add(Counter::Http2FieldsUnknown, u64::from(unknown));
                 let read = Read { begun, raw: bytes, last, looks: fields.looks() };
@@ -327,7 +327,7 @@ impl Feed<'_> {
             return self.core.lose_head(Counter::ExchangesLostStreamsFull);
         }
         let Self { streams, site, core, direction, .. } = self;
-        let request = fields.request(read.raw, &core.metrics);
+        let request = fields.request(read.raw, &core.reading, &core.metrics);
         let setting = site.setting(core, *direction, false, None);
         let Core { clock, contexts, .. } = &mut **core;
         let mut exchange = Exchange::new(request, first, setting, clock, contexts);
@@ -402,6 +402,7 @@ impl Feed<'_> {
                 let progress = half.progress.head(end_stream);
                 if progress.is_ok() {
                     stream.head = Some(seen);
+                    stream.answered = fields.answered(&self.core.reading, &self.core.metrics);
                 }
                 progress
             }
@@ -464,7 +465,7 @@ impl Feed<'_> {
             return self.core.lose_head(Counter::ExchangesLostStreamsFull);
         }
         let Self { streams, site, core, direction, .. } = self;
-        let request = fields.request(read.raw, &core.metrics);
+        let request = fields.request(read.raw, &core.reading, &core.metrics);
         let requests = direction.opposite();
         let setting = site.setting(core, requests, false, Some(&cause));
         let Core { clock, contexts, .. } = &mut **core;
