@@ -1,5 +1,6 @@
 //! Whole exchanges, from events to spans.
 
+mod contexts;
 mod cuts;
 mod http2;
 mod properties;

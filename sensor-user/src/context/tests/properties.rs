@@ -75,7 +75,7 @@ proptest! {
         }
     }
 
-    /// A byte more or less, or another one, is never taken for the same.
+    /// What is left of a field says no other than the whole did.
     #[test]
     fn a_field_that_was_cut_is_not_taken_for_another(cut in 1_usize..100) {
         let trace = "80f198ee56343ba864fe8b2a57d3eff7";
