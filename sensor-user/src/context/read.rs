@@ -45,7 +45,7 @@ pub fn read(
     }
 }
 
-#[cold]
+#[inline(never)]
 fn read_all(
     known: [Option<TraceContext>; 2],
     fields: &Fields<'_>,

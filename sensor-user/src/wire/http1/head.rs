@@ -60,8 +60,8 @@ pub struct Head<'a> {
     pub body: Body,
     /// It has an `Upgrade` field.
     pub upgrade: bool,
-    /// The names of its fields: who wants only a few need not look at the fields of a head that has
-    /// none of them.
+    /// The names of a response's fields: who wants only a few need not look at the fields of one that
+    /// has none of them. (Of a request, most fields are looked at.)
     pub names: NameSet,
     /// The head's bytes, from the start line to the empty line.
     pub raw: &'a [u8],
@@ -106,7 +106,9 @@ impl<'a> Head<'a> {
         let mut names = NameSet::default();
         while let Some(field) = rest.step()? {
             framing.field(&field)?;
-            names = names.with(field.name);
+            if kind == Kind::Response {
+                names = names.with(field.name);
+            }
             if noting {
                 match (noted.get_mut(count), field.value) {
                     (Some(place), Cow::Borrowed(value)) => {
