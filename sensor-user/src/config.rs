@@ -8,6 +8,7 @@
 //! What only the machine can say (does the process exist, can the file be written) is not checked
 //! here.
 
+mod context;
 mod export;
 pub mod flags;
 mod select;
@@ -21,6 +22,7 @@ use std::time::Duration;
 pub use export::Export;
 pub use select::{Capture, Engine};
 
+use crate::context::Settings;
 use flags::{OutputFlags, RecordFlags, ReplayFlags, RunFlags};
 
 /// Looks up an environment variable.
@@ -49,6 +51,8 @@ pub enum Problem {
 pub struct Run {
     /// What to trace, and how.
     pub capture: Capture,
+    /// What is kept of requests.
+    pub context: Settings,
     /// What goes to standard output.
     pub output: Output,
     /// Where else spans go.
@@ -75,6 +79,8 @@ pub struct Replay {
     pub file: PathBuf,
     /// Keep the recording's own pace.
     pub real_time: bool,
+    /// What is kept of requests.
+    pub context: Settings,
     /// What goes to standard output.
     pub output: Output,
     /// Where else spans go.
@@ -133,6 +139,7 @@ pub fn run(flags: &RunFlags, env: Env<'_>) -> Result<Run, Vec<Problem>> {
     let mut problems = Problems::default();
     let config = Run {
         capture: select::capture(&flags.capture, &mut problems),
+        context: context::context(&flags.context, env, &mut problems),
         output: output(&flags.output, &mut problems),
         export: export::export(&flags.export, env, &mut problems),
         duration: duration(flags.duration.as_deref(), &mut problems),
@@ -163,6 +170,7 @@ pub fn replay(flags: &ReplayFlags, env: Env<'_>) -> Result<Replay, Vec<Problem>>
     let config = Replay {
         file: flags.file.clone(),
         real_time: flags.real_time,
+        context: context::context(&flags.context, env, &mut problems),
         output: output(&flags.output, &mut problems),
         export: export::export(&flags.export, env, &mut problems),
     };

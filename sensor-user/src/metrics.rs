@@ -106,6 +106,24 @@ counters! {
     TraceparentMalformed = "context.traceparent_malformed",
     /// tracestate headers that break the W3C grammar.
     TracestateMalformed = "context.tracestate_malformed",
+    /// grpc-trace-bin headers that break the grammar, or came twice: not accepted.
+    GrpcTraceBinMalformed = "context.grpc_trace_bin_malformed",
+    /// B3 headers (b3, or x-b3-* together) that break the grammar, or b3 twice: not accepted.
+    B3Malformed = "context.b3_malformed",
+    /// uber-trace-id headers that break the grammar, or came twice: not accepted.
+    JaegerMalformed = "context.jaeger_malformed",
+    /// x-datadog-* headers that, together, break the grammar, or of which one came twice: not accepted.
+    DatadogMalformed = "context.datadog_malformed",
+    /// sw8 headers that break the grammar, or came twice: not accepted.
+    Sw8Malformed = "context.sw8_malformed",
+    /// x-amzn-trace-id headers that break the grammar, or came twice: not accepted.
+    XRayMalformed = "context.xray_malformed",
+    /// Requests with trace contexts that disagree.
+    ContextsConflicting = "context.conflicting",
+    /// Requests whose baggage breaks the W3C grammar, or is longer than it has to be passed on: not kept.
+    BaggageMalformed = "context.baggage_malformed",
+    /// Values of request ids and the like that are no text, or too long to be told.
+    IdentifiersUnusable = "context.identifiers_unusable",
     /// Spans that the incoming context marks as not sampled, left out.
     SpansNotSampled = "spans.not_sampled",
     /// Spans offered to OTLP.

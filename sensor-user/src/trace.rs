@@ -36,6 +36,7 @@ use self::core::Core;
 use crate::capture::event::{
     End, Endpoints, Event, Flow, FlowId, GoStream, Monotonic, Segment, SocketId, Tgid,
 };
+use crate::context;
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Span, SpanId};
 use connection::Connection;
@@ -107,6 +108,13 @@ impl Pipeline {
             unix_paths: FxHashMap::default(),
             unix: FxHashSet::default(),
         }
+    }
+
+    /// The same, reading these identifiers and this baggage of requests.
+    #[must_use]
+    pub fn reading(mut self, settings: context::Settings) -> Self {
+        self.core.reading = settings;
+        self
     }
 
     /// Takes the next event and hands over the spans that are settled by it.

@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::capture::event::Event;
 use crate::capture::{CaptureError, Progress};
 use crate::config;
+use crate::context;
 use crate::export::Exporters;
 use crate::export::terminal::{
     Clock, JsonLines, Pretty, PrettyOptions, ServiceCount, SpanWriter, Summary, Tree,
@@ -64,6 +65,8 @@ pub(super) trait Feed {
 pub(super) struct Plan {
     pub(super) output: config::Output,
     pub(super) export: config::Export,
+    /// What is kept of requests.
+    pub(super) context: context::Settings,
     pub(super) limits: Limits,
     /// Only some processes are traced; so the filter may be why nothing is.
     pub(super) filtered: bool,
@@ -74,6 +77,7 @@ pub(super) struct Plan {
 /// Everything that runs beside the main loop.
 pub(super) struct Session {
     stop: Stop,
+    context: context::Settings,
     limits: Limits,
     metrics: Arc<Metrics>,
     view: Arc<View>,
@@ -91,7 +95,7 @@ impl Session {
         screen: &Screen,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Failure> {
-        let Plan { output, export, limits, filtered, patient } = plan;
+        let Plan { output, export, context, limits, filtered, patient } = plan;
         let broken = |what: &str, error: &dyn std::error::Error| {
             Failure::Broken(format!("cannot start {what}: {error}"))
         };
@@ -134,7 +138,7 @@ impl Session {
             .map_err(|error| broken("the output", &error))?;
         let patience = patient.then(|| Patience { stop: stop.clone(), exhausted: false });
         let sinks = Sinks { output: writer, exporters, services: Services::default(), patience };
-        Ok(Self { stop, limits, metrics, view, runtime, sinks })
+        Ok(Self { stop, context, limits, metrics, view, runtime, sinks })
     }
 
     /// Runs to the end: polls, drains, delivers, and says what came of it.
@@ -142,10 +146,10 @@ impl Session {
     /// # Errors
     /// When the source or the output broke; everything else is in good order by then.
     pub(super) fn run(self, feed: &mut dyn Feed) -> Result<ExitCode, Failure> {
-        let Self { stop, limits, metrics, view, runtime, mut sinks } = self;
+        let Self { stop, context, limits, metrics, view, runtime, mut sinks } = self;
         let mut work = Tracing {
             feed,
-            pipeline: Pipeline::new(trace::Limits::default(), metrics),
+            pipeline: Pipeline::new(trace::Limits::default(), metrics).reading(context),
             sinks: &mut sinks,
             view: &view,
             long: LongLived::default(),

@@ -45,6 +45,10 @@ fn flags_arrive_as_text() {
         "l",
         "--loki-tenant",
         "t",
+        "--request-id-header",
+        "a,b",
+        "--baggage-key",
+        "k",
         "--verbose",
     ];
     let cli = parse(&args).unwrap();
@@ -54,6 +58,8 @@ fn flags_arrive_as_text() {
     assert_eq!(flags.capture.comm, ["a", "b,c"], "a glob may hold a comma");
     assert_eq!(flags.duration.as_deref(), Some("1s"));
     assert_eq!(flags.export.loki_tenant.as_deref(), Some("t"));
+    assert_eq!(flags.context.request_id_header, ["a", "b"]);
+    assert_eq!(flags.context.baggage_key, ["k"]);
 }
 
 #[test]

@@ -13,6 +13,9 @@ pub struct RunFlags {
     pub capture: CaptureFlags,
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
+    pub context: ContextFlags,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "as above")]
     pub output: OutputFlags,
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
@@ -47,6 +50,9 @@ pub struct ReplayFlags {
     pub real_time: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment would become the help text of the command")]
+    pub context: ContextFlags,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "as above")]
     pub output: OutputFlags,
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
@@ -84,6 +90,18 @@ pub struct CaptureFlags {
     /// Also log what the kernel side says; see --verbose of the command
     #[arg(skip)]
     pub verbose: bool,
+}
+
+/// What is kept of requests.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "What to keep of requests")]
+pub struct ContextFlags {
+    /// Header with an identifier of the request: kept as an attribute, and used to tell which requests belong together. Repeatable, or a,b; none for none. Also SENSOR_REQUEST_ID_HEADERS [default: x-request-id,x-trace-id,x-correlation-id]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub request_id_header: Vec<String>,
+    /// Key of W3C Baggage (or of Jaeger's uberctx-*) to keep as the attribute baggage.KEY. Repeatable, or a,b. Also SENSOR_BAGGAGE_KEYS [default: no baggage is kept]
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    pub baggage_key: Vec<String>,
 }
 
 /// What goes to standard output.

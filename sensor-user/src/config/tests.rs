@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::flags::{CaptureFlags, ExportFlags};
+use super::flags::{CaptureFlags, ContextFlags, ExportFlags};
 use super::*;
 use crate::capture::event::Tgid;
 use crate::export::Policy;
@@ -60,6 +60,10 @@ fn every_flag_means_something() {
             ring_size: Some("1GiB".into()),
             verbose: true,
         },
+        context: ContextFlags {
+            request_id_header: texts(&["X-Order", "x-request-id"]),
+            baggage_key: texts(&["user.tier"]),
+        },
         output: OutputFlags { output: Some("json".into()) },
         export: ExportFlags {
             otlp_endpoint: Some("https://collector:443/otel/".into()),
@@ -83,6 +87,10 @@ fn every_flag_means_something() {
     assert!(!config.capture.event_loops);
     assert_eq!(config.capture.ring_bytes, 1 << 30);
     assert!(config.capture.verbose);
+    assert!(config.context.request(b"x-order").is_some());
+    assert!(config.context.request(b"X-Request-ID").is_some());
+    assert!(config.context.request(b"x-trace-id").is_none());
+    assert!(config.context.request(b"uberctx-user.tier").is_some());
     assert_eq!(config.output, Output::Json);
     assert_eq!(config.duration, Some(Duration::from_secs(90)));
     let otlp = config.export.settings.otlp.unwrap();
@@ -103,6 +111,10 @@ fn everything_wrong_is_said_at_once() {
             event_loops: Some("yes".into()),
             ring_size: Some("3MiB".into()),
             verbose: false,
+        },
+        context: ContextFlags {
+            request_id_header: texts(&["x id", "Cookie", "traceparent"]),
+            baggage_key: texts(&["", "a=b"]),
         },
         output: OutputFlags { output: Some("xml".into()) },
         export: ExportFlags {
@@ -125,6 +137,11 @@ fn everything_wrong_is_said_at_once() {
         r#"--engine "kprobe": expected auto, socket or syscall"#,
         r#"--event-loops "yes": expected on or off"#,
         r#"--ring-size "3MiB": expected a power of two, such as 2MiB or 4MiB"#,
+        r#"--request-id-header "x id": expected the name of a header field"#,
+        r#"--request-id-header "Cookie": expected a field that holds no credentials"#,
+        r#"--request-id-header "traceparent": expected a field that is not read"#,
+        r#"--baggage-key "": expected a key of W3C Baggage"#,
+        r#"--baggage-key "a=b": expected a key of W3C Baggage"#,
         r#"--output "xml": expected pretty, json or none"#,
         r#"--for "20": expected a duration above zero with its unit"#,
     ];
@@ -144,6 +161,32 @@ fn everything_wrong_is_said_at_once() {
         assert!(line.starts_with(expected), "{line}\nshould start with\n{expected}");
     }
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+}
+
+#[test]
+fn identifiers_and_baggage() {
+    let reads = |flags: ContextFlags, vars: &[(&str, &str)]| {
+        let config = with_env(&RunFlags { context: flags, ..RunFlags::default() }, vars).unwrap();
+        let names = ["x-request-id", "x-trace-id", "x-correlation-id", "x-order", "baggage"];
+        names.map(|name| config.context.request(name.as_bytes()).is_some())
+    };
+    let none = ContextFlags::default;
+    let only = |name| ContextFlags { request_id_header: texts(&[name]), ..ContextFlags::default() };
+    assert_eq!(reads(none(), &[]), [true, true, true, false, false]);
+    assert_eq!(reads(only("none"), &[]), [false; 5]);
+    let vars = [("SENSOR_REQUEST_ID_HEADERS", "x-order, x-trace-id"), ("SENSOR_BAGGAGE_KEYS", "a")];
+    assert_eq!(reads(none(), &vars), [false, true, false, true, true]);
+    assert_eq!(reads(only("x-request-id"), &vars), [true, false, false, false, true]);
+    assert_eq!(reads(none(), &[("SENSOR_REQUEST_ID_HEADERS", " ")])[..3], [true; 3]);
+
+    let many: Vec<String> = (0..17).map(|n| format!("x-{n}")).collect();
+    let flags = ContextFlags { request_id_header: many.clone(), baggage_key: many };
+    let lines = lines(run(&RunFlags { context: flags, ..RunFlags::default() }, &no_env));
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[0], r#"--request-id-header "17 of them": expected at most 16"#);
+    let vars = [("SENSOR_BAGGAGE_KEYS", "a,,b")];
+    let lines = with_env(&RunFlags::default(), &vars).unwrap_err();
+    assert!(lines[0].to_string().starts_with(r#"SENSOR_BAGGAGE_KEYS "": expected a key"#));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! (<https://github.com/census-instrumentation/opencensus-specs/blob/master/encodings/BinaryEncoding.md>),
 //! which older gRPC libraries send in place of `traceparent`.
 
-use super::w3c::{Malformed, Traceparent};
+use super::Malformed;
+use super::w3c::Traceparent;
 use crate::model::{SpanId, TraceFlags, TraceId};
 
 /// Reads the value of the field, without the Base64 around it.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::Malformed;
+use super::hex::lower;
 use crate::model::{SpanId, TraceFlags, TraceId};
 
 #[cfg(test)]
@@ -27,11 +29,6 @@ pub struct Traceparent {
     pub flags: TraceFlags,
 }
 
-/// A field that breaks the grammar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the field breaks the grammar of W3C Trace Context")]
-pub struct Malformed;
-
 /// Reads a field's value (section 3.2).
 ///
 /// ```text
@@ -44,7 +41,7 @@ pub struct Malformed;
 /// of the version ff, or has an identifier that is all zero.
 pub fn traceparent(value: &[u8]) -> Result<Traceparent, Malformed> {
     let (fields, rest) = value.split_at_checked(55).ok_or(Malformed)?;
-    let [version, ..] = hex::<1>(&fields[..2])?;
+    let [version, ..] = lower::<1>(&fields[..2])?;
     let dashes = [fields[2], fields[35], fields[52]] == *b"---";
     let ended = match version {
         0 => rest.is_empty(),
@@ -55,40 +52,13 @@ pub fn traceparent(value: &[u8]) -> Result<Traceparent, Malformed> {
     if !dashes || !ended {
         return Err(Malformed);
     }
-    let [flags] = hex::<1>(&fields[53..])?;
+    let [flags] = lower::<1>(&fields[53..])?;
     Ok(Traceparent {
-        trace_id: TraceId::new(hex(&fields[3..35])?).ok_or(Malformed)?,
-        parent_id: SpanId::new(hex(&fields[36..52])?).ok_or(Malformed)?,
+        trace_id: TraceId::new(lower(&fields[3..35])?).ok_or(Malformed)?,
+        parent_id: SpanId::new(lower(&fields[36..52])?).ok_or(Malformed)?,
         flags: TraceFlags(if version == 0 { flags } else { flags & 1 }),
     })
 }
-
-/// Lower-case hexadecimal only (`HEXDIGLC`).
-fn hex<const N: usize>(text: &[u8]) -> Result<[u8; N], Malformed> {
-    let mut bytes = [0; N];
-    let mut wrong = 0;
-    let pairs: &[[u8; 2]; N] = text.as_chunks().0.try_into().map_err(|_| Malformed)?;
-    for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
-        let (high, low) = (DIGITS[usize::from(high)], DIGITS[usize::from(low)]);
-        wrong |= high | low;
-        *byte = high << 4 | low & 15;
-    }
-    if wrong & NO_DIGIT == 0 { Ok(bytes) } else { Err(Malformed) }
-}
-
-const NO_DIGIT: u8 = 0x80;
-
-/// The value of each digit; [`NO_DIGIT`] for other bytes.
-static DIGITS: [u8; 256] = {
-    let mut table = [NO_DIGIT; 256];
-    let digits = b"0123456789abcdef";
-    let mut value = 0;
-    while value < 16 {
-        table[digits[value as usize] as usize] = value;
-        value += 1;
-    }
-    table
-};
 
 /// Combines the values of all `tracestate` fields in order (section 3.3). None where they hold no
 /// member.

@@ -25,6 +25,7 @@ use super::few::Few;
 use super::forest::{Cause, Doubt, Evidence, Forest, NodeId};
 use super::identity::{InContext, Seed};
 use crate::capture::event::{self, Caller, FlowId, Goroutine, Tgid};
+use crate::context::RequestId;
 use crate::model::Resource;
 
 /// Streams whose goroutine was told before their request was seen, at most.
@@ -35,7 +36,7 @@ const EARLY_MAX: usize = 4096;
 pub(super) struct Causes {
     goroutines: FxHashMap<(Tgid, NonZeroU64), Few<Server>>,
     threads: FxHashMap<u32, Few<Server>>,
-    requests: FxHashMap<(Tgid, u64), Few<Server>>,
+    requests: FxHashMap<(Tgid, RequestId), Few<Server>>,
     /// Of flows that event loops read.
     reads: FxHashMap<FlowId, Read>,
     loops: FxHashMap<Tgid, Loop>,
@@ -75,12 +76,11 @@ enum Loop {
 pub(super) struct Place {
     goroutine: Option<NonZeroU64>,
     thread: Option<u32>,
-    request_id: Option<u64>,
 }
 
 /// A request that begins, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Begun {
+pub(super) struct Begun<'a> {
     pub(super) tgid: Tgid,
     pub(super) key: Seed,
     /// Its stream of HTTP/2.
@@ -88,7 +88,8 @@ pub(super) struct Begun {
     pub(super) flow: FlowId,
     /// The connection was seen from its first byte, and this is its first request.
     pub(super) first: bool,
-    pub(super) request_id: Option<u64>,
+    /// Identifiers that it carries.
+    pub(super) ids: &'a [RequestId],
 }
 
 impl Causes {
@@ -137,11 +138,11 @@ impl Causes {
     }
 
     /// A server exchange begins; gives where to [`Self::leave`] it.
-    pub(super) fn enter(&mut self, node: NodeId, begun: &Begun, caller: &Caller) -> Place {
-        let mut place = Place { request_id: begun.request_id, ..Place::default() };
+    pub(super) fn enter(&mut self, node: NodeId, begun: &Begun<'_>, caller: &Caller) -> Place {
+        let mut place = Place::default();
         let Begun { tgid, key, stream, .. } = *begun;
         let mut server = Server { node, key, only: begun.first, answer: stream.is_none() };
-        if let Some(id) = begun.request_id {
+        for &id in begun.ids {
             enter(&mut self.requests, (tgid, id), server);
         }
         let goroutine = match stream {
@@ -187,15 +188,15 @@ impl Causes {
     }
 
     /// A server exchange is over.
-    pub(super) fn leave(&mut self, node: NodeId, tgid: Tgid, place: &Place) {
-        let Place { goroutine, thread, request_id } = *place;
+    pub(super) fn leave(&mut self, node: NodeId, tgid: Tgid, place: &Place, ids: &[RequestId]) {
+        let Place { goroutine, thread } = *place;
         if let Some(id) = goroutine {
             leave(&mut self.goroutines, (tgid, id), node);
         }
         if let Some(tid) = thread {
             leave(&mut self.threads, tid, node);
         }
-        if let Some(id) = request_id {
+        for &id in ids {
             leave(&mut self.requests, (tgid, id), node);
         }
     }
@@ -203,7 +204,7 @@ impl Causes {
     /// What caused a client exchange. `context` is what its trace context says.
     pub(super) fn of(
         &mut self,
-        begun: &Begun,
+        begun: &Begun<'_>,
         caller: &Caller,
         context: InContext,
         forest: &Forest,
@@ -215,15 +216,11 @@ impl Causes {
             InContext::Several(nodes) => Some(nodes),
             InContext::Nothing => None,
         };
-        if let (None, Some(id)) = (&among, begun.request_id) {
-            match one(self.requests.get(&(begun.tgid, id)), begun.key) {
-                Ok(Some(Server { node, .. })) => {
-                    let evidence = Evidence::RequestId;
-                    return Ok(Some(Cause { node, evidence, thread: None, answer: false }));
-                }
-                Ok(None) => {}
-                Err(Ambiguous) => return Err(Doubt::Ambiguous),
-            }
+        if among.is_none()
+            && let Some(Server { node, .. }) = self.by_request_id(begun)?
+        {
+            let evidence = Evidence::RequestId;
+            return Ok(Some(Cause { node, evidence, thread: None, answer: false }));
         }
         let asked = match begun.stream {
             // Who writes a stream's request is not who asked for it.
@@ -242,6 +239,23 @@ impl Causes {
             }
             _ => Err(Doubt::Ambiguous),
         }
+    }
+
+    /// The one exchange that has an identifier in common with the request.
+    fn by_request_id(&self, begun: &Begun<'_>) -> Result<Option<Server>, Doubt> {
+        let mut found: Option<Server> = None;
+        for &id in begun.ids {
+            let server = one(self.requests.get(&(begun.tgid, id)), begun.key);
+            let server = server.map_err(|Ambiguous| Doubt::Ambiguous)?;
+            match (found, server) {
+                (Some(found), Some(server)) if found.node != server.node => {
+                    return Err(Doubt::Ambiguous);
+                }
+                (None, server) => found = server,
+                _ => {}
+            }
+        }
+        Ok(found)
     }
 
     /// What the goroutine that asked for something handles.
@@ -271,7 +285,7 @@ impl Causes {
 
     fn by_thread(
         &self,
-        begun: &Begun,
+        begun: &Begun<'_>,
         caller: &Caller,
         forest: &Forest,
     ) -> Result<Option<Cause>, Doubt> {

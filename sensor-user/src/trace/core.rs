@@ -6,14 +6,15 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 
 use super::Limits;
-use super::causes::{Begun, Causes};
+use super::causes::{Begun, Causes, Place};
 use super::clock::Clock;
 use super::exchange::{Ends, Exchange, Outcome, Request, Setting};
 use super::forest::{Cause, Evidence, Forest, New, NodeId};
 use super::http2::Fields;
-use super::identity::{Contexts, Seed};
+use super::identity::{Contexts, InContext, Seed};
 use super::table::Table;
 use crate::capture::event::{Caller, Direction, Endpoints, Flow, GoStream, Monotonic, Tgid};
+use crate::context;
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Attribute, Resource, SpanKind};
 use crate::wire::http2::hpack::Scratch;
@@ -37,6 +38,8 @@ pub(super) struct Core {
     /// Exchanges seen that are neither spans nor lost yet.
     pub(super) open: usize,
     pub(super) limits: Limits,
+    /// What is read of requests and responses.
+    pub(super) reading: context::Settings,
     /// Where header blocks of HTTP/2 are read.
     pub(super) scratch: Scratch,
     pub(super) fields: Fields,
@@ -56,6 +59,7 @@ impl Core {
             processes: Table::new(limits.processes),
             open: 0,
             limits,
+            reading: context::Settings::default(),
             scratch: Scratch::default(),
             fields: Fields::default(),
         }
@@ -82,7 +86,7 @@ impl Core {
         let Exchange { tgid, kind, node, place, identity, .. } = exchange;
         if *kind == SpanKind::Server {
             self.contexts.closed(*tgid, identity, *node);
-            self.causes.leave(*node, *tgid, place);
+            self.causes.leave(*node, *tgid, place, exchange.request_ids());
         }
     }
 
@@ -113,18 +117,27 @@ impl Core {
         };
         let seed = Seed::new(flow, client, first, request.raw, &setting.resource);
         let key = seed.shared(flow, request.raw);
+        let told = request.incoming.told();
         let incoming = request.incoming.context();
+        let parentless = told.filter(|told| told.parent_id.is_none());
         let first_one = flow.from_start && number == 0;
-        let begun = Begun { tgid, key, stream, flow: flow.id, first: first_one, request_id: None };
+        let begun =
+            Begun { tgid, key, stream, flow: flow.id, first: first_one, ids: &request.request_ids };
         let (identity, cause) = match (promised_in, kind) {
             (Some(cause), _) => {
                 let identity = Contexts::promised(&cause.identity, &seed, kind);
                 let (node, evidence) = (cause.node, Evidence::Promise);
                 (identity, Ok(Some(Cause { node, evidence, thread: None, answer: false })))
             }
-            (None, SpanKind::Server) => (Contexts::server(incoming, &seed), Ok(None)),
+            (None, SpanKind::Server) => match parentless {
+                Some(told) => (Contexts::parentless(told, &seed, kind), Ok(None)),
+                None => (Contexts::server(incoming, &seed), Ok(None)),
+            },
             (None, SpanKind::Client) => {
-                let (identity, context) = self.contexts.client(incoming, &seed, &key, tgid);
+                let (identity, context) = match parentless {
+                    Some(told) => (Contexts::parentless(told, &seed, kind), InContext::Nothing),
+                    None => self.contexts.client(incoming, &seed, &key, tgid),
+                };
                 let Self { causes, forest, caller, .. } = self;
                 (identity, causes.of(&begun, caller, context, forest))
             }
@@ -139,19 +152,20 @@ impl Core {
         let node = self.forest.begin(New {
             kind,
             identity: identity.clone(),
-            in_context: incoming.is_some(),
+            in_context: told.is_some_and(|told| told.trace_id.is_some()),
             start: first.time,
             key,
             paired,
             cause,
         });
-        let mut exchange = Exchange::new(request, first, setting, &self.clock, identity, node);
+        let mut place = Place::default();
         if kind == SpanKind::Server {
-            self.contexts.opened(tgid, &exchange.identity, key, node);
-            exchange.place = self.causes.enter(node, &begun, &self.caller);
+            self.contexts.opened(tgid, &identity, key, node);
+            place = self.causes.enter(node, &begun, &self.caller);
             self.touch(node);
         }
-        exchange.key = key;
+        let mut exchange = Exchange::new(request, first, setting, &self.clock, identity, node);
+        (exchange.key, exchange.place) = (key, place);
         exchange
     }
 

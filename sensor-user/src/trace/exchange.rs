@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::forest::NodeId;
 use super::identity::{Identity, Seed};
 use crate::capture::event::{Endpoints, Flow, Monotonic, Tgid};
+use crate::context::RequestId;
 use crate::model::{Attribute, Resource, Span, SpanEvent, SpanKind, Status, Text, Value};
 use crate::wire::At;
 pub(super) use request::{Authority, Incoming, Request};
@@ -76,6 +77,7 @@ pub(super) struct Exchange {
     start_unix_ns: u64,
     name: &'static str,
     trace_state: Option<Box<str>>,
+    request_ids: Vec<RequestId>,
     attributes: Vec<Attribute>,
     resource: Arc<Resource>,
 }
@@ -160,6 +162,7 @@ impl Exchange {
         let Setting { kind, ends, unix_path, tgid, resource, inferred, promised_in, .. } = setting;
         let mut attributes = Vec::with_capacity(ATTRIBUTES);
         let name = request.describe(&mut attributes, ends, unix_path, kind);
+        attributes.extend(request.more);
         if inferred {
             attributes.push(Attribute::new(PAIRING, "inferred"));
         }
@@ -183,6 +186,7 @@ impl Exchange {
             start_unix_ns: clock.unix_ns(first.time),
             name,
             trace_state: request.trace_state,
+            request_ids: request.request_ids,
             attributes,
             resource,
         }
@@ -207,6 +211,17 @@ impl Exchange {
     /// When the request began.
     pub(super) fn start(&self) -> Monotonic {
         self.start
+    }
+
+    /// Identifiers of the request without a span id, each of a field that came once, in the order of
+    /// the settings. Requests of one process that have one in common belong together.
+    pub(super) fn request_ids(&self) -> &[RequestId] {
+        &self.request_ids
+    }
+
+    /// What its response has to tell.
+    pub(super) fn answered(&mut self, more: Vec<Attribute>) {
+        self.attributes.extend(more);
     }
 
     /// Something more to tell of it.

@@ -38,6 +38,7 @@ use super::exchange::{
 };
 use crate::capture::event::{Direction, End, Monotonic};
 use crate::metrics::Counter;
+use crate::model::Attribute;
 use crate::stream::Piece;
 use crate::wire::http1::{Asked, Decoder};
 use crate::wire::http2::Settings;
@@ -117,6 +118,14 @@ struct Open {
     asked: Asked,
 }
 
+/// A response whose request was not seen yet.
+#[derive(Debug)]
+struct Early {
+    response: Response,
+    /// What else it tells.
+    more: Vec<Attribute>,
+}
+
 /// A connection that speaks HTTP/1, or may.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -143,7 +152,7 @@ struct Exchanges {
     /// The last of `open` has a request that goes on.
     requesting: bool,
     answering: Answering,
-    early: Vec<Response>,
+    early: Vec<Early>,
     /// The last request asked for HTTP/2, with these settings.
     h2c_asked: Option<Settings>,
     /// And the answer was to turn to it.

@@ -5,6 +5,7 @@
 //! | server | (T, A) | T | derived | the client's span at the other end, if that is seen too; else A |
 //! | client | (T, A), minted for it | T | A | the server exchange of the process that is open in T |
 //! | client | (T, A), only forwarded | T | derived | the open server exchange that (T, A) came in by |
+//! | either | T without a parent | T | derived | its cause, if that is in T |
 //! | server | none | the other end's, else derived | derived | the client's span at the other end |
 //! | client | none | its cause's, else derived | derived | its cause: see [`super::causes`] |
 //!
@@ -45,6 +46,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use super::few::Few;
 use super::forest::NodeId;
 use crate::capture::event::{Flow, Tgid};
+use crate::context::TraceContext;
 use crate::context::w3c::Traceparent;
 use crate::model::{Resource, SpanId, SpanKind, TraceFlags, TraceId};
 use crate::wire::At;
@@ -254,6 +256,14 @@ impl Contexts {
             identity.span_id = parent_id;
         }
         (identity, any)
+    }
+
+    /// The identity of a span whose request names no parent: of the trace, if it names that, and as
+    /// the sender decided on recording it.
+    pub(super) fn parentless(context: TraceContext, seed: &Seed, kind: SpanKind) -> Identity {
+        let trace_id = context.trace_id.unwrap_or_else(|| seed.trace_id());
+        let span_id = seed.span_id(trace_id, kind);
+        Identity { trace_id, span_id, parent: None, flags: context.flags }
     }
 
     /// The identity of a span of an exchange that the server promised within another (RFC 9113

@@ -1,6 +1,7 @@
 //! Whole exchanges, from events to spans.
 
 mod causes;
+mod contexts;
 mod cuts;
 mod http2;
 mod properties;

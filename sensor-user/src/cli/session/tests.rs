@@ -139,7 +139,8 @@ fn session(notes: &Notes, duration: Option<Duration>) -> (Session, Stop) {
     let sinks =
         Sinks { output: Some(output), exporters, services: Services::default(), patience: None };
     let limits = Limits { duration, drain: Duration::from_secs(1) };
-    (Session { stop: stop.clone(), limits, metrics, view, runtime, sinks }, stop)
+    let context = context::Settings::default();
+    (Session { stop: stop.clone(), context, limits, metrics, view, runtime, sinks }, stop)
 }
 
 fn check(notes: &Notes) {

@@ -13,6 +13,13 @@ const REMARKS: &[(&str, &str)] = &[
     ("exchanges.orphan_responses", "orphan responses"),
     ("spans.not_sampled", "not sampled"),
     ("context.traceparent_malformed", "bad traceparent"),
+    ("context.grpc_trace_bin_malformed", "bad grpc-trace-bin"),
+    ("context.b3_malformed", "bad b3"),
+    ("context.jaeger_malformed", "bad uber-trace-id"),
+    ("context.datadog_malformed", "bad x-datadog"),
+    ("context.sw8_malformed", "bad sw8"),
+    ("context.xray_malformed", "bad x-amzn-trace-id"),
+    ("context.conflicting", "contexts disagree"),
 ];
 
 /// One line from counters by their dotted names. A name with a part `lost` is a loss, called by

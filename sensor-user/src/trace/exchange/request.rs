@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::attributes::{self, Named};
 use super::{Ends, LINK};
 use crate::context::w3c::Traceparent;
+use crate::context::{RequestId, TraceContext};
 use crate::model::{Attribute, SpanKind, Text};
 use crate::trace::target::{self, Target};
 
@@ -26,6 +27,10 @@ pub(in crate::trace) struct Request<'a> {
     pub(in crate::trace) user_agent: Option<&'a [u8]>,
     pub(in crate::trace) incoming: Incoming,
     pub(in crate::trace) trace_state: Option<Box<str>>,
+    /// What else there is to tell of the context: its format, identifiers, baggage.
+    pub(in crate::trace) more: Vec<Attribute>,
+    /// Identifiers that tell which requests of a process belong together.
+    pub(in crate::trace) request_ids: Vec<RequestId>,
     /// The path is known by its shape alone.
     pub(in crate::trace) path_inferred: bool,
     /// The head as it came, the same at both ends.
@@ -45,15 +50,21 @@ pub(in crate::trace) enum Authority<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::trace) enum Incoming {
     Nothing,
-    Named(Traceparent),
-    /// Known by its shape alone.
-    Inferred(Traceparent),
+    Named(TraceContext),
+    /// Known by its shape alone, or one that would count more may be hidden.
+    Inferred(TraceContext),
     /// There may be one, which could not be read.
     Unknown,
 }
 
 impl Incoming {
+    /// Trace and parent, where both are named.
     pub(in crate::trace) fn context(self) -> Option<Traceparent> {
+        self.told().and_then(|context| context.traceparent())
+    }
+
+    /// All that is known: perhaps no more than a sampling decision.
+    pub(in crate::trace) fn told(self) -> Option<TraceContext> {
         match self {
             Self::Named(context) | Self::Inferred(context) => Some(context),
             Self::Nothing | Self::Unknown => None,

@@ -1,7 +1,9 @@
 //! What a decoder finds, laid against the exchanges of its connection.
 
 use super::fields::{self, Wanted};
-use super::{Answering, Core, EARLY_MAX, Exchanges, Open, Pairing, Site, TURNS_IF_SUSPECT, Turn};
+use super::{
+    Answering, Core, EARLY_MAX, Early, Exchanges, Open, Pairing, Site, TURNS_IF_SUSPECT, Turn,
+};
 use crate::capture::event::Direction;
 use crate::metrics::Counter;
 use crate::stream::Piece;
@@ -38,8 +40,8 @@ impl Feed<'_> {
             }
             Pairing::Certain | Pairing::Inferred(_) => {}
         }
-        let wanted = Wanted::of(head);
-        let request = wanted.request(head, &core.metrics);
+        let wanted = Wanted::of(head, &core.reading);
+        let request = wanted.request(head, &core.reading, &core.metrics);
         let inferred = exchanges.pairing != Pairing::Certain;
         let setting = site.setting(core, *direction, inferred, None);
         let mut exchange = core.begin(request, first, setting, None);
@@ -58,8 +60,9 @@ impl Feed<'_> {
             exchanges.answering = Answering::Open;
         }
         let well = asked == Asked::Other;
-        exchange.response = Some(early);
+        exchange.response = Some(early.response);
         core.answered(&exchange);
+        exchange.answered(early.more);
         exchanges.open.push_back(Open { exchange: Box::new(exchange), asked });
         if !well {
             exchanges.desync(core, Counter::ExchangesLostGap);
@@ -94,6 +97,7 @@ impl Feed<'_> {
         if let Some((_, Open { exchange, asked })) = exchanges.unanswered() {
             exchange.response = Some(response);
             core.answered(exchange);
+            exchange.answered(fields::answered(head, &core.reading, &core.metrics));
             if let Some(rpc) = &mut exchange.rpc {
                 fields::answer(rpc, head);
             }
@@ -102,7 +106,8 @@ impl Feed<'_> {
             return asked;
         }
         if exchanges.pairing == Pairing::Certain && exchanges.early.len() < EARLY_MAX {
-            exchanges.early.push(response);
+            let more = fields::answered(head, &core.reading, &core.metrics);
+            exchanges.early.push(Early { response, more });
             exchanges.answering = Answering::Early;
             return Asked::Other;
         }
@@ -139,7 +144,7 @@ impl Feed<'_> {
             }
             Answering::Early => {
                 if let Some(early) = exchanges.early.last_mut() {
-                    (early.end, early.body) = (end.time, end.body);
+                    (early.response.end, early.response.body) = (end.time, end.body);
                 }
             }
             Answering::Open => {

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::context::w3c::{self, Traceparent};
+use crate::context::{self, Settings as Reading, TraceContext, w3c};
 use crate::metrics::{Counter, Metrics};
+use crate::model::Attribute;
 use crate::trace::exchange::{Authority, Incoming, Request, Rpc};
 use crate::trace::target::Target;
 use crate::wire::base64;
@@ -20,12 +21,14 @@ pub(super) struct Wanted<'a> {
     traceparent: Option<Cow<'a, [u8]>>,
     traceparents: u32,
     tracestate: Vec<Cow<'a, [u8]>>,
+    /// Other contexts, identifiers, baggage.
+    contexts: context::Fields<'a>,
     framing: Option<Framing>,
     timeout: Option<u64>,
 }
 
 impl<'a> Wanted<'a> {
-    pub(super) fn of(head: &Head<'a>) -> Self {
+    pub(super) fn of(head: &Head<'a>, reading: &Reading) -> Self {
         let mut wanted = Self::default();
         for field in head.fields() {
             match field.name.len() {
@@ -41,20 +44,30 @@ impl<'a> Wanted<'a> {
                 }
                 12 if field.is("content-type") => wanted.framing = Framing::of(&field.value),
                 12 if field.is("grpc-timeout") => wanted.timeout = grpc::timeout(&field.value),
-                _ => {}
+                _ => {
+                    if let Some(name) = reading.request(field.name) {
+                        wanted.contexts.push(name, field.value);
+                    }
+                }
             }
         }
         wanted
     }
 
     /// What the head says, with its start line.
-    pub(super) fn request<'s>(&'s self, head: &Head<'s>, metrics: &Metrics) -> Request<'s> {
+    pub(super) fn request<'s>(
+        &'s self,
+        head: &Head<'s>,
+        reading: &Reading,
+        metrics: &Metrics,
+    ) -> Request<'s> {
         let (method, target, minor) = match head.line {
             StartLine::Request { method, target, minor } => (method, target, minor),
             // Not reached: the head of a request has a request line.
             StartLine::Response { .. } => (&b""[..], &b""[..], 0),
         };
-        let context = self.context(metrics);
+        let w3c = self.traceparent(metrics);
+        let read = context::read([w3c, None], &self.contexts, false, reading, metrics);
         let target = Target::parse(method, target);
         let scheme = target.scheme.and_then(|scheme| std::str::from_utf8(scheme).ok());
         let authority = target.authority.or(self.host());
@@ -65,8 +78,11 @@ impl<'a> Wanted<'a> {
             target,
             version: ["1.0", "1.1"].get(usize::from(minor)).copied(),
             user_agent: self.user_agent.as_deref(),
-            trace_state: context.and_then(|_| self.trace_state(metrics)),
-            incoming: context.map_or(Incoming::Nothing, Incoming::Named),
+            // Without its traceparent it says nothing.
+            trace_state: w3c.and_then(|_| self.trace_state(metrics)),
+            incoming: read.context.map_or(Incoming::Nothing, Incoming::Named),
+            more: read.attributes,
+            request_ids: read.request_ids,
             path_inferred: false,
             raw: head.raw,
         }
@@ -83,13 +99,13 @@ impl<'a> Wanted<'a> {
         self.host.as_deref().filter(|_| self.hosts == 1)
     }
 
-    fn context(&self, metrics: &Metrics) -> Option<Traceparent> {
+    fn traceparent(&self, metrics: &Metrics) -> Option<TraceContext> {
         let value = self.traceparent.as_deref()?;
         let context = w3c::traceparent(value).ok().filter(|_| self.traceparents == 1);
         if context.is_none() {
             metrics.inc(Counter::TraceparentMalformed);
         }
-        context
+        context.map(TraceContext::from)
     }
 
     fn trace_state(&self, metrics: &Metrics) -> Option<Box<str>> {
@@ -118,6 +134,17 @@ pub(super) fn upgrades_to_h2c(head: &Head<'_>) -> bool {
         value.split(|&byte| byte == b',').any(|it| it.trim_ascii().eq_ignore_ascii_case(b"h2c"))
     };
     head.upgrade && head.fields().any(|field| field.is("upgrade") && names(&field.value))
+}
+
+/// What the head of a response tells of the trace and of identifiers.
+pub(super) fn answered(head: &Head<'_>, reading: &Reading, metrics: &Metrics) -> Vec<Attribute> {
+    if !head.names.meets(reading.responses()) {
+        return Vec::new();
+    }
+    let fields = head.fields();
+    let found = fields.filter_map(|field| Some((reading.response(field.name)?, field.value)));
+    let found: Vec<_> = found.collect();
+    context::answered(found.iter().map(|(at, value)| (*at, &**value)), reading, metrics)
 }
 
 /// Takes what the head of a response says of a call.

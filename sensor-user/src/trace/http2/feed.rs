@@ -36,7 +36,7 @@ impl Sink for Feed<'_> {
         let Block { begun, promised, bytes, last } = *block;
         let decoder = &mut self.streams.hpack[self.direction.index()];
         let mut fields = std::mem::take(&mut self.core.fields);
-        match fields.read(decoder, &mut self.core.scratch, bytes) {
+        match fields.read(decoder, &mut self.core.scratch, &self.core.reading, bytes) {
             Ok(unknown) => {
                 self.core.metrics.add(Counter::Http2FieldsUnknown, u64::from(unknown));
                 let read = Read { begun, raw: bytes, last, looks: fields.looks() };
@@ -325,7 +325,7 @@ impl Feed<'_> {
             return self.core.lose_head(Counter::ExchangesLostStreamsFull);
         }
         let Self { streams, site, core, direction, .. } = self;
-        let request = fields.request(read.raw, &core.metrics);
+        let request = fields.request(read.raw, &core.reading, &core.metrics);
         let setting = site.setting(core, *direction, false, None);
         let mut exchange = core.begin(request, first, setting, Some(id));
         exchange.rpc = fields.rpc();
@@ -399,6 +399,7 @@ impl Feed<'_> {
                 let progress = half.progress.head(end_stream);
                 if progress.is_ok() {
                     stream.head = Some(seen);
+                    stream.answered = fields.answered(&self.core.reading, &self.core.metrics);
                 }
                 progress
             }
@@ -460,7 +461,7 @@ impl Feed<'_> {
             return self.core.lose_head(Counter::ExchangesLostStreamsFull);
         }
         let Self { streams, site, core, direction, .. } = self;
-        let request = fields.request(read.raw, &core.metrics);
+        let request = fields.request(read.raw, &core.reading, &core.metrics);
         let requests = direction.opposite();
         let setting = site.setting(core, requests, false, Some(&cause));
         let exchange = core.begin(request, read.begun.first, setting, Some(promised));

@@ -5,18 +5,18 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::context::grpc_trace::grpc_trace_bin;
-use crate::context::w3c;
+use crate::context::{self, Format, Read, Settings as Reading, TraceContext, w3c};
 use crate::metrics::{Counter, Metrics};
+use crate::model::Attribute;
 use crate::trace::exchange::{Authority, Incoming, Request, Rpc};
 use crate::trace::target::Target;
 use crate::wire::Kind;
-use crate::wire::base64;
 use crate::wire::grpc::{self, Framing, Status};
 use crate::wire::http2::hpack::infer::{self, Inference, Shape};
 use crate::wire::http2::hpack::{Decoder, Error, Field, Scratch};
 
 /// Fields that are kept.
-const NAMES: [&[u8]; 14] = [
+const NAMES: [&[u8]; 13] = [
     b":method",
     b":path",
     b":scheme",
@@ -26,7 +26,6 @@ const NAMES: [&[u8]; 14] = [
     b"user-agent",
     b"content-type",
     b"traceparent",
-    b"grpc-trace-bin",
     b"grpc-timeout",
     b"grpc-status",
     b"grpc-message",
@@ -45,7 +44,6 @@ enum Name {
     UserAgent,
     ContentType,
     Traceparent,
-    GrpcTraceBin,
     GrpcTimeout,
     GrpcStatus,
     GrpcMessage,
@@ -60,6 +58,10 @@ pub(in crate::trace) struct Fields {
     /// Where in it each field's first value is, and how often the field came.
     values: [(Range<usize>, u32); NAMES.len()],
     tracestate: Vec<Range<usize>>,
+    /// Other contexts, identifiers, baggage.
+    contexts: Vec<(context::Name, Range<usize>)>,
+    /// What a response tells of them.
+    answers: Vec<(u8, Range<usize>)>,
     inference: Inference,
     /// Fields of which name and value are unknown.
     unknown: u32,
@@ -67,8 +69,8 @@ pub(in crate::trace) struct Fields {
     unnamed: u32,
     /// An unknown one may be a pseudo-header field: no regular one was known before it.
     hides_pseudo: bool,
-    /// Of the unnamed, those with the shape of a trace context.
-    contexts: u32,
+    /// Of the unnamed, those that may be a trace context or a part of one.
+    maybe_contexts: u32,
     pseudo: Option<Kind>,
     regular: bool,
     broken: bool,
@@ -93,19 +95,22 @@ impl Fields {
         &mut self,
         decoder: &mut Decoder,
         scratch: &mut Scratch,
+        reading: &Reading,
         block: &[u8],
     ) -> Result<u32, Error> {
         self.text.clear();
         self.tracestate.clear();
-        let Self { text, tracestate, .. } = std::mem::take(self);
-        *self = Self { text, tracestate, ..Self::default() };
-        let told = decoder.decode(block, scratch, |field| self.field(&field))?;
+        self.contexts.clear();
+        self.answers.clear();
+        let Self { text, tracestate, contexts, answers, .. } = std::mem::take(self);
+        *self = Self { text, tracestate, contexts, answers, ..Self::default() };
+        let told = decoder.decode(block, scratch, |field| self.field(&field, reading))?;
         // Those withheld are regular ones: pseudo-header fields come first.
         self.unknown += told.withheld;
         Ok(told.unknown + told.unnamed + told.withheld)
     }
 
-    fn field(&mut self, field: &Field<'_>) {
+    fn field(&mut self, field: &Field<'_>, reading: &Reading) {
         let Some(value) = field.value else {
             self.unknown += 1;
             self.hides_pseudo |= !self.regular;
@@ -115,10 +120,10 @@ impl Fields {
             self.inference.see(field);
             self.unnamed += 1;
             self.hides_pseudo |= !self.regular;
-            self.contexts += u32::from(matches!(
-                infer::shape(value),
-                Some(Shape::Traceparent | Shape::GrpcTraceBin)
-            ));
+            self.maybe_contexts += u32::from(
+                matches!(infer::shape(value), Some(Shape::Traceparent | Shape::GrpcTraceBin))
+                    || context::may_be(value),
+            );
             return;
         };
         if self.unnamed > 0 || !self.is_ordinary(name) {
@@ -140,11 +145,13 @@ impl Fields {
             self.regular = true;
         }
         let Some(at) = NAMES.iter().position(|wanted| *wanted == name) else {
-            return;
+            return self.identifies(name, value, reading);
         };
-        let from = self.text.len();
-        self.text.extend_from_slice(value);
-        let range = from..self.text.len();
+        let range = self.keep(value);
+        // Some servers tell the trace with it.
+        if at == Name::Traceparent as usize && self.pseudo == Some(Kind::Response) {
+            self.answers.extend(reading.response(name).map(|answer| (answer, range.clone())));
+        }
         if at == Name::Tracestate as usize {
             self.tracestate.push(range);
             return;
@@ -153,6 +160,25 @@ impl Fields {
         *times += 1;
         if *times == 1 {
             *first = range;
+        }
+    }
+
+    fn keep(&mut self, value: &[u8]) -> Range<usize> {
+        let from = self.text.len();
+        self.text.extend_from_slice(value);
+        from..self.text.len()
+    }
+
+    /// A field that has another trace context, an identifier, or baggage, if it does.
+    fn identifies(&mut self, name: &[u8], value: &[u8], reading: &Reading) {
+        if self.pseudo == Some(Kind::Response) {
+            if let Some(answer) = reading.response(name) {
+                let range = self.keep(value);
+                self.answers.push((answer, range));
+            }
+        } else if let Some(context) = reading.request(name) {
+            let range = self.keep(value);
+            self.contexts.push((context, range));
         }
     }
 
@@ -197,7 +223,12 @@ impl Fields {
     }
 
     /// The request, whose block is `raw`.
-    pub(super) fn request<'s>(&'s self, raw: &'s [u8], metrics: &Metrics) -> Request<'s> {
+    pub(super) fn request<'s>(
+        &'s self,
+        raw: &'s [u8],
+        reading: &Reading,
+        metrics: &Metrics,
+    ) -> Request<'s> {
         let method = self.once(Name::Method);
         let named = self.once(Name::Path);
         let inferred = self.inference.path().filter(|_| named.is_none());
@@ -208,8 +239,8 @@ impl Fields {
             method => Target::parse(method.unwrap_or_default(), path),
         });
         let scheme = self.once(Name::Scheme).and_then(|scheme| std::str::from_utf8(scheme).ok());
-        let incoming = self.incoming(metrics);
-        let known = matches!(incoming, Incoming::Named(_) | Incoming::Inferred(_));
+        let (incoming, read) = self.incoming(reading, metrics);
+        let w3c = read.context.is_some_and(|context| context.format == Format::W3c);
         Request {
             method,
             scheme: scheme
@@ -220,7 +251,9 @@ impl Fields {
             version: Some("2"),
             user_agent: self.get(Name::UserAgent),
             incoming,
-            trace_state: if known { self.trace_state(metrics) } else { None },
+            trace_state: if w3c { self.trace_state(metrics) } else { None },
+            more: read.attributes,
+            request_ids: read.request_ids,
             path_inferred: inferred.is_some(),
             raw,
         }
@@ -237,42 +270,40 @@ impl Fields {
         }
     }
 
-    fn incoming(&self, metrics: &Metrics) -> Incoming {
-        let malformed = || metrics.inc(Counter::TraceparentMalformed);
-        if self.get(Name::Traceparent).is_some() {
+    fn incoming(&self, reading: &Reading, metrics: &Metrics) -> (Incoming, Read) {
+        let named = self.get(Name::Traceparent).and_then(|_| {
             let value = self.once(Name::Traceparent);
-            return match value.and_then(|value| w3c::traceparent(value).ok()) {
-                Some(context) => Incoming::Named(context),
-                None => {
-                    malformed();
-                    Incoming::Nothing
-                }
-            };
+            let context = value.and_then(|value| w3c::traceparent(value).ok());
+            if context.is_none() {
+                metrics.inc(Counter::TraceparentMalformed);
+            }
+            context.map(TraceContext::from)
+        });
+        // By its shape: only where there is none by its name.
+        let shaped = self.inference.traceparent().and_then(|value| w3c::traceparent(value).ok());
+        let binary = self.inference.grpc_trace_bin().and_then(|value| grpc_trace_bin(value).ok());
+        let binary = binary.map(|context| TraceContext::of(Format::GrpcTraceBin, context));
+        let w3c = named.or(shaped.map(TraceContext::from));
+        let fields = self.contexts.iter().filter_map(|(name, range)| {
+            Some((*name, Cow::Borrowed(self.text.get(range.clone())?)))
+        });
+        let fields = fields.collect();
+        let mut read = context::read([w3c, binary], &fields, self.hides(), reading, metrics);
+        let hidden = self.unknown > 0 || self.maybe_contexts > 0;
+        // What is known may be less than there is.
+        if read.context.is_some_and(|context| context.trace_id.is_none()) && hidden {
+            read.context = None;
+            read.attributes.retain(|attribute| attribute.key != context::FORMAT);
         }
-        let inferred = self.inference.traceparent();
-        if let Some(context) = inferred.and_then(|value| w3c::traceparent(value).ok()) {
-            return Incoming::Inferred(context);
-        }
-        if self.get(Name::GrpcTraceBin).is_some() {
-            let value = self.once(Name::GrpcTraceBin).and_then(base64::decode);
-            return match value.and_then(|value| grpc_trace_bin(&value).ok()) {
-                // A traceparent, which would count more, may be hidden.
-                Some(context) if self.unknown == 0 => Incoming::Named(context),
-                Some(context) => Incoming::Inferred(context),
-                None => {
-                    malformed();
-                    Incoming::Nothing
-                }
-            };
-        }
-        let inferred = self.inference.grpc_trace_bin();
-        if let Some(context) = inferred.and_then(|value| grpc_trace_bin(value).ok()) {
-            return Incoming::Inferred(context);
-        }
-        match self.unknown > 0 || self.contexts > 0 {
-            true => Incoming::Unknown,
-            false => Incoming::Nothing,
-        }
+        let incoming = match read.context {
+            Some(context) if named == Some(context) => Incoming::Named(context),
+            // By its shape, or one that would count more may be hidden.
+            Some(context) if hidden => Incoming::Inferred(context),
+            Some(context) => Incoming::Named(context),
+            None if hidden || read.incomplete => Incoming::Unknown,
+            None => Incoming::Nothing,
+        };
+        (incoming, read)
     }
 
     /// Only where no part of it may be hidden.
@@ -290,6 +321,15 @@ impl Fields {
             metrics.inc(Counter::TracestateMalformed);
             None
         })
+    }
+
+    /// What the head of a response tells of the trace and of identifiers.
+    pub(super) fn answered(&self, reading: &Reading, metrics: &Metrics) -> Vec<Attribute> {
+        if self.answers.is_empty() {
+            return Vec::new();
+        }
+        let value = |(at, range): &(u8, Range<usize>)| Some((*at, self.text.get(range.clone())?));
+        context::answered(self.answers.iter().filter_map(value), reading, metrics)
     }
 
     /// The call that a request is, or may be: where `content-type` may be hidden, what comes later

@@ -23,6 +23,7 @@
 //! RST_STREAM ends both. What is not drawn is a [`Violation`].
 
 use crate::capture::event::Monotonic;
+use crate::model::Attribute;
 use crate::stream::Piece;
 use crate::trace::exchange::{Exchange, Response, Rpc};
 use crate::wire::Kind;
@@ -130,6 +131,8 @@ pub(super) struct Stream {
     pub(super) head: Option<Head>,
     /// What the response says, where it was seen before the request.
     pub(super) early: Option<Box<Rpc>>,
+    /// What else the response's head tells.
+    pub(super) answered: Vec<Attribute>,
     pub(super) reset: Option<Reset>,
     /// A reset may be in a gap.
     pub(super) in_doubt: bool,
@@ -151,6 +154,7 @@ impl Stream {
             response: Half::default(),
             head: None,
             early: None,
+            answered: Vec::new(),
             reset: None,
             in_doubt: false,
         }
@@ -212,6 +216,7 @@ impl Stream {
             exchange.request_ended(self.request.end, self.request.size());
         }
         exchange.response = self.told();
+        exchange.answered(self.answered);
         Some(exchange)
     }
 

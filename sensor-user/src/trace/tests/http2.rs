@@ -1,5 +1,6 @@
 //! HTTP/2, gRPC and gRPC-Web, from events to spans.
 
+mod contexts;
 mod endpoint;
 mod joining;
 mod properties;

@@ -243,6 +243,13 @@ pub(super) fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
     })
 }
 
+pub(super) fn texts(span: &Span, key: &str) -> Option<Vec<String>> {
+    value(span, key).map(|value| match value {
+        Value::Strs(texts) => texts.to_vec(),
+        other => panic!("{key} is {other:?}"),
+    })
+}
+
 pub(super) fn int(span: &Span, key: &str) -> Option<i64> {
     value(span, key).map(|value| match value {
         Value::Int(n) => *n,

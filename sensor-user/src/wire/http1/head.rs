@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr3};
 
 use super::{Kind, TCHARS, is_target};
+use crate::wire::names::NameSet;
 
 /// A head that breaks the grammar, or whose framing is ambiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +60,9 @@ pub struct Head<'a> {
     pub body: Body,
     /// It has an `Upgrade` field.
     pub upgrade: bool,
+    /// The names of a response's fields: who wants only a few need not look at the fields of one that
+    /// has none of them. (Of a request, most fields are looked at.)
+    pub names: NameSet,
     /// The head's bytes, from the start line to the empty line.
     pub raw: &'a [u8],
     /// The first fields of a request, name and value: who wants them need not read them again.
@@ -99,8 +103,12 @@ impl<'a> Head<'a> {
         let mut count = 0;
         let mut noting = kind == Kind::Request;
         let mut fields = rest;
+        let mut names = NameSet::default();
         while let Some(field) = rest.step()? {
             framing.field(&field)?;
+            if kind == Kind::Response {
+                names = names.with(field.name);
+            }
             if noting {
                 match (noted.get_mut(count), field.value) {
                     (Some(place), Cow::Borrowed(value)) => {
@@ -119,7 +127,7 @@ impl<'a> Head<'a> {
         };
         let raw = &data[..data.len() - rest.rest.len() + empty];
         let body = framing.body(line)?;
-        Ok(Self { line, body, upgrade: framing.upgrade, raw, noted, count, fields })
+        Ok(Self { line, body, upgrade: framing.upgrade, names, raw, noted, count, fields })
     }
 
     /// The fields, in order.
