@@ -34,7 +34,7 @@ use std::collections::VecDeque;
 
 use super::core::{self, Core, Site};
 use super::exchange::{
-    CONNECTION_CLOSED, CONNECTION_RESET, Exchange, INCOMPLETE_RESPONSE, Response,
+    CONNECTION_CLOSED, CONNECTION_RESET, Exchange, INCOMPLETE_RESPONSE, Response, Rpc,
 };
 use crate::capture::event::{Direction, End, Monotonic};
 use crate::metrics::Counter;
@@ -118,6 +118,13 @@ struct Open {
     asked: Asked,
 }
 
+/// A response whose request was not seen yet.
+#[derive(Debug)]
+struct Early {
+    response: Response,
+    rpc: Option<Box<Rpc>>,
+}
+
 /// A connection that speaks HTTP/1, or may.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -144,7 +151,7 @@ struct Exchanges {
     /// The last of `open` has a request that goes on.
     requesting: bool,
     answering: Answering,
-    early: Vec<Response>,
+    early: Vec<Early>,
     /// The last request asked for HTTP/2, with these settings.
     h2c_asked: Option<Settings>,
     /// And the answer was to turn to it.

@@ -3,6 +3,7 @@
 mod cuts;
 mod http2;
 mod properties;
+mod web;
 mod world;
 
 use std::num::NonZeroU64;

@@ -1,7 +1,9 @@
 //! What a decoder finds, laid against the exchanges of its connection.
 
 use super::fields::{self, Wanted};
-use super::{Answering, Core, EARLY_MAX, Exchanges, Open, Pairing, Site, TURNS_IF_SUSPECT, Turn};
+use super::{
+    Answering, Core, EARLY_MAX, Early, Exchanges, Open, Pairing, Site, TURNS_IF_SUSPECT, Turn,
+};
 use crate::capture::event::Direction;
 use crate::metrics::Counter;
 use crate::model::Span;
@@ -56,7 +58,10 @@ impl Feed<'_> {
         }
         // The answer was seen first: see the module's comment. It was read as the answer to a
         // method that has none of the special rules.
-        let early = exchanges.early.remove(0);
+        let Early { response: early, rpc } = exchanges.early.remove(0);
+        if let Some(call) = &mut exchange.rpc {
+            call.answered(rpc.map(|rpc| *rpc));
+        }
         if exchanges.early.is_empty() && exchanges.answering == Answering::Early {
             exchanges.answering = Answering::Open;
         }
@@ -103,7 +108,7 @@ impl Feed<'_> {
             return asked;
         }
         if exchanges.pairing == Pairing::Certain && exchanges.early.len() < EARLY_MAX {
-            exchanges.early.push(response);
+            exchanges.early.push(Early { response, rpc: fields::early(head) });
             exchanges.answering = Answering::Early;
             return Asked::Other;
         }
@@ -139,8 +144,11 @@ impl Feed<'_> {
                 exchanges.desync(core, Counter::ExchangesLostGap);
             }
             Answering::Early => {
-                if let Some(early) = exchanges.early.last_mut() {
-                    (early.end, early.body) = (end.time, end.body);
+                if let Some(Early { response, rpc }) = exchanges.early.last_mut() {
+                    (response.end, response.body) = (end.time, end.body);
+                    if let Some(rpc) = rpc {
+                        rpc.response_ended();
+                    }
                 }
             }
             Answering::Open => {
@@ -149,6 +157,9 @@ impl Feed<'_> {
                 };
                 if let Some(response) = exchange.response.as_mut().filter(|_| end.time.is_some()) {
                     (response.end, response.body) = (end.time, end.body);
+                    if let Some(rpc) = &mut exchange.rpc {
+                        rpc.response_ended();
+                    }
                 } else if let Some(lost) = exchanges.open.remove(at) {
                     core.lose(&lost.exchange, Counter::ExchangesLostGap);
                     // The request that goes on is the last one.
@@ -214,7 +225,13 @@ impl Sink for Feed<'_> {
     }
 
     fn body(&mut self, kind: Kind, piece: Piece<'_>) {
-        let Exchanges { open, requesting, answering, .. } = &mut *self.exchanges;
+        let Exchanges { open, requesting, answering, early, .. } = &mut *self.exchanges;
+        if let (Kind::Response, Answering::Early) = (kind, *answering) {
+            if let Some(rpc) = early.last_mut().and_then(|early| early.rpc.as_mut()) {
+                rpc.response_body(piece);
+            }
+            return;
+        }
         let open = match kind {
             Kind::Request if *requesting => open.back_mut(),
             Kind::Response if *answering == Answering::Open => {
