@@ -38,6 +38,15 @@ pub use window::Window;
 ///   UntilClose, Lost, Other, Opaque: nothing is framed    (end of message)┘
 /// ```
 ///
+/// A body of gRPC-Web, or the data of each of its chunks, is walked message by message in place of
+/// Body, Data or UntilClose ([`http1::web`]; Content-Type, in Type, says that it is one):
+///
+/// ```text
+///   WebPrefix ┬─ WebCopy ─┬─ (end of the body, or of the chunk's data)
+///       ▲     └─ WebData ─┤
+///       └─────────────────┘
+/// ```
+///
 /// HTTP/2 begins with the client's preface, with what may be a server's first frame, or, on a
 /// connection older than the sensor, with a call that begins like a frame of headers:
 ///
@@ -78,34 +87,42 @@ pub enum Mode {
     Size = 11,
     /// In a chunk extension, up to its line's end.
     Ext = 12,
+    /// In the value of Content-Type.
+    Type = 13,
+    /// In a body of gRPC-Web: in the prefix of a message, or in base64 that is read.
+    WebPrefix = 14,
+    /// In bytes of such a body that are copied.
+    WebCopy = 15,
     /// The modes from here to [`Self::FrameData`] are those of HTTP/2. In the client's preface.
-    Preface = 13,
+    Preface = 16,
     /// In the first nine bytes of what may be a frame.
-    Try = 14,
+    Try = 17,
     /// In a frame that has a header like one of HEADERS, up to the first byte of its block.
-    Block = 15,
+    Block = 18,
     /// The modes from here to [`Self::FrameData`] know their place. In a frame's header.
-    FrameHead = 16,
+    FrameHead = 19,
     /// In bytes of a frame that are copied.
-    FrameCopy = 17,
+    FrameCopy = 20,
     /// In DATA: in the length of its padding, or in what may be the prefix of a gRPC message.
-    Prefix = 18,
+    Prefix = 21,
     /// The modes from here on pass bytes over. In payload of DATA.
-    FrameData = 19,
+    FrameData = 22,
     /// In a body of known length.
-    Body = 20,
+    Body = 23,
     /// In the data of a chunk, or in the CRLF that ends it.
-    Data = 21,
+    Data = 24,
+    /// In a message of gRPC-Web over HTTP/1.
+    WebData = 25,
     /// In a body that ends with the connection.
-    UntilClose = 22,
+    UntilClose = 26,
     /// The place is lost; the next call may begin a message.
-    Lost = 23,
+    Lost = 27,
     /// This is neither HTTP/1 nor HTTP/2.
-    Other = 24,
+    Other = 28,
     /// It was HTTP/1, and another protocol has taken over (101, CONNECT).
-    Opaque = 25,
+    Opaque = 29,
     /// This is HTTP/2, and the place is lost; each call may begin with a frame.
-    FrameLost = 26,
+    FrameLost = 30,
 }
 
 impl Mode {
@@ -121,10 +138,17 @@ impl Mode {
         mode >= Self::FrameData as u8 && mode < Self::UntilClose as u8
     }
 
-    /// Whether the mode is one of HTTP/1 in which bytes are examined.
+    /// Whether the mode is one of HTTP/1's messages, but not of gRPC's within them, in which bytes are
+    /// examined.
     #[inline(always)]
     pub const fn is_http1(mode: u8) -> bool {
-        mode < Self::Preface as u8
+        mode < Self::WebPrefix as u8
+    }
+
+    /// Whether the mode is one of a body of gRPC-Web over HTTP/1 in which bytes are examined or copied.
+    #[inline(always)]
+    pub const fn is_web(mode: u8) -> bool {
+        mode == Self::WebPrefix as u8 || mode == Self::WebCopy as u8
     }
 }
 
@@ -160,6 +184,8 @@ pub mod flag {
     pub const RESPONSE: u8 = 32;
     /// The first token can still be `HTTP/1.`.
     pub const MAYBE_RESPONSE: u8 = 64;
+    /// The body is one of gRPC-Web, by its Content-Type.
+    pub const WEB: u8 = 128;
     /// The bits that a new message starts without: all.
     pub const NONE: u8 = 0;
 }
@@ -184,31 +210,36 @@ pub struct Framer {
     pub matched: u8,
     /// A [`Reason`], once the mode is [`Mode::Other`] or [`Mode::Lost`].
     pub reason: u8,
-    /// The status code, in a response. In HTTP/2, the padding of a DATA frame that is to come.
+    /// The status code, in a response's head. In HTTP/2, the padding of a DATA frame that is to come. In a
+    /// body of gRPC-Web over HTTP/1, messages begun in it, or in the chunk.
     pub status: u16,
     /// One of [`confirmed`], or 0: nothing is certain.
     pub confirmed: u8,
     /// In HTTP/2: bytes already read of the prefix that goes on in the next DATA frame of
-    /// `held_stream`, and the top bit as [`http2::flag::TRAILERS`].
+    /// `held_stream`, and the top bit as [`http2::flag::TRAILERS`]. In a body of gRPC-Web over HTTP/1: bytes
+    /// read of a prefix, and the bits of [`http1::web::state`].
     pub held_matched: u8,
     /// Bytes of the current head so far. In HTTP/2, message prefixes begun in the current frame.
     pub head: u32,
-    /// In HTTP/2: payload of the current frame, without padding, beyond what `number` counts.
+    /// In HTTP/2: payload of the current frame, without padding, beyond what `number` counts. In a body of
+    /// gRPC-Web over HTTP/1: bytes of it, or of the chunk, beyond those; the largest where it has no length.
     pub frame_left: u32,
     /// The length, chunk size or part of a frame being read; then the bytes of it that are still to
     /// come.
     pub number: u64,
-    /// The last eight bytes read, newest lowest; blanks left out and lower case in a field value.
+    /// The last eight bytes read, newest lowest; blanks left out and lower case in a field value. In a body
+    /// of base64, what was read of a group of four characters.
     pub history: u64,
     /// In HTTP/2: the stream of the last frame that was of one.
     pub frame_stream: u32,
     /// In HTTP/2: what is left of the current gRPC message beyond what `number` counts. While its
     /// prefix is read, as much of its length as was read. In [`Mode::Try`], the other direction's
-    /// `frame_stream`.
+    /// `frame_stream`. In a body of gRPC-Web over HTTP/1: likewise, beyond what `held` covers.
     pub message: u32,
     /// In HTTP/2: the stream whose last DATA frame ended within a message, 0 for none.
     pub held_stream: u32,
-    /// In HTTP/2: `message` of that stream.
+    /// In HTTP/2: `message` of that stream. In a body of gRPC-Web over HTTP/1: bytes of it that nothing has
+    /// to be read in, beyond what `number` counts.
     pub held: u32,
 }
 
@@ -236,6 +267,8 @@ pub fn scan<W: Window>(
         }
         at = if Mode::is_http1(framer.mode) {
             http1::step(framer, pairing, window, at, len)
+        } else if Mode::is_web(framer.mode) {
+            http1::web::step(framer, window, at, len)
         } else {
             http2::step(framer, window, at, len)
         };
@@ -256,6 +289,8 @@ impl Framer {
         if self.number == 0 {
             if self.mode == Mode::FrameData as u8 {
                 http2::next_part(self);
+            } else if self.mode == Mode::WebData as u8 {
+                http1::web::next_part(self);
             } else {
                 self.matched = 0;
                 self.mode = if self.mode == Mode::Body as u8 {

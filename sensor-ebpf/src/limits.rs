@@ -17,6 +17,14 @@ pub const PREFIXES_MAX: u32 = 16;
 /// Bytes that are copied of the trailers which gRPC-Web sends as a message.
 pub const WEB_TRAILERS_MAX: u32 = 512;
 
+/// Characters of base64 that are copied of a message of gRPC-Web, and of its trailers: where all were seen,
+/// messages can be counted for certain.
+pub const WEB_TEXT_COPIED: u32 = 2048;
+
+/// Messages of gRPC-Web that are followed in one chunk of an HTTP/1 body, or in a body without chunks. The
+/// trailers come last, so more than for HTTP/2: servers collect small messages into chunks of 32 KiB.
+pub const WEB_MESSAGES_MAX: u32 = 4096;
+
 /// Most bytes of a stream in one [`crate::abi::SegmentRecord`]: a head longer than this comes in
 /// several. A power of two, because positions in the window are masked with it.
 pub const WINDOW: usize = 2048;

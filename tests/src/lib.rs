@@ -9,6 +9,7 @@ pub mod guards;
 pub mod heap;
 pub mod hpack;
 pub mod load;
+pub mod namespaces;
 pub mod process;
 pub mod reopen;
 pub mod sensor;

@@ -3,12 +3,13 @@
 mod body;
 mod fields;
 mod start;
+pub mod web;
 
 use super::lines::line_feed;
 use super::{Framer, Mode, Pairing, Reason, Window};
 use crate::limits::HEAD_MAX;
 use body::{end_of_head, end_of_size, size};
-use fields::{length_line, lines, name, transfer};
+use fields::{length_line, lines, name, transfer, type_line};
 use start::{first_line, start, status, target, token};
 
 const fn eight(text: &[u8; 8]) -> u64 {
@@ -93,6 +94,8 @@ fn examine<W: Window>(
         }
     } else if mode == Mode::Length as u8 {
         return length_line(framer, window, at, len);
+    } else if mode == Mode::Type as u8 {
+        return type_line(framer, window, at, len);
     } else if mode == Mode::Size as u8 {
         size(framer, byte);
     } else if mode == Mode::Name as u8 {

@@ -59,7 +59,8 @@ const fn has_line_feed(word: u64) -> bool {
 }
 
 /// Whether a line that begins with one of the bytes that matter still may, by its ninth: `Content-Type`
-/// and `Connection` are in most heads. Where that is not at hand, it may.
+/// and `Connection` are in most heads. A `Content-Type` may by the `g` of `application/grpc`, behind no blank
+/// or one. Where that is not at hand, it may.
 #[inline(always)]
 fn may_matter<W: Window>(window: &W, at: u32, len: u32) -> bool {
     if at.wrapping_add(9) > len {
@@ -67,6 +68,12 @@ fn may_matter<W: Window>(window: &W, at: u32, len: u32) -> bool {
     }
     let byte = window.byte(at) | 0x20;
     let ninth = window.byte(at.wrapping_add(8)) | 0x20;
+    if byte == b'c' && ninth == b't' {
+        let (blank, none) = (at.wrapping_add(26), at.wrapping_add(25));
+        return blank >= len
+            || window.byte(blank) | 0x20 == b'g'
+            || window.byte(none) | 0x20 == b'g';
+    }
     // "content-l", "transfer-"; a CR has become 0x2d, and a LF 0x2a.
     (byte != b'c' || ninth == b'l') && (byte != b't' || ninth == b'-')
 }

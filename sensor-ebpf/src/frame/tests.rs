@@ -9,6 +9,7 @@ use std::{format, vec};
 use super::*;
 
 mod http2;
+mod web;
 
 /// What became of a stream: for each byte, whether it was copied.
 #[derive(Debug, PartialEq, Eq)]

@@ -284,6 +284,9 @@ fn beginning(event: &Event, tcp: u64, end_seq: u32) -> (bool, bool, u32) {
 #[inline(always)]
 fn unseen(framer: &mut Framer, n: u64) {
     count(KernelCounter::BytesUnseen, n);
+    if framer.number < n || !Mode::counts(framer.mode) {
+        framer.leave_messages();
+    }
     let mode = framer.mode;
     if mode == Mode::UntilClose as u8 {
         return;

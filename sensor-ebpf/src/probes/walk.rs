@@ -185,13 +185,18 @@ extern "C" fn frame_step(index: u64) -> u64 {
     followed_by(live)
 }
 
-/// One step of the framing of HTTP/2; what it is followed by.
+/// One step of the framing of HTTP/2, or of gRPC-Web over HTTP/1; what it is followed by.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn frame2_step(index: u64) -> u64 {
     let Some(live) = scratch(index) else { return DONE };
     let window = MapWindow(live.window.as_ptr());
-    live.at = http2::step(&mut live.dir.framer, &window, live.at, live.len);
+    let framer = &mut live.dir.framer;
+    live.at = if Mode::is_web(framer.mode) {
+        http1::web::step(framer, &window, live.at, live.len)
+    } else {
+        http2::step(framer, &window, live.at, live.len)
+    };
     followed_by(live)
 }
 
@@ -215,7 +220,10 @@ fn window_size(framer: &Framer) -> u64 {
         || framer.mode == Mode::Prefix as u8
     {
         SIZE_WINDOW
-    } else if framer.mode == Mode::Start as u8 || framer.at_frame() {
+    } else if framer.mode == Mode::Start as u8
+        || framer.at_frame()
+        || framer.mode == Mode::WebPrefix as u8
+    {
         HEAD_WINDOW
     } else {
         WINDOW as u64
@@ -240,7 +248,8 @@ fn pass(scratch: &mut Scratch) {
     skip(scratch, n);
     if scratch.pending == 0 {
         let framer = &scratch.dir.framer;
-        let body_ended = before == Mode::Body as u8 && framer.mode == Mode::Start as u8;
+        let body_ended = framer.mode == Mode::Start as u8
+            && (before == Mode::Body as u8 || before == Mode::WebData as u8);
         let stream_ended = before == Mode::FrameData as u8
             && framer.at_frame()
             && framer.flags & http2::flag::END_STREAM != 0;
@@ -303,10 +312,13 @@ pub(crate) fn peek_response(scratch: &mut Scratch) -> bool {
 /// Accounts for what the walk did not reach, and sends the last record.
 #[inline(always)]
 pub(crate) fn rest(scratch: &mut Scratch) {
-    let mode = scratch.dir.framer.mode;
-    if scratch.todo != 0 && mode < Mode::UntilClose as u8 {
+    if scratch.todo != 0 && scratch.dir.framer.mode < Mode::UntilClose as u8 {
         scratch.left = scratch.todo;
-        if Mode::passes(mode) {
+        let framer = &mut scratch.dir.framer;
+        if framer.number < scratch.todo || !Mode::counts(framer.mode) {
+            framer.leave_messages();
+        }
+        if Mode::counts(framer.mode) {
             pass(scratch);
         }
     }

@@ -34,7 +34,7 @@ use std::collections::VecDeque;
 
 use super::core::{self, Core, Site};
 use super::exchange::{
-    CONNECTION_CLOSED, CONNECTION_RESET, Exchange, INCOMPLETE_RESPONSE, Response,
+    CONNECTION_CLOSED, CONNECTION_RESET, Exchange, INCOMPLETE_RESPONSE, Response, Rpc,
 };
 use crate::capture::event::{Direction, End, Monotonic};
 use crate::metrics::Counter;
@@ -124,6 +124,7 @@ struct Early {
     response: Response,
     /// What else it tells.
     more: Vec<Attribute>,
+    rpc: Option<Box<Rpc>>,
 }
 
 /// A connection that speaks HTTP/1, or may.

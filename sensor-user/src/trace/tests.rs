@@ -5,6 +5,7 @@ mod contexts;
 mod cuts;
 mod http2;
 mod properties;
+mod web;
 mod world;
 
 use std::num::NonZeroU64;

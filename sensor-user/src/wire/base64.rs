@@ -14,6 +14,11 @@ pub(crate) struct Decoder {
 pub(crate) struct Broken;
 
 impl Decoder {
+    /// No character of a group was taken yet.
+    pub(crate) fn is_between(self) -> bool {
+        self.characters == 0
+    }
+
     /// Takes a character; gives the bytes of a whole group.
     pub(crate) fn push(&mut self, character: u8) -> Result<Option<([u8; 3], usize)>, Broken> {
         let value = match character {

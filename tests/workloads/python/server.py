@@ -1,4 +1,5 @@
-"""An HTTP/1.1 server of the standard library: server.py PORT [threads].
+"""An HTTP/1.1 server of the standard library: server.py WHERE [threads]. WHERE is a port of 127.0.0.1, an address and a
+port (ADDRESS:PORT), or the path of a Unix socket.
 
 Each request is a line of JSON on standard output with what the server made of it: its method, its
 target, the marker in `x-marker`, the bytes of its body, the status and the bytes of the response's
@@ -7,6 +8,8 @@ bytes, /chunked/N with as many chunks of 1024 bytes; others with an echo of the 
 """
 
 import json
+import socket
+import socketserver
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
@@ -68,6 +71,21 @@ class Handler(BaseHTTPRequestHandler):
 # More than five may come at once.
 HTTPServer.request_queue_size = 128
 
-port = int(sys.argv[1])
 kind = ThreadingHTTPServer if sys.argv[2:] == ["threads"] else HTTPServer
-kind(("127.0.0.1", port), Handler).serve_forever()
+where = sys.argv[1]
+if "/" in where:
+
+    class Unix(kind):
+        address_family = socket.AF_UNIX
+
+        def server_bind(self):
+            socketserver.TCPServer.server_bind(self)
+
+        def get_request(self):
+            return self.socket.accept()[0], ("", 0)
+
+    kind, place = Unix, where
+else:
+    address, _, port = where.rpartition(":")
+    place = (address or "127.0.0.1", int(port))
+kind(place, Handler).serve_forever()

@@ -11,7 +11,7 @@ use crate::run::{Cmd, which};
 use crate::ui;
 
 /// (the program looked for, the Debian package that has it)
-const TOOLS: [(&str, &str); 17] = [
+const TOOLS: [(&str, &str); 19] = [
     ("c++", "g++"), // libFuzzer is C++
     ("curl", "curl"),
     ("gcc", "gcc"),
@@ -26,6 +26,8 @@ const TOOLS: [(&str, &str); 17] = [
     ("nghttpd", "nghttp2-server"),
     ("h2load", "nghttp2-client"),
     ("nghttp", "nghttp2-client"),
+    ("ip", "iproute2"),      // network namespaces
+    ("nft", "nftables"),     // and a NAT between them
     ("npm", "npm"),          // packages of what the tests trace in Node
     ("pip3", "python3-pip"), // and in Python
     ("wrk", "wrk"),

@@ -1,7 +1,7 @@
 //! Bodies (RFC 9112 sections 6 and 7): their length, chunk lines, and passing over them.
 
 use super::super::{Framer, Mode, Pairing, Reason, flag, http2};
-use super::{digit, lose};
+use super::{digit, lose, web};
 
 /// A byte of a chunk-size.
 #[inline(always)]
@@ -38,6 +38,8 @@ pub(super) fn end_of_size(framer: &mut Framer) {
     if framer.number == 0 {
         framer.flags |= flag::TRAILER;
         framer.mode = Mode::Line as u8;
+    } else if framer.flags & flag::WEB != 0 {
+        web::begin(framer);
     } else {
         // The data and the CRLF after it.
         framer.number = framer.number.wrapping_add(2);
@@ -76,6 +78,9 @@ pub(super) fn end_of_head(framer: &mut Framer, pairing: &mut Pairing) {
             return;
         }
     }
+    if flags & flag::WEB != 0 {
+        web::clear(framer);
+    }
     if flags & flag::CHUNKED != 0 {
         framer.number = 0;
         framer.mode = Mode::Size as u8;
@@ -91,5 +96,9 @@ pub(super) fn end_of_head(framer: &mut Framer, pairing: &mut Pairing) {
         framer.mode = Mode::UntilClose as u8;
     } else {
         framer.mode = Mode::Start as u8;
+    }
+    let goes_on = framer.mode == Mode::Body as u8 || framer.mode == Mode::UntilClose as u8;
+    if flags & flag::WEB != 0 && goes_on {
+        web::begin(framer);
     }
 }

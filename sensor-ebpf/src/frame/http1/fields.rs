@@ -3,7 +3,11 @@
 use super::super::lines::{CASE, pass_lines};
 use super::super::{Framer, Mode, Pairing, Reason, Window, flag};
 use super::body::end_of_head;
+use super::web::state;
 use super::{SEVEN, digit, eight, lose, tail};
+
+/// The low five of eight bytes.
+const FIVE: u64 = 0xff_ffff_ffff;
 
 /// Bytes of a value looked at in one step.
 const VALUE_BYTES: u32 = 8;
@@ -13,6 +17,7 @@ const DIGITS_MAX: u8 = 18;
 
 const CONTENT_: u64 = eight(b"content-");
 const LENGTH: u64 = eight(b"length:\0");
+const TYPE: u64 = eight(b"type:\0\0\0");
 const TRANSFER: u64 = eight(b"transfer");
 const ENCODING: u64 = eight(b"-encodin");
 
@@ -69,6 +74,10 @@ pub(super) fn lines<W: Window>(
                 begin_value(framer, Mode::Length);
                 return at.wrapping_add(15);
             }
+            if (window.eight(at.wrapping_add(8)) | CASE) & FIVE == TYPE {
+                begin_value(framer, Mode::Type);
+                return at.wrapping_add(13);
+            }
         } else if first == TRANSFER && window.eight(at.wrapping_add(8)) | CASE == ENCODING {
             framer.matched = 16;
             framer.flags |= flag::NAME_TRANSFER;
@@ -80,13 +89,20 @@ pub(super) fn lines<W: Window>(
     at.wrapping_add(1)
 }
 
-/// A field name, byte by byte. Its first byte has matched.
+/// A field name, byte by byte. Its first byte has matched. Of the two that begin alike, `history` is 1 in
+/// Content-Type.
 #[inline(always)]
 pub(super) fn name(framer: &mut Framer, byte: u8) {
     let at = u64::from(framer.matched);
     let transfer = framer.flags & flag::NAME_TRANSFER != 0;
+    if at == 8 && !transfer && byte | 0x20 == b't' {
+        framer.history = 1;
+    }
+    let typed = framer.history != 0;
     let (first, second, third) = if transfer {
         (TRANSFER, ENCODING, eight(b"g:\0\0\0\0\0\0"))
+    } else if typed {
+        (CONTENT_, TYPE, 0)
     } else {
         (CONTENT_, LENGTH, 0)
     };
@@ -105,7 +121,14 @@ pub(super) fn name(framer: &mut Framer, byte: u8) {
     }
     framer.matched = framer.matched.wrapping_add(1);
     if byte == b':' {
-        begin_value(framer, if transfer { Mode::Transfer } else { Mode::Length });
+        let mode = if transfer {
+            Mode::Transfer
+        } else if typed {
+            Mode::Type
+        } else {
+            Mode::Length
+        };
+        begin_value(framer, mode);
     }
 }
 
@@ -117,8 +140,61 @@ fn begin_value(framer: &mut Framer, mode: Mode) {
     if mode as u8 == Mode::Length as u8 {
         framer.number = 0;
         framer.flags |= flag::LENGTH;
-    } else {
+    } else if mode as u8 == Mode::Transfer as u8 {
         framer.flags = (framer.flags | flag::TRANSFER) & !flag::CHUNKED;
+    }
+}
+
+/// The media types that matter begin so; what comes after the eighteenth byte tells them apart.
+const MEDIA: [u64; 3] = [eight(b"applicat"), eight(b"ion/grpc"), eight(b"-web-t\0\0")];
+
+/// Bytes of `application/grpc-web`, and of what is enough of `application/grpc-web-text`.
+const WEB: u8 = 20;
+const WEB_TEXT: u8 = 22;
+
+/// As much of the value of Content-Type as is at hand, up to [`VALUE_BYTES`].
+#[inline(always)]
+pub(super) fn type_line<W: Window>(framer: &mut Framer, window: &W, at: u32, len: u32) -> u32 {
+    let bytes = window.eight(at);
+    let mut i = 0;
+    while i < VALUE_BYTES {
+        media(framer, (bytes >> (i * 8)) as u8);
+        i += 1;
+        if framer.mode != Mode::Type as u8 || at.wrapping_add(i) >= len {
+            break;
+        }
+    }
+    at.wrapping_add(i)
+}
+
+/// A byte of Content-Type. At most one blank before it, as everyone writes it: [`pass_lines`] looks no
+/// further. What user space takes for gRPC-Web and this does not has no status.
+#[inline(always)]
+fn media(framer: &mut Framer, byte: u8) {
+    let at = framer.matched;
+    if at == 0 && framer.history == 0 && (byte == b' ' || byte == b'\t') {
+        framer.history = 1;
+        return;
+    }
+    let word = if at < 8 {
+        MEDIA[0]
+    } else if at < 16 {
+        MEDIA[1]
+    } else {
+        MEDIA[2]
+    };
+    let lower = if byte.is_ascii_uppercase() { byte | 0x20 } else { byte };
+    if lower != (word >> (u64::from(at & 7) * 8)) as u8 {
+        framer.mode = if byte == b'\n' { Mode::Line as u8 } else { Mode::Rest as u8 };
+        return;
+    }
+    framer.matched = at.wrapping_add(1);
+    if framer.matched == WEB {
+        framer.flags |= flag::WEB;
+        framer.held_matched = 0;
+    } else if framer.matched == WEB_TEXT {
+        framer.held_matched = state::TEXT;
+        framer.mode = Mode::Rest as u8;
     }
 }
 

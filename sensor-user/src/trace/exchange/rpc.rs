@@ -102,12 +102,39 @@ impl Rpc {
     /// A piece of the response's body.
     pub(in crate::trace) fn response_body(&mut self, piece: Piece<'_>) {
         self.response.feed(piece);
-        if let Some(trailers) = self.response.trailers() {
-            let (status, message) = grpc::web_trailers(trailers);
-            self.status = self.status.or(status);
-            if self.message.is_none() {
-                self.message = message.map(Text::from);
+        self.take_trailers(false);
+    }
+
+    /// The response's body is complete.
+    pub(in crate::trace) fn response_ended(&mut self) {
+        self.take_trailers(true);
+    }
+
+    /// What is known by `ended` of the trailers in the response's body.
+    fn take_trailers(&mut self, ended: bool) {
+        let Some(trailers) = self.response.trailers(ended) else { return };
+        let (status, message) = grpc::web_trailers(trailers);
+        self.status = self.status.or(status);
+        if self.message.is_none() {
+            self.message = message.map(Text::from);
+        }
+    }
+
+    /// The response has messages of this framing, by its own word: the client may have asked for another
+    /// one. None: it has none, as the error page of a proxy.
+    pub(in crate::trace) fn response_is(&mut self, framing: Option<Framing>) {
+        self.response = framing.map_or_else(Messages::unknown, Messages::new);
+    }
+
+    /// Takes the response, which was seen before the request; none where that says nothing of a call.
+    pub(in crate::trace) fn answered(&mut self, early: Option<Self>) {
+        match early {
+            Some(early) => {
+                self.status = early.status;
+                self.message = early.message;
+                self.response = early.response;
             }
+            None => self.response = Messages::unknown(),
         }
     }
 

@@ -55,14 +55,17 @@ impl Feed<'_> {
         }
         // The answer was seen first: see the module's comment. It was read as the answer to a
         // method that has none of the special rules.
-        let early = exchanges.early.remove(0);
+        let Early { response, more, rpc } = exchanges.early.remove(0);
+        if let Some(call) = &mut exchange.rpc {
+            call.answered(rpc.map(|rpc| *rpc));
+        }
         if exchanges.early.is_empty() && exchanges.answering == Answering::Early {
             exchanges.answering = Answering::Open;
         }
         let well = asked == Asked::Other;
-        exchange.response = Some(early.response);
+        exchange.response = Some(response);
         core.answered(&exchange);
-        exchange.answered(early.more);
+        exchange.answered(more);
         exchanges.open.push_back(Open { exchange: Box::new(exchange), asked });
         if !well {
             exchanges.desync(core, Counter::ExchangesLostGap);
@@ -107,7 +110,7 @@ impl Feed<'_> {
         }
         if exchanges.pairing == Pairing::Certain && exchanges.early.len() < EARLY_MAX {
             let more = fields::answered(head, &core.reading, &core.metrics);
-            exchanges.early.push(Early { response, more });
+            exchanges.early.push(Early { response, more, rpc: fields::early(head) });
             exchanges.answering = Answering::Early;
             return Asked::Other;
         }
@@ -143,8 +146,11 @@ impl Feed<'_> {
                 exchanges.desync(core, Counter::ExchangesLostGap);
             }
             Answering::Early => {
-                if let Some(early) = exchanges.early.last_mut() {
-                    (early.response.end, early.response.body) = (end.time, end.body);
+                if let Some(Early { response, more: _, rpc }) = exchanges.early.last_mut() {
+                    (response.end, response.body) = (end.time, end.body);
+                    if let Some(rpc) = rpc {
+                        rpc.response_ended();
+                    }
                 }
             }
             Answering::Open => {
@@ -153,6 +159,9 @@ impl Feed<'_> {
                 };
                 if let Some(response) = exchange.response.as_mut().filter(|_| end.time.is_some()) {
                     (response.end, response.body) = (end.time, end.body);
+                    if let Some(rpc) = &mut exchange.rpc {
+                        rpc.response_ended();
+                    }
                 } else if let Some(lost) = exchanges.open.remove(at) {
                     core.lose(&lost.exchange, Counter::ExchangesLostGap);
                     // The request that goes on is the last one.
@@ -218,7 +227,13 @@ impl Sink for Feed<'_> {
     }
 
     fn body(&mut self, kind: Kind, piece: Piece<'_>) {
-        let Exchanges { open, requesting, answering, .. } = &mut *self.exchanges;
+        let Exchanges { open, requesting, answering, early, .. } = &mut *self.exchanges;
+        if let (Kind::Response, Answering::Early) = (kind, *answering) {
+            if let Some(rpc) = early.last_mut().and_then(|early| early.rpc.as_mut()) {
+                rpc.response_body(piece);
+            }
+            return;
+        }
         let open = match kind {
             Kind::Request if *requesting => open.back_mut(),
             Kind::Response if *answering == Answering::Open => {

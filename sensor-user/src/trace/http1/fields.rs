@@ -23,7 +23,7 @@ pub(super) struct Wanted<'a> {
     tracestate: Vec<Cow<'a, [u8]>>,
     /// Other contexts, identifiers, baggage.
     contexts: context::Fields<'a>,
-    framing: Option<Framing>,
+    web: Option<Framing>,
     timeout: Option<u64>,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Wanted<'a> {
                     wanted.traceparents += 1;
                     wanted.traceparent = Some(field.value);
                 }
-                12 if field.is("content-type") => wanted.framing = Framing::of(&field.value),
+                12 if field.is("content-type") => wanted.web = web(&field.value),
                 12 if field.is("grpc-timeout") => wanted.timeout = grpc::timeout(&field.value),
                 _ => {
                     if let Some(name) = reading.request(field.name) {
@@ -90,8 +90,7 @@ impl<'a> Wanted<'a> {
 
     /// The call, if the request is one. gRPC proper needs HTTP/2.
     pub(super) fn rpc(&self) -> Option<Box<Rpc>> {
-        let framing = self.framing.filter(|framing| *framing != Framing::Grpc)?;
-        Some(Box::new(Rpc::new(Some(framing), self.timeout)))
+        Some(Box::new(Rpc::new(Some(self.web?), self.timeout)))
     }
 
     /// More than one is as bad as none (RFC 9112 section 3.2).
@@ -147,6 +146,19 @@ pub(super) fn answered(head: &Head<'_>, reading: &Reading, metrics: &Metrics) ->
     context::answered(found.iter().map(|(at, value)| (*at, &**value)), reading, metrics)
 }
 
+/// The framing of gRPC-Web that a Content-Type names.
+fn web(content_type: &[u8]) -> Option<Framing> {
+    Framing::of(content_type).filter(|framing| *framing != Framing::Grpc)
+}
+
+/// What the head of a response says of a call whose request was not seen yet, if it is one's.
+pub(super) fn early(head: &Head<'_>) -> Option<Box<Rpc>> {
+    let named = head.fields().filter(|field| field.is("content-type")).last()?;
+    let mut rpc = Box::new(Rpc::new(Some(web(&named.value)?), None));
+    answer(&mut rpc, head);
+    Some(rpc)
+}
+
 /// Takes what the head of a response says of a call.
 pub(super) fn answer(rpc: &mut Rpc, head: &Head<'_>) {
     for field in head.fields() {
@@ -155,6 +167,7 @@ pub(super) fn answer(rpc: &mut Rpc, head: &Head<'_>) {
             12 if field.is("grpc-message") && !field.value.is_empty() => {
                 rpc.message = Some(grpc::message(&field.value).into());
             }
+            12 if field.is("content-type") => rpc.response_is(web(&field.value)),
             _ => {}
         }
     }

@@ -97,7 +97,7 @@ fn messages_are_counted_however_they_are_cut() {
         let mut messages = Messages::new(Framing::Web);
         BODY.chunks(size).for_each(|chunk| messages.feed(Piece::Bytes(chunk)));
         assert_eq!(messages.count(), Some((3, 1)), "{size}");
-        assert_eq!(messages.trailers(), Some(&b"grpc-status: 0\r\n"[..]), "{size}");
+        assert_eq!(messages.trailers(false), Some(&b"grpc-status: 0\r\n"[..]), "{size}");
     }
 }
 
@@ -110,7 +110,7 @@ fn messages_may_be_passed_over_but_not_their_prefixes() {
     messages.feed(Piece::Lost(2));
     messages.feed(Piece::Bytes(&BODY[15..25]));
     messages.feed(Piece::Skip(16));
-    assert_eq!((messages.count(), messages.trailers()), (Some((3, 1)), None));
+    assert_eq!((messages.count(), messages.trailers(false)), (Some((3, 1)), None));
     messages.feed(Piece::Skip(1));
     assert_eq!(messages.count(), None);
 
@@ -149,14 +149,99 @@ fn text_is_decoded() {
             let mut messages = Messages::new(Framing::WebText);
             text.chunks(size).for_each(|chunk| messages.feed(Piece::Bytes(chunk)));
             assert_eq!(messages.count(), Some(count), "{size}");
-            assert_eq!(messages.trailers(), Some(&b"grpc-status: 0\r\n"[..]), "{size}");
+            assert_eq!(messages.trailers(false), Some(&b"grpc-status: 0\r\n"[..]), "{size}");
         }
     }
     let mut messages = Messages::new(Framing::WebText);
     messages.feed(Piece::Bytes(b"AAAA"));
-    messages.feed(Piece::Skip(1));
+    messages.feed(Piece::Skip(4));
     assert_eq!(messages.count(), None);
     let mut messages = Messages::new(Framing::WebText);
     messages.feed(Piece::Bytes(b"AA*A"));
     assert_eq!(messages.count(), None);
+}
+
+/// What is there of trailers that were cut counts as far as it is whole.
+#[test]
+fn trailers_may_be_cut() {
+    let prefix = [&b"\x80\0\0\x01\0"[..], b"grpc-status: 5\r\ngrpc-mess"].concat();
+    let mut messages = Messages::new(Framing::Web);
+    messages.feed(Piece::Bytes(&prefix));
+    messages.feed(Piece::Skip(200));
+    messages.feed(Piece::Bytes(&[b'a'; 30]));
+    assert_eq!(messages.trailers(true), None, "one byte is to come");
+    messages.feed(Piece::Bytes(b"\n"));
+    assert_eq!(messages.trailers(false), Some(&b"grpc-status: 5\r\n"[..]));
+    // They are the last of a body.
+    messages.feed(Piece::Bytes(BODY));
+    assert_eq!((messages.trailers(true), messages.count()), (None, None));
+    // Nor are they read beyond a limit.
+    let mut messages = Messages::new(Framing::Web);
+    messages.feed(Piece::Bytes(&[&b"\x80\0\0\x20\0"[..], b"a: b\n"].concat()));
+    messages.feed(Piece::Bytes(&[b'a'; 0x2000 - 5]));
+    assert_eq!(messages.trailers(true), Some(&b"a: b\n"[..]));
+}
+
+/// 3,000 bytes as base64, the most of which went by unseen, in pieces that are no whole groups.
+fn passed_over(skipped: [u64; 2], behind: &[u8]) -> Messages {
+    let mut messages = Messages::new(Framing::WebText);
+    messages.feed(Piece::Bytes(b"AAAAC7gA"));
+    for n in skipped {
+        messages.feed(Piece::Skip(n));
+    }
+    messages.feed(Piece::Bytes(behind));
+    messages
+}
+
+#[test]
+fn text_may_be_passed_over() {
+    // `printf 'xx\x80\0\0\0\x10grpc-status: 0\r\n' | base64`, and with padding behind the message.
+    for behind in [&b"eHiAAAAAEGdycGMtc3RhdHVzOiAwDQo="[..], b"eHg=gAAAABBncnBjLXN0YXR1czogMA0K"] {
+        let messages = passed_over([1001, 2995], behind);
+        assert_eq!(messages.trailers(true), Some(&b"grpc-status: 0\r\n"[..]));
+        assert_eq!(messages.trailers(false), None, "not before the end");
+        assert_eq!(messages.count(), None, "there may have been padding");
+    }
+    // Not where a group is cut, nor beyond the message.
+    for skipped in [[1001, 2994], [1001, 2996], [1001, 2999]] {
+        let messages = passed_over(skipped, b"eHiAAAAAEGdycGMtc3RhdHVzOiAwDQo=");
+        assert_eq!(messages.trailers(true), None, "{skipped:?}");
+    }
+}
+
+/// A message that is encoded in three pieces, each of which is padded: four bytes fewer than it seems. It
+/// ends in what looks like trailers, and like the prefixes that the real ones begin with.
+#[test]
+fn padding_that_was_not_seen_makes_no_trailers() {
+    let real = b"\x80\0\0\0\x10grpc-status: 0\r\n";
+    let fake = b"\x80\0\0\0\x1agrpc-status: 5\r\n".to_vec();
+    for behind in 0..8 {
+        for length in 0..=40 {
+            // What is read as the end of the message.
+            let mut bytes = b"xx".to_vec();
+            let mut fake = fake.clone();
+            fake[4] = length;
+            bytes.extend(fake);
+            bytes.resize(bytes.len() + behind, b' ');
+            bytes.extend(real);
+            let text = base64(&bytes);
+            let messages = passed_over([1001, 2995], text.as_bytes());
+            assert_eq!(messages.trailers(true), None, "{behind} {length}");
+        }
+    }
+}
+
+/// As RFC 4648 has it.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |group: &[u8]| {
+        let mut whole = [0; 4];
+        whole[1..=group.len()].copy_from_slice(group);
+        let bits = u32::from_be_bytes(whole);
+        let characters =
+            (0..4).map(move |i| ALPHABET[(bits >> (18 - 6 * i) & 63) as usize] as char);
+        let padding = std::iter::repeat_n('=', 3 - group.len());
+        characters.take(group.len() + 1).chain(padding).collect::<String>()
+    };
+    bytes.chunks(3).map(group).collect()
 }

@@ -47,6 +47,7 @@ fn main() -> Result<()> {
         "ports" => servers::ports(number(0)?),
         "sink" => servers::sink(),
         "tonic-server" => tonic::serve(number(0)?),
+        "tonic-web-server" => tonic::serve_web(number(0)?),
         "tonic-client" => tonic::ask(number(0)?),
         "traces-leaf" => traces::leaf(number(0)?),
         "traces-middle" => traces::middle(number(0)?),

@@ -1,5 +1,5 @@
-//! gRPC by tonic, its client over its own channel and its server over hyper's HTTP/2, without generated
-//! code: calls of all kinds, of each of which both sides say what came of it, a line of JSON.
+//! gRPC by tonic, its client over its own channel and its server over hyper's HTTP/2 or, as gRPC-Web by
+//! tonic-web, HTTP/1.1; without generated code: calls of all kinds, of each of which both sides say what came of it, a line of JSON.
 
 mod client;
 mod server;
@@ -16,7 +16,7 @@ use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 pub(crate) use client::ask;
-pub(crate) use server::serve;
+pub(crate) use server::{serve, serve_web};
 
 const SERVICE: &str = "workload.v1.Calls";
 

@@ -7,10 +7,12 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"time"
 
+	"github.com/improbable-eng/grpc-web/go/grpcweb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	_ "google.golang.org/grpc/encoding/gzip"
@@ -120,6 +122,20 @@ func count(_ any, stream grpc.ServerStream) error {
 	return nil
 }
 
+// many answers with as many messages as it is asked for, all of them small.
+func many(_ any, stream grpc.ServerStream) error {
+	in := new(wrapperspb.UInt32Value)
+	if err := stream.RecvMsg(in); err != nil {
+		return err
+	}
+	for range in.Value {
+		if err := stream.SendMsg(bytes(10)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // chat answers each message with one.
 func chat(_ any, stream grpc.ServerStream) error {
 	for {
@@ -135,7 +151,7 @@ func chat(_ any, stream grpc.ServerStream) error {
 	}
 }
 
-// server PORT [MILLISECONDS]: a connection is ended after that time.
+// server PORT [MILLISECONDS [web]]: a connection is ended after that time; gRPC-Web over HTTP/1.1.
 func main() {
 	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
 	if err != nil {
@@ -160,10 +176,14 @@ func main() {
 		Streams: []grpc.StreamDesc{
 			{StreamName: "Collect", Handler: collect, ClientStreams: true},
 			{StreamName: "Count", Handler: count, ServerStreams: true},
+			{StreamName: "Many", Handler: many, ServerStreams: true},
 			{StreamName: "Chat", Handler: chat, ClientStreams: true, ServerStreams: true},
 		},
 	}, struct{}{})
 	healthpb.RegisterHealthServer(server, health.NewServer())
 	reflection.Register(server)
+	if len(os.Args) > 3 && os.Args[3] == "web" {
+		log.Fatal(http.Serve(listener, grpcweb.WrapServer(server)))
+	}
 	log.Fatal(server.Serve(listener))
 }

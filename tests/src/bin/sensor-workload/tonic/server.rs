@@ -3,20 +3,27 @@
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
+use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http2;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use prost::Message as _;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{Sender, channel};
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
+use tonic::codegen::Service;
 use tonic::server::{Grpc, StreamingService};
 use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_web::GrpcWebLayer;
+use tower_layer::Layer as _;
 
 use super::{BINARY, Plain, Queue, SERVICE, say};
 
@@ -28,7 +35,7 @@ pub(crate) fn serve(port: u64) -> Result<()> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, u16::try_from(port)?)).await?;
         loop {
             let (stream, _) = listener.accept().await?;
-            let service = hyper::service::service_fn(answer);
+            let service = hyper::service::service_fn(answer::<Incoming>);
             tokio::spawn(
                 http2::Builder::new(TokioExecutor::new())
                     .serve_connection(TokioIo::new(stream), service),
@@ -37,7 +44,49 @@ pub(crate) fn serve(port: u64) -> Result<()> {
     })
 }
 
-async fn answer(request: hyper::Request<Incoming>) -> Result<hyper::Response<Body>, Infallible> {
+/// The same as gRPC-Web over HTTP/1.1.
+pub(crate) fn serve_web(port: u64) -> Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, u16::try_from(port)?)).await?;
+        let service = TowerToHyperService::new(GrpcWebLayer::new().layer(Calls));
+        loop {
+            let (stream, _) = listener.accept().await?;
+            let service = service.clone();
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    })
+}
+
+/// [`answer`], as tonic-web wants it.
+#[derive(Clone, Copy)]
+struct Calls;
+
+impl Service<hyper::Request<Body>> for Calls {
+    type Response = hyper::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: hyper::Request<Body>) -> Self::Future {
+        Box::pin(async {
+            // Else the client may be refused in the middle of what it sends, and not hear why.
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+            answer(hyper::Request::from_parts(head, Body::new(Full::new(body)))).await
+        })
+    }
+}
+
+async fn answer<B>(request: hyper::Request<B>) -> Result<hyper::Response<Body>, Infallible>
+where
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
     let path = request.uri().path().to_owned();
     let method = path.strip_prefix(&format!("/{SERVICE}/")).and_then(Method::of);
     let Some(method) = method else {
@@ -54,6 +103,7 @@ enum Method {
     Slow,
     Collect,
     Count,
+    Many,
 }
 
 impl Method {
@@ -64,6 +114,7 @@ impl Method {
             "Slow" => Self::Slow,
             "Collect" => Self::Collect,
             "Count" => Self::Count,
+            "Many" => Self::Many,
             _ => return None,
         })
     }
@@ -131,13 +182,21 @@ impl Call {
         Some(next)
     }
 
-    /// The number that is asked for; the last message of all.
+    /// The number that is asked for, decimal or a `google.protobuf.UInt32Value`; the last message of all.
     async fn number(&mut self) -> Option<u64> {
         let mut last = None;
         while let Some(message) = self.next().await? {
             last = Some(message);
         }
-        std::str::from_utf8(&last?).ok()?.parse().ok()
+        let last = last?;
+        let decimal = std::str::from_utf8(&last).ok().and_then(|text| text.parse().ok());
+        decimal.or_else(|| u32::decode(last).ok().map(u64::from))
+    }
+
+    /// As `google.protobuf.BytesValue`.
+    async fn write_bytes(&mut self, count: u64) -> Option<()> {
+        let message = vec![0; usize::try_from(count).ok()?].encode_to_vec();
+        self.write(message.into()).await
     }
 
     async fn write(&mut self, message: Bytes) -> Option<()> {
@@ -162,7 +221,7 @@ impl Call {
             Method::Slow => {
                 let slept = Duration::from_millis(self.number().await?);
                 tokio::select! {
-                    () = tokio::time::sleep(slept) => self.write(Bytes::from_static(b"x")).await?,
+                    () = tokio::time::sleep(slept) => self.write_bytes(1).await?,
                     () = self.answers.closed() => return None,
                 }
             }
@@ -175,7 +234,12 @@ impl Call {
             }
             Method::Count => {
                 for n in 0..self.number().await? {
-                    self.write(vec![0; usize::try_from(n).ok()? * 3000].into()).await?;
+                    self.write_bytes(n * 3000).await?;
+                }
+            }
+            Method::Many => {
+                for _ in 0..self.number().await? {
+                    self.write_bytes(10).await?;
                 }
             }
         }
