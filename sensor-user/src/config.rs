@@ -10,6 +10,7 @@
 
 mod export;
 pub mod flags;
+mod govern;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use std::time::Duration;
 pub use export::Export;
 pub use select::{Capture, Engine};
 
+use crate::govern::Settings as Govern;
 use flags::{OutputFlags, RecordFlags, ReplayFlags, RunFlags};
 
 /// Looks up an environment variable.
@@ -53,6 +55,8 @@ pub struct Run {
     pub output: Output,
     /// Where else spans go.
     pub export: Export,
+    /// Which of them.
+    pub govern: Govern,
     /// Stop after this long; `None` runs until a signal.
     pub duration: Option<Duration>,
 }
@@ -79,6 +83,8 @@ pub struct Replay {
     pub output: Output,
     /// Where else spans go.
     pub export: Export,
+    /// Which of them.
+    pub govern: Govern,
 }
 
 /// What goes to standard output.
@@ -129,10 +135,14 @@ impl Problems {
 /// Everything that is wrong with them, in the order of the help text.
 pub fn run(flags: &RunFlags, env: Env<'_>) -> Result<Run, Vec<Problem>> {
     let mut problems = Problems::default();
+    let capture = select::capture(&flags.capture, &mut problems);
+    let output = output(&flags.output, &mut problems);
+    let export = export::export(&flags.export, env, &mut problems);
     let config = Run {
-        capture: select::capture(&flags.capture, &mut problems),
-        output: output(&flags.output, &mut problems),
-        export: export::export(&flags.export, env, &mut problems),
+        capture,
+        output,
+        govern: govern::govern(&flags.govern, export.settings.otlp.is_some(), env, &mut problems),
+        export,
         duration: duration(flags.duration.as_deref(), &mut problems),
     };
     problems.into_result(config)
@@ -158,11 +168,14 @@ pub fn record(flags: &RecordFlags) -> Result<Record, Vec<Problem>> {
 /// Everything that is wrong with them, in the order of the help text.
 pub fn replay(flags: &ReplayFlags, env: Env<'_>) -> Result<Replay, Vec<Problem>> {
     let mut problems = Problems::default();
+    let output = output(&flags.output, &mut problems);
+    let export = export::export(&flags.export, env, &mut problems);
     let config = Replay {
         file: flags.file.clone(),
         real_time: flags.real_time,
-        output: output(&flags.output, &mut problems),
-        export: export::export(&flags.export, env, &mut problems),
+        output,
+        govern: govern::govern(&flags.govern, export.settings.otlp.is_some(), env, &mut problems),
+        export,
     };
     problems.into_result(config)
 }

@@ -34,7 +34,6 @@ use crate::capture::event::{
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Span, SpanId};
 use connection::Connection;
-use identity::Identity;
 use table::Table;
 
 /// The bounds of the assembly.
@@ -137,8 +136,7 @@ impl Pipeline {
         for connection in self.connections.values() {
             connection.open(|exchange, response| {
                 let age = Duration::from_nanos(now.0.saturating_sub(exchange.start().0));
-                let Identity { span_id, flags, .. } = exchange.identity;
-                if flags.sampled() && wanted(span_id, age) {
+                if wanted(exchange.identity.span_id, age) {
                     out(exchange.so_far(response, now));
                 }
             });

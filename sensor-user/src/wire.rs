@@ -4,6 +4,7 @@ pub(crate) mod base64;
 pub mod grpc;
 pub mod http1;
 pub mod http2;
+pub mod span_export;
 
 use crate::capture::event::Monotonic;
 

@@ -16,7 +16,7 @@ use super::session::{Plan, Session};
 /// # Errors
 /// When the file cannot be read or is damaged. What came before the damage is delivered.
 pub(super) fn replay(config: config::Replay, screen: &Screen) -> Result<ExitCode, Failure> {
-    let config::Replay { file, real_time, output, export } = config;
+    let config::Replay { file, real_time, output, export, govern } = config;
     let metrics = Arc::new(Metrics::default());
     let pace = if real_time { Pace::RealTime } else { Pace::Full };
     let mut feed =
@@ -24,6 +24,7 @@ pub(super) fn replay(config: config::Replay, screen: &Screen) -> Result<ExitCode
     let plan = Plan {
         output,
         export,
+        govern,
         // Whoever interrupts a replay does not want the rest of the file.
         limits: Limits { duration: None, drain: Duration::ZERO },
         filtered: false,

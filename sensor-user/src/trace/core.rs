@@ -75,11 +75,7 @@ impl Core {
         self.open = self.open.saturating_sub(1);
         self.metrics.inc(Counter::ExchangesSpans);
         self.closed(&exchange);
-        if exchange.identity.flags.sampled() {
-            out(exchange.into_span(Outcome::Ended(ended, cut)));
-        } else {
-            self.metrics.inc(Counter::SpansNotSampled);
-        }
+        out(exchange.into_span(Outcome::Ended(ended, cut)));
     }
 
     /// Who a process is; where that was never said, its id is all that is known.

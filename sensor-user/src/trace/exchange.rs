@@ -71,6 +71,7 @@ pub(super) struct Exchange {
     name: &'static str,
     trace_state: Option<Box<str>>,
     attributes: Vec<Attribute>,
+    exports_spans: bool,
     resource: Arc<Resource>,
 }
 
@@ -188,6 +189,7 @@ impl Exchange {
             start: first.time,
             start_unix_ns: clock.unix_ns(first.time),
             name,
+            exports_spans: request.exports_spans(),
             trace_state: request.trace_state,
             attributes,
             resource,
@@ -288,6 +290,9 @@ impl Exchange {
             span_id: self.identity.span_id,
             parent_span_id: self.identity.parent,
             flags: self.identity.flags,
+            remote_sampled: self.identity.remote_sampled,
+            minted: self.identity.minted,
+            exports_spans: self.exports_spans,
             trace_state: self.trace_state,
             name,
             kind: self.kind,

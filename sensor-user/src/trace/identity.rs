@@ -53,6 +53,10 @@ pub(super) struct Identity {
     pub(super) span_id: SpanId,
     pub(super) parent: Option<SpanId>,
     pub(super) flags: TraceFlags,
+    /// The sampled flag of the context that came, if one did.
+    pub(super) remote_sampled: Option<bool>,
+    /// The application has a span of its own with this identifier.
+    pub(super) minted: bool,
 }
 
 /// What identifiers of an exchange derive from: the same on both of its ends, if it goes by TCP.
@@ -238,6 +242,7 @@ impl Contexts {
             identity.parent = server;
         } else if self.take(trace_id, parent_id) {
             identity.span_id = parent_id;
+            identity.minted = true;
             identity.parent = only;
         }
         identity
@@ -251,6 +256,8 @@ impl Contexts {
             span_id: seed.span_id(cause.trace_id, kind),
             parent: Some(cause.span_id),
             flags: cause.flags,
+            remote_sampled: cause.remote_sampled,
+            minted: false,
         }
     }
 
@@ -315,6 +322,8 @@ fn identity(context: Option<Traceparent>, seed: &Seed, kind: SpanKind) -> Identi
         span_id: seed.span_id(trace_id, kind),
         parent: context.map(|context| context.parent_id),
         flags: context.map_or(TraceFlags(1), |context| context.flags),
+        remote_sampled: context.map(|context| context.flags.sampled()),
+        minted: false,
     }
 }
 

@@ -12,6 +12,9 @@ const REMARKS: &[(&str, &str)] = &[
     ("connections.evicted", "connections evicted"),
     ("exchanges.orphan_responses", "orphan responses"),
     ("spans.not_sampled", "not sampled"),
+    ("spans.kept_error", "kept as errors"),
+    ("spans.kept_slow", "kept as slow"),
+    ("spans.existing", "exported by their processes"),
     ("context.traceparent_malformed", "bad traceparent"),
 ];
 

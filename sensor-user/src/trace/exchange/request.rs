@@ -8,6 +8,7 @@ use super::{Ends, LINK};
 use crate::context::w3c::Traceparent;
 use crate::model::{Attribute, SpanKind, Text};
 use crate::trace::target::{self, Target};
+use crate::wire::span_export;
 
 /// Methods that are kept as they are; others are `_OTHER` (`http.request.method`).
 const METHODS: [&str; 9] =
@@ -24,6 +25,7 @@ pub(in crate::trace) struct Request<'a> {
     /// Of the protocol.
     pub(in crate::trace) version: Option<&'static str>,
     pub(in crate::trace) user_agent: Option<&'a [u8]>,
+    pub(in crate::trace) content_type: Option<&'a [u8]>,
     pub(in crate::trace) incoming: Incoming,
     pub(in crate::trace) trace_state: Option<Box<str>>,
     /// The path is known by its shape alone.
@@ -62,6 +64,12 @@ impl Incoming {
 }
 
 impl Request<'_> {
+    /// It hands spans to a backend.
+    pub(super) fn exports_spans(&self) -> bool {
+        let path = self.target.path.unwrap_or_default();
+        span_export::is_one(self.method, path, self.content_type)
+    }
+
     /// Adds what it says to a span's attributes; gives the span's name.
     pub(super) fn describe(
         &self,

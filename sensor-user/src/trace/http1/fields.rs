@@ -20,6 +20,7 @@ pub(super) struct Wanted<'a> {
     traceparent: Option<Cow<'a, [u8]>>,
     traceparents: u32,
     tracestate: Vec<Cow<'a, [u8]>>,
+    content_type: Option<Cow<'a, [u8]>>,
     framing: Option<Framing>,
     timeout: Option<u64>,
 }
@@ -39,7 +40,10 @@ impl<'a> Wanted<'a> {
                     wanted.traceparents += 1;
                     wanted.traceparent = Some(field.value);
                 }
-                12 if field.is("content-type") => wanted.framing = Framing::of(&field.value),
+                12 if field.is("content-type") => {
+                    wanted.framing = Framing::of(&field.value);
+                    wanted.content_type = Some(field.value);
+                }
                 12 if field.is("grpc-timeout") => wanted.timeout = grpc::timeout(&field.value),
                 _ => {}
             }
@@ -65,6 +69,7 @@ impl<'a> Wanted<'a> {
             target,
             version: ["1.0", "1.1"].get(usize::from(minor)).copied(),
             user_agent: self.user_agent.as_deref(),
+            content_type: self.content_type.as_deref(),
             trace_state: context.and_then(|_| self.trace_state(metrics)),
             incoming: context.map_or(Incoming::Nothing, Incoming::Named),
             path_inferred: false,

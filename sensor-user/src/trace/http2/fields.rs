@@ -219,6 +219,7 @@ impl Fields {
             authority: self.authority(),
             version: Some("2"),
             user_agent: self.get(Name::UserAgent),
+            content_type: self.once(Name::ContentType),
             incoming,
             trace_state: if known { self.trace_state(metrics) } else { None },
             path_inferred: inferred.is_some(),
