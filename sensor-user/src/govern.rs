@@ -35,7 +35,7 @@ pub use sampler::{Root, Sampler};
 pub const SAMPLED_BY: &str = "sensor.sampled_by";
 
 /// What is exported.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Settings {
     /// Which traces.
     pub sampler: Sampler,

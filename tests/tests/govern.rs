@@ -13,11 +13,14 @@ use sensor_tests::backends::collector::{Collector, Received};
 use sensor_tests::backends::or_skip;
 use sensor_tests::both_engines;
 use sensor_tests::process::Held;
-use sensor_tests::sensor::{Engine, Report, Sensor, python, tool};
+use sensor_tests::sensor::{Engine, Report, Sensor, SpanJson, python, tool};
 use sensor_tests::workloads::{Server, curl_marked, python_packages, python_server, source};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// OTLP over gRPC.
+const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 both_engines!(existing_spans, callers_that_do_not_sample, a_ratio_is_that_of_the_sdk);
 
@@ -64,7 +67,7 @@ fn attribute<'a>(received: &'a Received, key: &str) -> Option<&'a Value> {
 fn is_of(received: &Received, server: &Server) -> bool {
     let all = received.resource.as_array().unwrap();
     let pid = all.iter().find(|it| it["key"] == "process.pid").unwrap();
-    pid["value"]["intValue"] == server.pid().to_string()
+    pid["value"]["intValue"].as_str().and_then(|it| it.parse().ok()) == Some(server.pid())
 }
 
 fn is(received: &Received, server: &Server, kind: u32, path: &str) -> bool {
@@ -80,13 +83,21 @@ fn existing_spans(engine: Engine) {
     };
     let downstream = python_server(true).unwrap().unwrap();
     for (n, mode) in [None, Some("keep"), Some("skip"), Some("link")].into_iter().enumerate() {
+        let (protocol, backend, path, status) = match mode {
+            None => ("grpc", collector.grpc, EXPORT, ("rpc.grpc.status_code", 0)),
+            Some(_) => {
+                let status = ("http.response.status_code", 200);
+                ("http/protobuf", collector.http, "/v1/traces", status)
+            }
+        };
         let mut command = Command::new(&python);
         command
             .arg(source("otel/service.py"))
             .arg(downstream.address.port().to_string())
             .env("PYTHONPATH", &packages)
             .env("OTEL_SERVICE_NAME", "shop")
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", collector.http))
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{backend}"))
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
             .env("OTEL_BSP_SCHEDULE_DELAY", "100");
         let service = Server::on_port("otel", command).unwrap();
         let endpoint = format!("http://{}", collector.http);
@@ -97,9 +108,9 @@ fn existing_spans(engine: Engine) {
         // The first export says that it has spans of its own.
         let caller = "b7ad6b7169203331";
         ask(&service, "/alone", &format!("00-{:032x}-{caller}-01", 0xa0 + n));
-        let export = |span: &sensor_tests::sensor::SpanJson| span.path() == "/v1/traces";
+        let export = |span: &SpanJson| span.path() == path;
         let exports = sensor.wait_for(1, export, PATIENCE);
-        assert!(exports.iter().all(|it| it.is_client() && it.status_code() == 200));
+        assert!(exports.iter().all(|it| it.is_client() && it.int(status.0) == status.1));
 
         let trace = format!("{:032x}", 0xb0 + n);
         ask(&service, "/work", &format!("00-{trace}-{caller}-01"));
@@ -181,7 +192,7 @@ fn told(
         assert!(all().filter_map(parent).all(|id| ids.contains(&id)), "{ours:#?} {theirs:#?}");
     }
     // What nobody instrumented is there, in a trace of its own.
-    let plain = |it: &&sensor_tests::sensor::SpanJson| it.path() == "/size/2";
+    let plain = |it: &&SpanJson| it.path() == "/size/2";
     let plain: Vec<_> = report.spans.iter().filter(plain).collect();
     assert_eq!(plain.len(), 2, "{plain:#?}");
     assert_eq!(plain[0].trace_id(), plain[1].trace_id());
@@ -213,7 +224,7 @@ fn callers_that_do_not_sample(engine: Engine) {
         let sensor = sensor(engine, &[server.pid(), client.pid()], &args);
         client.finish(PATIENCE).unwrap();
         // One after the other, over one connection.
-        let last = |it: &sensor_tests::sensor::SpanJson| it.path() == "/size/2";
+        let last = |it: &SpanJson| it.path() == "/size/2";
         let _ = sensor.wait_for(2, last, PATIENCE);
         let report = sensor.stop();
         report.assert_loss_equation();

@@ -113,7 +113,7 @@ fn adaptive(text: &str) -> Result<adaptive::Settings, Wrong> {
         let expected = || {
             Wrong::Arg(
                 "min=, max= (rates from 0 to 1), errors= (above 0, up to 1) and window= (a duration, \
-                 for example 60s), separated by commas, each once at most"
+                 for example 60s), separated by commas"
                     .to_owned(),
             )
         };
@@ -123,7 +123,7 @@ fn adaptive(text: &str) -> Result<adaptive::Settings, Wrong> {
             "min" => settings.min = part()?,
             "max" => settings.max = part()?,
             "errors" => {
-                settings.errors = Some(part()?).filter(|it| *it > 0.0).ok_or_else(expected)?
+                settings.errors = Some(part()?).filter(|it| *it > 0.0).ok_or_else(expected)?;
             }
             "window" => settings.window = value::duration(value).map_err(|_| expected())?,
             _ => return Err(expected()),

@@ -330,7 +330,7 @@ fn samplers_by_flag_and_by_variable() {
         ),
     ] {
         let flag = arg.map_or(name.to_owned(), |arg| format!("{name}:{arg}"));
-        assert_eq!(sampling(Some(&flag), &[]), Ok(expected.clone()));
+        assert_eq!(sampling(Some(&flag), &[]), Ok(expected));
         let vars = [(SAMPLER, name), (ARG, arg.unwrap_or(" "))];
         assert_eq!(sampling(None, &vars), Ok(expected), "{name}");
     }

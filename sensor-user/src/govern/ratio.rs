@@ -32,7 +32,7 @@ impl Ratio {
             clippy::cast_sign_loss,
             reason = "not negative, at most 2^63; rounded down as in Go's SDK"
         )]
-        (0.0..=1.0).contains(&ratio).then(|| Self((ratio * ALL) as u64))
+        (0.0..=1.0).contains(&ratio).then_some(Self((ratio * ALL) as u64))
     }
 
     /// Whether the trace is one of these. What a smaller ratio has, a greater one has too.

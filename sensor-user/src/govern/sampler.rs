@@ -6,7 +6,7 @@ use super::adaptive::{self, Adaptive};
 use crate::model::{Span, TraceId};
 
 /// Which traces are exported.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sampler {
     /// One of OpenTelemetry's.
     Fixed {

@@ -1,23 +1,29 @@
 """A service that OpenTelemetry's SDK instruments, exporting by OTLP: service.py DOWNSTREAM PORT.
 
-What the variables of OpenTelemetry say (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_BSP_SCHEDULE_DELAY), holds.
+What the variables of OpenTelemetry say (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL,
+OTEL_BSP_SCHEDULE_DELAY), holds.
 Each request has these made at the server on port DOWNSTREAM: one by an instrumented client
 (/size/1), one by a client that nobody instrumented (/size/2), and one by a client that passes on
 `traceparent` as it came (/size/3); all with the query of the request. /alone makes none.
 """
 
 import http.client
+import os
 import sys
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import requests
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+if os.environ["OTEL_EXPORTER_OTLP_PROTOCOL"] == "grpc":
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+else:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
 downstream, port = int(sys.argv[1]), int(sys.argv[2])
 
