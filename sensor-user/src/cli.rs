@@ -41,10 +41,15 @@ Examples:
   sudo sensor run --pid 4711 --for 20s             one process and its children, for 20 s
   sudo sensor run --output json > spans.jsonl      a JSON object per span
   sudo sensor run --otlp-endpoint http://localhost:4318 --output none
+  sudo sensor run --sampler parentbased_traceidratio:0.1 --keep-errors --keep-slow 1s
 
 A process is traced when any of --pid, --comm, --exe or --cgroup names it. sudo clears the
 environment: give OTEL_* variables after it (sudo OTEL_EXPORTER_OTLP_ENDPOINT=... sensor run).
-OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are read from each traced process.";
+OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are read from each traced process.
+
+traceidratio chooses the traces that the SDKs for Go and Python choose. adaptive keeps all that
+enters this node, and inside it a part of the traces, from min to max by the errors of the service.
+What sampling leaves out is counted as spans.not_sampled; it counts as traffic all the same.";
 
 const RECORD_EXAMPLES: &str = "\
 Examples:

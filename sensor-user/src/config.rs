@@ -11,6 +11,7 @@
 mod context;
 mod export;
 pub mod flags;
+mod govern;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use export::Export;
 pub use select::{Capture, Engine};
 
 use crate::context::Settings;
+use crate::govern::Settings as Govern;
 use flags::{OutputFlags, RecordFlags, ReplayFlags, RunFlags};
 
 /// Looks up an environment variable.
@@ -57,6 +59,8 @@ pub struct Run {
     pub output: Output,
     /// Where else spans go.
     pub export: Export,
+    /// Which of them.
+    pub govern: Govern,
     /// Stop after this long; `None` runs until a signal.
     pub duration: Option<Duration>,
 }
@@ -85,6 +89,8 @@ pub struct Replay {
     pub output: Output,
     /// Where else spans go.
     pub export: Export,
+    /// Which of them.
+    pub govern: Govern,
 }
 
 /// What goes to standard output.
@@ -137,11 +143,16 @@ impl Problems {
 /// Everything that is wrong with them, in the order of the help text.
 pub fn run(flags: &RunFlags, env: Env<'_>) -> Result<Run, Vec<Problem>> {
     let mut problems = Problems::default();
+    let capture = select::capture(&flags.capture, &mut problems);
+    let context = context::context(&flags.context, env, &mut problems);
+    let output = output(&flags.output, &mut problems);
+    let export = export::export(&flags.export, env, &mut problems);
     let config = Run {
-        capture: select::capture(&flags.capture, &mut problems),
-        context: context::context(&flags.context, env, &mut problems),
-        output: output(&flags.output, &mut problems),
-        export: export::export(&flags.export, env, &mut problems),
+        capture,
+        output,
+        context,
+        govern: govern::govern(&flags.govern, export.settings.otlp.is_some(), env, &mut problems),
+        export,
         duration: duration(flags.duration.as_deref(), &mut problems),
     };
     problems.into_result(config)
@@ -167,12 +178,16 @@ pub fn record(flags: &RecordFlags) -> Result<Record, Vec<Problem>> {
 /// Everything that is wrong with them, in the order of the help text.
 pub fn replay(flags: &ReplayFlags, env: Env<'_>) -> Result<Replay, Vec<Problem>> {
     let mut problems = Problems::default();
+    let context = context::context(&flags.context, env, &mut problems);
+    let output = output(&flags.output, &mut problems);
+    let export = export::export(&flags.export, env, &mut problems);
     let config = Replay {
         file: flags.file.clone(),
         real_time: flags.real_time,
-        context: context::context(&flags.context, env, &mut problems),
-        output: output(&flags.output, &mut problems),
-        export: export::export(&flags.export, env, &mut problems),
+        output,
+        context,
+        govern: govern::govern(&flags.govern, export.settings.otlp.is_some(), env, &mut problems),
+        export,
     };
     problems.into_result(config)
 }

@@ -1,7 +1,7 @@
 //! The user-space half of the sensor. One module per stage of the data's way; data flows down this
 //! list, and no stage imports one further down.
 //!
-//! `capture` → `process` → `stream` → `wire` → `context` → `trace` → `export`
+//! `capture` → `process` → `stream` → `wire` → `context` → `trace` → `govern` → `export`
 //!
 //! [`model`] holds what comes out (spans, resources), [`metrics`] every counter, [`config`] every
 //! setting. Everything between `capture` and `export` is pure: bytes and timestamps in, values out.
@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod context;
 pub mod export;
+pub mod govern;
 pub mod metrics;
 pub mod model;
 pub mod process;

@@ -4,7 +4,7 @@
 //! The equations that hold for any run (`tests` assert them):
 //!
 //! - `exchanges.seen = exchanges.spans + exchanges.open + Σ exchanges.lost.*`
-//! - `exchanges.spans = spans handed to the exporters + spans.not_sampled`
+//! - `exchanges.spans = spans handed to the exporters + spans.not_sampled + spans.existing`
 //! - per exporter: `offered = sent + queued + Σ lost.*`
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -68,7 +68,8 @@ counters! {
     Gaps = "streams.gaps",
     /// Requests whose first bytes were recognised.
     ExchangesSeen = "exchanges.seen",
-    /// Exchanges that became a span, delivered or (`spans.not_sampled` of them) left out by choice.
+    /// Exchanges that became a span, delivered or (`spans.not_sampled` and `spans.existing` of them)
+    /// left out by choice.
     ExchangesSpans = "exchanges.spans",
     /// Exchanges lost: bytes of a head are missing.
     ExchangesLostGap = "exchanges.lost.gap",
@@ -124,8 +125,18 @@ counters! {
     BaggageMalformed = "context.baggage_malformed",
     /// Values of request ids and the like that are no text, or too long to be told.
     IdentifiersUnusable = "context.identifiers_unusable",
-    /// Spans that the incoming context marks as not sampled, left out.
+    /// Spans that sampling left out.
     SpansNotSampled = "spans.not_sampled",
+    /// Of these, spans of traces that their callers do not sample.
+    SpansNotSampledRemote = "spans.not_sampled_remote",
+    /// Spans that sampling would have left out, kept as they are errors.
+    SpansKeptError = "spans.kept_error",
+    /// Spans that sampling would have left out, kept as they took long.
+    SpansKeptSlow = "spans.kept_slow",
+    /// Spans left out as their processes export their own of the same exchanges.
+    SpansExisting = "spans.existing",
+    /// Processes that were noticed to export spans of their own.
+    ProcessesExporting = "processes.exporting",
     /// Spans offered to OTLP.
     OtlpOffered = "otlp.offered",
     /// Spans accepted by the OTLP backend.

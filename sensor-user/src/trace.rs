@@ -40,7 +40,6 @@ use crate::context;
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Span, SpanId};
 use connection::Connection;
-use identity::Identity;
 use table::Table;
 
 /// The bounds of the assembly.
@@ -161,13 +160,7 @@ impl Pipeline {
 
     fn hand_over(&mut self, out: &mut dyn FnMut(Span)) {
         let Some(mut ready) = self.core.forest.take_ready() else { return };
-        for span in ready.drain(..) {
-            if span.flags.sampled() {
-                out(span);
-            } else {
-                self.core.metrics.inc(Counter::SpansNotSampled);
-            }
-        }
+        ready.drain(..).for_each(out);
         self.core.forest.reuse(ready);
     }
 
@@ -198,8 +191,7 @@ impl Pipeline {
         for connection in self.connections.values() {
             connection.open(|exchange, response| {
                 let age = Duration::from_nanos(now.0.saturating_sub(exchange.start().0));
-                let Identity { span_id, flags, .. } = exchange.identity;
-                if flags.sampled() && wanted(span_id, age) {
+                if wanted(exchange.identity.span_id, age) {
                     out(exchange.so_far(response, now));
                 }
             });

@@ -5,6 +5,7 @@ pub mod grpc;
 pub mod http1;
 pub mod http2;
 pub mod names;
+pub mod span_export;
 
 use crate::capture::event::Monotonic;
 

@@ -27,6 +27,7 @@ pub(super) fn why(grown: &Counters, now: &Counters, filtered: bool) -> String {
         get("exchanges.lost.undecodable") + get("exchanges.lost.head_too_large"),
     );
     reason("spans left out, as their traces are not sampled", get("spans.not_sampled"));
+    reason("spans left out, as their processes export them", get("spans.existing"));
     reason("requests without a response yet", now.get("exchanges.open"));
     reason("connections with TLS, which cannot be read", get("kernel.flows_tls"));
     reason(

@@ -19,6 +19,7 @@ use crate::export::Exporters;
 use crate::export::terminal::{
     Clock, JsonLines, Pretty, PrettyOptions, ServiceCount, SpanWriter, Summary, Tree,
 };
+use crate::govern::{self, Governor};
 use crate::metrics::Metrics;
 use crate::model::{Resource, Span, SpanId, SpanKind, Status};
 use crate::trace::{self, Pipeline};
@@ -67,6 +68,7 @@ pub(super) struct Plan {
     pub(super) export: config::Export,
     /// What is kept of requests.
     pub(super) context: context::Settings,
+    pub(super) govern: govern::Settings,
     pub(super) limits: Limits,
     /// Only some processes are traced; so the filter may be why nothing is.
     pub(super) filtered: bool,
@@ -95,7 +97,7 @@ impl Session {
         screen: &Screen,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Failure> {
-        let Plan { output, export, context, limits, filtered, patient } = plan;
+        let Plan { output, export, context, govern, limits, filtered, patient } = plan;
         let broken = |what: &str, error: &dyn std::error::Error| {
             Failure::Broken(format!("cannot start {what}: {error}"))
         };
@@ -137,7 +139,9 @@ impl Session {
             .transpose()
             .map_err(|error| broken("the output", &error))?;
         let patience = patient.then(|| Patience { stop: stop.clone(), exhausted: false });
-        let sinks = Sinks { output: writer, exporters, services: Services::default(), patience };
+        let governor = Governor::new(govern, Arc::clone(&metrics));
+        let services = Services::default();
+        let sinks = Sinks { output: writer, exporters, governor, services, patience };
         Ok(Self { stop, context, limits, metrics, view, runtime, sinks })
     }
 
@@ -159,7 +163,7 @@ impl Session {
         let Tracing { pipeline, sinks: last, .. } = &mut work;
         pipeline.finish(&mut |span| last.deliver(span));
 
-        let Sinks { output, exporters, services, patience: _ } = sinks;
+        let Sinks { output, exporters, services, governor: _, patience: _ } = sinks;
         runtime.block_on(exporters.shutdown(EXPORT_DEADLINE));
         let summary = move || Summary {
             elapsed: started.elapsed(),
@@ -248,7 +252,8 @@ impl LongLived {
     fn tell(&mut self, pipeline: &Pipeline, sinks: &mut Sinks) {
         // A replay has its spans before anybody could have watched them come.
         let live = sinks.patience.is_none();
-        let Some(output) = sinks.output.as_mut().filter(|_| live) else {
+        let Sinks { output, governor, .. } = sinks;
+        let Some(output) = output.as_mut().filter(|_| live) else {
             return;
         };
         let before = std::mem::take(&mut self.0);
@@ -260,7 +265,11 @@ impl LongLived {
             self.0.insert(id, if age < due { due } else { age * 2 });
             age >= due
         };
-        pipeline.open_now(wanted, &mut |so_far| output.offer_open(so_far));
+        pipeline.open_now(wanted, &mut |so_far| {
+            if governor.shows(&so_far) {
+                output.offer_open(so_far);
+            }
+        });
     }
 }
 
@@ -268,6 +277,7 @@ impl LongLived {
 struct Sinks {
     output: Option<Output>,
     exporters: Exporters,
+    governor: Governor,
     services: Services,
     patience: Option<Patience>,
 }
@@ -281,7 +291,11 @@ struct Patience {
 
 impl Sinks {
     fn deliver(&mut self, span: Span) {
+        // All of them: what is left out was traffic all the same.
         self.services.count(&span);
+        let Some(span) = self.governor.govern(span) else {
+            return;
+        };
         if self.output.is_none() && !self.exporters.any() {
             return;
         }

@@ -20,6 +20,9 @@ pub struct RunFlags {
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
     pub export: ExportFlags,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "as above")]
+    pub govern: GovernFlags,
     /// Stop after this long, for example 20s, 500ms or 5m [default: until Ctrl-C]
     #[arg(long = "for", value_name = "DURATION", help_heading = "Capture")]
     pub duration: Option<String>,
@@ -57,6 +60,9 @@ pub struct ReplayFlags {
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
     pub export: ExportFlags,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "as above")]
+    pub govern: GovernFlags,
 }
 
 /// What to trace, and how.
@@ -129,4 +135,22 @@ pub struct ExportFlags {
     /// Loki tenant (X-Scope-OrgID)
     #[arg(long, value_name = "NAME")]
     pub loki_tenant: Option<String>,
+}
+
+/// Which spans go out.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Sampling")]
+pub struct GovernFlags {
+    /// Which traces: always_on, always_off, traceidratio:RATIO, these with parentbased_ before them (where there is one, the caller's decision counts), or adaptive[:min=0.01,max=0.2,errors=0.1,window=60s]. Also OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG [default: parentbased_always_on]
+    #[arg(long, value_name = "NAME[:ARG]")]
+    pub sampler: Option<String>,
+    /// Keep spans that are errors although the sampler leaves their traces out
+    #[arg(long)]
+    pub keep_errors: bool,
+    /// Keep spans that took this long or longer although the sampler leaves their traces out, for example 500ms
+    #[arg(long, value_name = "DURATION")]
+    pub keep_slow: Option<String>,
+    /// Spans that their processes export themselves: keep, skip (leave them out) or link (mark them, under ids of their own) [default: skip with --otlp-endpoint, else keep]
+    #[arg(long, value_name = "WHAT")]
+    pub existing_spans: Option<String>,
 }

@@ -1,9 +1,10 @@
 use std::collections::HashMap;
 
-use super::flags::{CaptureFlags, ContextFlags, ExportFlags};
+use super::flags::{CaptureFlags, ContextFlags, ExportFlags, GovernFlags};
 use super::*;
 use crate::capture::event::Tgid;
 use crate::export::Policy;
+use crate::govern::{Existing, Ratio, Root, Sampler, adaptive};
 use crate::process::ProcessFacts;
 
 fn texts(values: &[&str]) -> Vec<String> {
@@ -44,6 +45,7 @@ fn nothing_given_traces_everything_and_exports_nothing() {
     assert!(!config.capture.verbose);
     assert_eq!((config.output, config.duration), (Output::Auto, None));
     assert!(config.export.settings.otlp.is_none() && config.export.settings.loki.is_none());
+    assert_eq!(config.govern, Govern::default());
 }
 
 #[test]
@@ -71,6 +73,12 @@ fn every_flag_means_something() {
             loki_endpoint: Some("http://loki:3100".into()),
             loki_tenant: Some("team-a".into()),
         },
+        govern: GovernFlags {
+            sampler: Some("parentbased_traceidratio:0.25".into()),
+            keep_errors: true,
+            keep_slow: Some("500ms".into()),
+            existing_spans: Some("link".into()),
+        },
         duration: Some("1m 30s".into()),
     };
     let config = run(&flags, &no_env).unwrap();
@@ -96,6 +104,14 @@ fn every_flag_means_something() {
     let otlp = config.export.settings.otlp.unwrap();
     assert_eq!(otlp.endpoint.as_str(), "https://collector/otel/v1/traces");
     assert_eq!(config.export.settings.loki.unwrap().endpoint.host_str(), Some("loki"));
+    let root = Root::TraceIdRatio(Ratio::new(0.25).unwrap());
+    let expected = Govern {
+        sampler: Sampler::Fixed { root, parent_based: true },
+        keep_errors: true,
+        keep_slow: Some(Duration::from_millis(500)),
+        existing: Existing::Link,
+    };
+    assert_eq!(config.govern, expected);
 }
 
 #[test]
@@ -123,6 +139,12 @@ fn everything_wrong_is_said_at_once() {
             loki_endpoint: Some("ftp://loki".into()),
             loki_tenant: Some("ä\n".into()),
         },
+        govern: GovernFlags {
+            sampler: Some("sometimes".into()),
+            keep_errors: false,
+            keep_slow: Some("0".into()),
+            existing_spans: Some("drop".into()),
+        },
         duration: Some("20".into()),
     };
     let vars = [("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"), ("OTEL_TRACES_EXPORTER", "zipkin")];
@@ -143,6 +165,9 @@ fn everything_wrong_is_said_at_once() {
         r#"--baggage-key "": expected a key of W3C Baggage"#,
         r#"--baggage-key "a=b": expected a key of W3C Baggage"#,
         r#"--output "xml": expected pretty, json or none"#,
+        r#"--sampler "sometimes": expected always_on, always_off, traceidratio, parentbased_always_on"#,
+        r#"--keep-slow "0": expected a duration above zero with its unit"#,
+        r#"--existing-spans "drop": expected keep, skip or link"#,
         r#"--for "20": expected a duration above zero with its unit"#,
     ];
     // The destinations' own texts, in between, are tested with them.
@@ -316,4 +341,100 @@ fn record_and_replay_report_theirs() {
         ..ReplayFlags::default()
     };
     assert_eq!(replay(&flags, &no_env).unwrap_err().len(), 2);
+}
+
+fn sampling(flag: Option<&str>, vars: &[(&str, &str)]) -> Result<Sampler, Vec<Problem>> {
+    let govern = GovernFlags { sampler: flag.map(str::to_owned), ..GovernFlags::default() };
+    with_env(&RunFlags { govern, ..RunFlags::default() }, vars).map(|config| config.govern.sampler)
+}
+
+const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+const ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
+
+#[test]
+fn samplers_by_flag_and_by_variable() {
+    let ratio = |ratio| Root::TraceIdRatio(Ratio::new(ratio).unwrap());
+    let fixed = |root, parent_based| Sampler::Fixed { root, parent_based };
+    for (name, arg, expected) in [
+        ("always_on", None, fixed(Root::AlwaysOn, false)),
+        ("always_off", None, fixed(Root::AlwaysOff, false)),
+        ("traceidratio", Some("0.25"), fixed(ratio(0.25), false)),
+        // The specification's default.
+        ("traceidratio", None, fixed(ratio(1.0), false)),
+        ("parentbased_always_on", None, fixed(Root::AlwaysOn, true)),
+        ("parentbased_always_off", None, fixed(Root::AlwaysOff, true)),
+        ("parentbased_traceidratio", Some("1e-3"), fixed(ratio(0.001), true)),
+        ("adaptive", None, Sampler::Adaptive(adaptive::Settings::default())),
+        (
+            "adaptive",
+            Some("min=0.05, max=1,errors=0.5,window=5m"),
+            Sampler::Adaptive(adaptive::Settings {
+                min: 0.05,
+                max: 1.0,
+                errors: 0.5,
+                window: Duration::from_secs(300),
+            }),
+        ),
+    ] {
+        let flag = arg.map_or(name.to_owned(), |arg| format!("{name}:{arg}"));
+        assert_eq!(sampling(Some(&flag), &[]), Ok(expected));
+        let vars = [(SAMPLER, name), (ARG, arg.unwrap_or(" "))];
+        assert_eq!(sampling(None, &vars), Ok(expected), "{name}");
+    }
+    // A flag is all that counts; an argument without a sampler does not.
+    let vars = [(SAMPLER, "xray"), (ARG, "7")];
+    assert_eq!(sampling(Some("always_off"), &vars), Ok(fixed(Root::AlwaysOff, false)));
+    assert_eq!(sampling(None, &vars[1..]), Ok(Sampler::default()));
+    // As SDKs have it, who takes no argument does not look at it.
+    let vars = [(SAMPLER, "always_on"), (ARG, "0.5")];
+    assert_eq!(sampling(None, &vars), Ok(fixed(Root::AlwaysOn, false)));
+}
+
+#[test]
+fn samplers_that_cannot_be_used() {
+    let lines = |flag, vars: &[_]| {
+        let problems = sampling(flag, vars).expect_err("has problems");
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    for (flag, expected) in [
+        ("", "expected always_on, always_off, "),
+        ("jaeger_remote", "expected always_on, always_off, "),
+        ("traceidratio:", "expected traceidratio:ARG with a ratio from 0 to 1, for example 0.25"),
+        ("traceidratio:1.01", "with a ratio from 0 to 1"),
+        ("traceidratio:NaN", "with a ratio from 0 to 1"),
+        ("always_on:0.5", "expected always_on alone, which has no argument"),
+        ("adaptive:0.5", "expected adaptive:ARG with min=, max="),
+        ("adaptive:min=2", "with min=, max="),
+        ("adaptive:errors=0", "with min=, max="),
+        ("adaptive:window=60", "with min=, max="),
+        ("adaptive:rate=1", "with min=, max="),
+        ("adaptive:min=0.5", "with min not above max (now 0.5 and 0.2)"),
+    ] {
+        let line = lines(Some(flag), &[]);
+        assert!(line.starts_with(&format!("--sampler {flag:?}: ")), "{line}");
+        assert!(line.contains(expected), "{line}");
+    }
+    let line = lines(None, &[(SAMPLER, "xray")]);
+    assert!(line.starts_with(r#"OTEL_TRACES_SAMPLER "xray": expected always_on"#), "{line}");
+    let vars = [(SAMPLER, "traceidratio"), (ARG, "25%")];
+    assert_eq!(
+        lines(None, &vars),
+        r#"OTEL_TRACES_SAMPLER_ARG "25%": expected a ratio from 0 to 1, for example 0.25 (for traceidratio)"#
+    );
+}
+
+/// Nothing is doubled where the processes' own spans do not arrive.
+#[test]
+fn existing_spans_are_left_out_where_both_would_arrive() {
+    let existing = |export: ExportFlags, flag: Option<&str>| {
+        let govern =
+            GovernFlags { existing_spans: flag.map(str::to_owned), ..GovernFlags::default() };
+        run(&RunFlags { export, govern, ..RunFlags::default() }, &no_env).unwrap().govern.existing
+    };
+    let otlp = || otlp_flag("http://c:4318").export;
+    assert_eq!(existing(otlp(), None), Existing::Skip);
+    assert_eq!(existing(otlp(), Some("keep")), Existing::Keep);
+    let loki = ExportFlags { loki_endpoint: Some("http://l".into()), ..ExportFlags::default() };
+    assert_eq!(existing(loki, None), Existing::Keep);
+    assert_eq!(existing(ExportFlags::default(), Some("skip")), Existing::Skip);
 }

@@ -15,8 +15,18 @@ pub struct Span {
     pub span_id: SpanId,
     /// The span that caused it, where one is known.
     pub parent_span_id: Option<SpanId>,
-    /// `trace-flags` of the incoming context; sampled where there was none.
+    /// `trace-flags` of the incoming context; sampled where there was none. Once sampling has been
+    /// decided on, its flag is what came of that.
     pub flags: TraceFlags,
+    /// The sampled flag of the context that came with the request or its trace; none where none
+    /// came, or where it left that open.
+    pub remote_sampled: Option<bool>,
+    /// The identifier is one that the application made for this very exchange: it has a span of its
+    /// own with it, if it has spans.
+    pub minted: bool,
+    /// The exchange itself hands spans to a backend
+    /// ([`is_one`](crate::wire::span_export::is_one)).
+    pub exports_spans: bool,
     /// `tracestate` of the incoming context, as it came, if it is valid.
     pub trace_state: Option<Box<str>>,
     /// By the HTTP conventions: `{method} {route}` or `{method}`.

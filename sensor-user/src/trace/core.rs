@@ -123,7 +123,7 @@ impl Core {
         let first_one = flow.from_start && number == 0;
         let begun =
             Begun { tgid, key, stream, flow: flow.id, first: first_one, ids: &request.request_ids };
-        let (identity, cause) = match (promised_in, kind) {
+        let (mut identity, cause) = match (promised_in, kind) {
             (Some(cause), _) => {
                 let identity = Contexts::promised(&cause.identity, &seed, kind);
                 let (node, evidence) = (cause.node, Evidence::Promise);
@@ -142,6 +142,9 @@ impl Core {
                 (identity, causes.of(&begun, caller, context, forest))
             }
         };
+        if promised_in.is_none() {
+            identity.remote_sampled = told.and_then(|told| told.decision.sampled());
+        }
         let paired = match client {
             Some((address, _)) => {
                 let address = address.to_canonical();

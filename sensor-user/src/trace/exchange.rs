@@ -79,6 +79,7 @@ pub(super) struct Exchange {
     trace_state: Option<Box<str>>,
     request_ids: Vec<RequestId>,
     attributes: Vec<Attribute>,
+    exports_spans: bool,
     resource: Arc<Resource>,
 }
 
@@ -162,6 +163,7 @@ impl Exchange {
         let Setting { kind, ends, unix_path, tgid, resource, inferred, promised_in, .. } = setting;
         let mut attributes = Vec::with_capacity(ATTRIBUTES);
         let name = request.describe(&mut attributes, ends, unix_path, kind);
+        let exports_spans = request.exports_spans();
         attributes.extend(request.more);
         if inferred {
             attributes.push(Attribute::new(PAIRING, "inferred"));
@@ -185,6 +187,7 @@ impl Exchange {
             start: first.time,
             start_unix_ns: clock.unix_ns(first.time),
             name,
+            exports_spans,
             trace_state: request.trace_state,
             request_ids: request.request_ids,
             attributes,
@@ -302,6 +305,9 @@ impl Exchange {
             span_id: self.identity.span_id,
             parent_span_id: self.identity.parent,
             flags: self.identity.flags,
+            remote_sampled: self.identity.remote_sampled,
+            minted: self.identity.minted,
+            exports_spans: self.exports_spans,
             trace_state: self.trace_state,
             name,
             kind: self.kind,

@@ -58,6 +58,10 @@ pub(super) struct Identity {
     pub(super) span_id: SpanId,
     pub(super) parent: Option<SpanId>,
     pub(super) flags: TraceFlags,
+    /// What the sender of the context decided on recording the trace, if it did.
+    pub(super) remote_sampled: Option<bool>,
+    /// The application has a span of its own with this identifier.
+    pub(super) minted: bool,
 }
 
 /// What identifiers of an exchange derive from: the same on both of its ends, if it goes by TCP.
@@ -254,6 +258,7 @@ impl Contexts {
         let any = InContext::of(before().map(|server| server.node));
         if self.take(trace_id, parent_id) {
             identity.span_id = parent_id;
+            identity.minted = true;
         }
         (identity, any)
     }
@@ -263,7 +268,14 @@ impl Contexts {
     pub(super) fn parentless(context: TraceContext, seed: &Seed, kind: SpanKind) -> Identity {
         let trace_id = context.trace_id.unwrap_or_else(|| seed.trace_id());
         let span_id = seed.span_id(trace_id, kind);
-        Identity { trace_id, span_id, parent: None, flags: context.flags }
+        Identity {
+            trace_id,
+            span_id,
+            parent: None,
+            flags: context.flags,
+            remote_sampled: None,
+            minted: false,
+        }
     }
 
     /// The identity of a span of an exchange that the server promised within another (RFC 9113
@@ -274,6 +286,8 @@ impl Contexts {
             span_id: seed.span_id(cause.trace_id, kind),
             parent: Some(cause.span_id),
             flags: cause.flags,
+            remote_sampled: cause.remote_sampled,
+            minted: false,
         }
     }
 
@@ -329,6 +343,8 @@ fn identity(context: Option<Traceparent>, seed: &Seed, kind: SpanKind) -> Identi
         span_id: seed.span_id(trace_id, kind),
         parent: context.map(|context| context.parent_id),
         flags: context.map_or(TraceFlags(1), |context| context.flags),
+        remote_sampled: None,
+        minted: false,
     }
 }
 

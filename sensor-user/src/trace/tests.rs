@@ -222,15 +222,31 @@ fn incoming_context_is_joined() {
 }
 
 #[test]
-fn not_sampled_is_honoured_and_counted() {
+fn the_callers_sampling_is_told() {
     let mut world = World::new();
     let flow = world.flow(SERVER);
-    world.exchange(&flow, &with_context("/", "00f067aa0ba902b7", "00"));
-    assert!(world.spans.is_empty());
-    assert_eq!(
-        (world.count(Counter::SpansNotSampled), world.count(Counter::ExchangesSpans)),
-        (1, 1)
-    );
+    for flags in ["00", "01"] {
+        world.exchange(&flow, &with_context("/", "00f067aa0ba902b7", flags));
+    }
+    world.exchange(&flow, "GET / HTTP/1.1\r\n\r\n");
+    let told: Vec<_> = world.spans.iter().map(|it| (it.remote_sampled, it.flags.0)).collect();
+    assert_eq!(told, [(Some(false), 0), (Some(true), 1), (None, 1)]);
+}
+
+#[test]
+fn exports_of_spans_are_told() {
+    let mut world = World::new();
+    let flow = world.flow(CLIENT);
+    for (target, content_type) in [
+        ("/v1/traces", "application/x-protobuf"),
+        ("http://collector/v1/traces?a=1", "application/json"),
+        ("/v1/traces", "text/plain"),
+        ("/v1/logs", "application/x-protobuf"),
+    ] {
+        world.exchange(&flow, &format!("POST {target} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nContent-Type: {content_type}\r\n\r\n"));
+    }
+    let told: Vec<_> = world.spans.iter().map(|it| it.exports_spans).collect();
+    assert_eq!(told, [true, true, false, false]);
 }
 
 #[test]

@@ -136,8 +136,9 @@ fn session(notes: &Notes, duration: Option<Duration>) -> (Session, Stop) {
     let exporters =
         Exporters::start(export::Settings::default(), Arc::clone(&metrics), runtime.handle())
             .unwrap();
-    let sinks =
-        Sinks { output: Some(output), exporters, services: Services::default(), patience: None };
+    let governor = Governor::new(govern::Settings::default(), Arc::clone(&metrics));
+    let services = Services::default();
+    let sinks = Sinks { output: Some(output), exporters, governor, services, patience: None };
     let limits = Limits { duration, drain: Duration::from_secs(1) };
     let context = context::Settings::default();
     (Session { stop: stop.clone(), context, limits, metrics, view, runtime, sinks }, stop)
@@ -164,6 +165,33 @@ fn from_events_to_the_summary() {
     let (session, _) = session(&notes, None);
     session.run(&mut Memory(events().into_iter())).unwrap();
     check(&notes);
+}
+
+/// What sampling leaves out counts all the same, and is not shown while it goes on.
+#[test]
+fn what_is_not_sampled_is_traffic_too() {
+    let notes = Notes::default();
+    let (mut session, _) = session(&notes, None);
+    let sampler = govern::Sampler::Fixed { root: govern::Root::AlwaysOff, parent_based: true };
+    let settings = govern::Settings { sampler, ..govern::Settings::default() };
+    session.sinks.governor = Governor::new(settings, Arc::clone(&session.metrics));
+    let metrics = Arc::clone(&session.metrics);
+    let mut pipeline = Pipeline::new(trace::Limits::default(), metrics);
+    let sinks = &mut session.sinks;
+    for event in events() {
+        pipeline.handle(&event, &mut |span| sinks.deliver(span));
+    }
+    let sync = ClockSync { monotonic: Monotonic(60_000_000_000), unix_ns: UNIX_NS };
+    pipeline.handle(&Event::Clock(sync), &mut |_| {});
+    LongLived::default().tell(&pipeline, sinks);
+    let Session { metrics, sinks, .. } = session;
+    let output = sinks.output.unwrap();
+    assert!(matches!(output.finish(Summary::default, OUTPUT_DEADLINE), Ended::Written));
+    assert!(notes.0.lock().unwrap().0.is_empty());
+    let shop = ServiceCount { server: 1, client: 0, errors: 1 };
+    assert_eq!(sinks.services.counted(), [("shop".to_owned(), shop)]);
+    let counts = [Counter::ExchangesSpans, Counter::SpansNotSampled, Counter::OutputLost];
+    assert_eq!(counts.map(|counter| metrics.get(counter)), [1, 1, 0]);
 }
 
 #[test]

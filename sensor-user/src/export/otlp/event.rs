@@ -28,6 +28,10 @@ pub(super) fn span(span: &Span) -> OtlpSpan {
         attributes,
         events,
         links,
+        // Who decided what is exported is told by the flags.
+        remote_sampled: _,
+        minted: _,
+        exports_spans: _,
         resource: _,
     } = span;
     // A server span's parent is in the process that sent the request: that the context came from

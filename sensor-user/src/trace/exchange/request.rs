@@ -9,6 +9,7 @@ use crate::context::w3c::Traceparent;
 use crate::context::{RequestId, TraceContext};
 use crate::model::{Attribute, SpanKind, Text};
 use crate::trace::target::{self, Target};
+use crate::wire::span_export;
 
 /// Methods that are kept as they are; others are `_OTHER` (`http.request.method`).
 const METHODS: [&str; 9] =
@@ -25,6 +26,7 @@ pub(in crate::trace) struct Request<'a> {
     /// Of the protocol.
     pub(in crate::trace) version: Option<&'static str>,
     pub(in crate::trace) user_agent: Option<&'a [u8]>,
+    pub(in crate::trace) content_type: Option<&'a [u8]>,
     pub(in crate::trace) incoming: Incoming,
     pub(in crate::trace) trace_state: Option<Box<str>>,
     /// What else there is to tell of the context: its format, identifiers, baggage.
@@ -73,6 +75,12 @@ impl Incoming {
 }
 
 impl Request<'_> {
+    /// It hands spans to a backend.
+    pub(super) fn exports_spans(&self) -> bool {
+        let path = self.target.path.unwrap_or_default();
+        span_export::is_one(self.method, path, self.content_type)
+    }
+
     /// Adds what it says to a span's attributes; gives the span's name.
     pub(super) fn describe(
         &self,

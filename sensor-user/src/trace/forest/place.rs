@@ -86,6 +86,8 @@ impl Doubt {
 pub(super) struct Settled {
     pub(super) trace_id: TraceId,
     pub(super) flags: TraceFlags,
+    /// What the sender of the trace's context decided.
+    pub(super) remote_sampled: Option<bool>,
     /// With the evidence, unless the request itself names it.
     pub(super) parent: Option<(SpanId, Option<Evidence>)>,
     pub(super) doubt: Option<(Doubt, Option<(TraceId, SpanId)>)>,
@@ -98,13 +100,14 @@ impl Forest {
             (_, Ok(Some(cause))) => self.decide_caused(node, cause, force),
             (SpanKind::Server, _) => match node.pair.and_then(|pair| self.get(pair)) {
                 Some(client) => {
-                    let Settled { trace_id, flags, .. } = client.settled?;
+                    let above = client.settled?;
+                    let trace_id = above.trace_id;
                     if node.in_context && node.identity.trace_id != trace_id {
                         // The client's could not be read.
                         return Some(node.alone());
                     }
                     let parent = Some((client.identity.span_id, Some(Evidence::Connection)));
-                    Some(Settled { trace_id, flags, parent, doubt: None })
+                    Some(Settled { parent, doubt: None, ..above })
                 }
                 None if node.may_pair && !force => None,
                 None => Some(node.alone()),
@@ -125,10 +128,10 @@ impl Forest {
             return if force { alone(Doubt::Unsettled, None) } else { None };
         };
         let link = Some((settled.trace_id, above.identity.span_id));
-        let Settled { trace_id, flags, .. } = settled;
+        let trace_id = settled.trace_id;
         let parent = Some((above.identity.span_id, Some(cause.evidence)));
         if cause.evidence == Evidence::Promise {
-            return Some(Settled { trace_id, flags, parent, doubt: None });
+            return Some(Settled { parent, doubt: None, ..settled });
         }
         if node.in_context && node.identity.trace_id != trace_id {
             return alone(Doubt::OtherTrace, link);
@@ -151,8 +154,8 @@ impl Forest {
             _ => {}
         }
         // A trace context of its own has its own flags.
-        let flags = if node.in_context { node.identity.flags } else { flags };
-        Some(Settled { trace_id, flags, parent, doubt: None })
+        let of = if node.in_context { node.alone() } else { settled };
+        Some(Settled { parent, doubt: None, ..of })
     }
 
     /// An exchange that was settled before its end, because what hangs below it could not wait, and has
@@ -174,17 +177,19 @@ impl Forest {
 impl Node {
     /// As its request says.
     pub(super) fn alone(&self) -> Settled {
-        let Identity { trace_id, span_id: _, parent, flags } = self.identity;
-        Settled { trace_id, flags, parent: parent.map(|parent| (parent, None)), doubt: None }
+        let Identity { trace_id, parent, flags, remote_sampled, .. } = self.identity;
+        let parent = parent.map(|parent| (parent, None));
+        Settled { trace_id, flags, remote_sampled, parent, doubt: None }
     }
 
     /// The span as it is told, once it is settled.
     pub(super) fn told(&self, mut span: Span) -> Span {
-        let Some(Settled { trace_id, flags, parent, doubt }) = self.settled else {
+        let Some(Settled { trace_id, flags, remote_sampled, parent, doubt }) = self.settled else {
             return span;
         };
         span.trace_id = trace_id;
         span.flags = flags;
+        span.remote_sampled = remote_sampled;
         span.parent_span_id = parent.map(|(id, _)| id);
         if let Some((_, Some(evidence))) = parent {
             span.attributes.push(Attribute::new(EVIDENCE, evidence.name()));

@@ -23,6 +23,7 @@ pub(super) struct Wanted<'a> {
     tracestate: Vec<Cow<'a, [u8]>>,
     /// Other contexts, identifiers, baggage.
     contexts: context::Fields<'a>,
+    content_type: Option<Cow<'a, [u8]>>,
     web: Option<Framing>,
     timeout: Option<u64>,
 }
@@ -42,7 +43,10 @@ impl<'a> Wanted<'a> {
                     wanted.traceparents += 1;
                     wanted.traceparent = Some(field.value);
                 }
-                12 if field.is("content-type") => wanted.web = web(&field.value),
+                12 if field.is("content-type") => {
+                    wanted.web = web(&field.value);
+                    wanted.content_type = Some(field.value);
+                }
                 12 if field.is("grpc-timeout") => wanted.timeout = grpc::timeout(&field.value),
                 _ => {
                     if let Some(name) = reading.request(field.name) {
@@ -78,6 +82,7 @@ impl<'a> Wanted<'a> {
             target,
             version: ["1.0", "1.1"].get(usize::from(minor)).copied(),
             user_agent: self.user_agent.as_deref(),
+            content_type: self.content_type.as_deref(),
             // Without its traceparent it says nothing.
             trace_state: w3c.and_then(|_| self.trace_state(metrics)),
             incoming: read.context.map_or(Incoming::Nothing, Incoming::Named),

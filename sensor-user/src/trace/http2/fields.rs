@@ -250,6 +250,7 @@ impl Fields {
             authority: self.authority(),
             version: Some("2"),
             user_agent: self.get(Name::UserAgent),
+            content_type: self.once(Name::ContentType),
             incoming,
             trace_state: if w3c { self.trace_state(metrics) } else { None },
             more: read.attributes,

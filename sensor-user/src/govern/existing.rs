@@ -1,0 +1,251 @@
+//! Processes that export spans of their own, so that the sensor's are not doubled.
+//!
+//! Such a process is noticed by its exports, as far as they can be read: a request that hands over spans
+//! ([`crate::wire::span_export`]) and that the backend took. One that *receives* such requests is a
+//! collector, an agent or a proxy on the way, and the spans it passes on are others'. Not noticed are
+//! exports over TLS, to a path of somebody's own, or by other means (UDP, a file). A process counts as
+//! exporting from the end of its first export on, for exchanges that begin after that: those before, some
+//! seconds mostly, are doubled. It does so until spans of it have been left out for [`PATIENCE`] without a
+//! further export. That it is quiet is no reason to forget it.
+//!
+//! Which spans it has itself can only be told from outside:
+//!
+//! - a client span whose identifier the application made for this very request ([`Span::minted`]) exists:
+//!   that is what the context was sent for;
+//! - a server span is taken to exist: whoever instruments a service has its requests traced first. (An
+//!   SDK may be told to leave out some, health checks say. These are not seen then.)
+//! - a client span of a request without a context, or with one that was only passed on, is not known to
+//!   the SDK, nor is one of a trace that the caller does not sample.
+//!
+//! With [`Existing::Skip`] the parents of what is left stay true and never point to nothing. The next
+//! service's server span has the application's identifier for its parent, which its own span has in the
+//! backend. But a client span that is left, inside a server span that is not, would be under an
+//! identifier that only the sensor knew; what the SDK calls its server span never goes by. So it has no
+//! parent, and says why ([`PARENT_MISSING`]).
+
+use std::hash::Hasher;
+
+use rustc_hash::FxHashMap;
+use siphasher::sip::SipHasher24;
+
+use crate::model::{Attribute, Link, Resource, Span, SpanId, SpanKind, Value};
+use crate::wire::span_export;
+
+/// Attribute: true on a span that its process exports too.
+pub const EXISTING: &str = "sensor.existing";
+/// Attribute: why there is no parent: `existing` where it would be a span that is left out because its
+/// process exports its own.
+pub const PARENT_MISSING: &str = "sensor.parent.missing";
+/// Attribute: what a parent is known by.
+const PARENT_EVIDENCE: &str = "sensor.parent.evidence";
+
+/// How long spans are left out without another export, in nanoseconds. SDKs export every five seconds
+/// by default (`OTEL_BSP_SCHEDULE_DELAY`), and those whose backend is away try again for some minutes.
+const PATIENCE: u64 = 5 * 60 * 1_000_000_000;
+
+/// Processes that are remembered; the one whose last export is the oldest makes room.
+const PROCESSES: usize = 4096;
+
+/// What becomes of spans that their processes export themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// They are exported as any other.
+    #[default]
+    Keep,
+    /// They are left out, and counted.
+    Skip,
+    /// They are exported, and say so ([`EXISTING`]). Where the application's span has the same
+    /// identifier, they take one of their own, and a link to it.
+    Link,
+}
+
+/// How a span stands to those that its process exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Its process exports none, or none of this trace.
+    Apart,
+    /// There is one of the same exchange.
+    Existing,
+    /// There is none of the same exchange, but of those around it.
+    Beside,
+}
+
+/// Processes that were seen to export spans or to receive them.
+#[derive(Debug, Default)]
+pub(super) struct Processes {
+    /// By `process.pid`.
+    known: FxHashMap<i64, Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    service: Option<Box<str>>,
+    instance: Option<Box<str>>,
+    role: Role,
+    /// Nanoseconds since the Unix epoch.
+    last_export: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It exports its own spans.
+    Exporter {
+        /// Since when, in nanoseconds since the Unix epoch.
+        since: u64,
+        /// The end of the first span that was left out since the last export.
+        waiting: Option<u64>,
+    },
+    /// It takes spans of others.
+    Collector,
+}
+
+/// Who a process is. An id may be used again; by another service, if it is another program.
+#[derive(Clone, Copy)]
+struct Who<'a> {
+    pid: i64,
+    service: Option<&'a str>,
+    instance: Option<&'a str>,
+}
+
+impl<'a> Who<'a> {
+    /// None where nothing is known of processes.
+    fn of(resource: &'a Resource) -> Option<Self> {
+        let pid = int(&resource.attributes, "process.pid")?;
+        let instance = resource.text("service.instance.id");
+        Some(Self { pid, service: resource.service_name(), instance })
+    }
+
+    fn is(&self, process: &Process) -> bool {
+        process.service.as_deref() == self.service && process.instance.as_deref() == self.instance
+    }
+}
+
+impl Processes {
+    /// Looks whether a span is an export, whoever it is of. True where that shows that the process
+    /// exports its own spans, and that was not known.
+    pub(super) fn notice(&mut self, span: &Span) -> bool {
+        if !span.exports_spans || !was_taken(span) {
+            return false;
+        }
+        let Some(who) = Who::of(&span.resource) else {
+            return false;
+        };
+        let now = span.end_unix_ns;
+        let known = self.known.get_mut(&who.pid).filter(|process| who.is(process));
+        let role = match (span.kind, known.as_ref().map(|process| process.role)) {
+            (SpanKind::Server, _) | (_, Some(Role::Collector)) => Role::Collector,
+            (SpanKind::Client, None) => Role::Exporter { since: now, waiting: None },
+            (SpanKind::Client, Some(Role::Exporter { since, .. })) => {
+                Role::Exporter { since, waiting: None }
+            }
+        };
+        match known {
+            Some(process) => {
+                process.role = role;
+                process.last_export = process.last_export.max(now);
+                false
+            }
+            None => {
+                self.make_room();
+                let [service, instance] = [who.service, who.instance].map(|it| it.map(Box::from));
+                self.known.insert(who.pid, Process { service, instance, role, last_export: now });
+                role != Role::Collector
+            }
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.known.len() < PROCESSES {
+            return;
+        }
+        let oldest = self.known.iter().min_by_key(|(_, process)| process.last_export);
+        if let Some(pid) = oldest.map(|(&pid, _)| pid) {
+            self.known.remove(&pid);
+        }
+    }
+
+    /// How a complete span stands to those that its process exports.
+    pub(super) fn standing(&mut self, span: &Span) -> Standing {
+        let standing = self.looks(span);
+        if standing == Standing::Existing
+            && let Some(who) = Who::of(&span.resource)
+            && let Some(process) = self.known.get_mut(&who.pid)
+            && let Role::Exporter { waiting, .. } = &mut process.role
+        {
+            waiting.get_or_insert(span.end_unix_ns);
+        }
+        standing
+    }
+
+    /// The same, of one that may go on.
+    pub(super) fn looks(&self, span: &Span) -> Standing {
+        if self.known.is_empty() || span.remote_sampled == Some(false) {
+            return Standing::Apart;
+        }
+        let Some(who) = Who::of(&span.resource) else {
+            return Standing::Apart;
+        };
+        let process = self.known.get(&who.pid).filter(|process| who.is(process));
+        let Some(Role::Exporter { since, waiting }) = process.map(|process| process.role) else {
+            return Standing::Apart;
+        };
+        let waited = waiting.map_or(0, |waiting| span.end_unix_ns.saturating_sub(waiting));
+        if span.start_unix_ns < since || waited > PATIENCE {
+            Standing::Apart
+        } else if span.kind == SpanKind::Server || span.minted {
+            Standing::Existing
+        } else {
+            Standing::Beside
+        }
+    }
+}
+
+/// The backend said that it has the spans.
+fn was_taken(span: &Span) -> bool {
+    let path = span.attributes.iter().find_map(|attribute| match &attribute.value {
+        Value::Str(text) if attribute.key == "url.path" => Some(text.as_str()),
+        _ => None,
+    });
+    if path.is_some_and(|path| span_export::is_call(path.as_bytes())) {
+        return int(&span.attributes, "rpc.grpc.status_code") == Some(0);
+    }
+    int(&span.attributes, "http.response.status_code").is_some_and(|it| (200..300).contains(&it))
+}
+
+/// Takes its parent, which is not exported.
+pub(super) fn orphan(span: &mut Span) {
+    if span.parent_span_id.take().is_none() {
+        return;
+    }
+    span.attributes.retain(|it| it.key != PARENT_EVIDENCE && it.key != PARENT_MISSING);
+    span.attributes.push(Attribute::new(PARENT_MISSING, "existing"));
+}
+
+/// Sets a span apart from the application's own.
+pub(super) fn link(span: &mut Span) {
+    span.attributes.push(Attribute::new(EXISTING, true));
+    if !span.minted {
+        return;
+    }
+    // Made of the application's, so that it is the same wherever it is made.
+    let mut hash = SipHasher24::new_with_keys(0x7365_6e73_6f72, 3);
+    hash.write(&span.trace_id.bytes());
+    hash.write(&span.span_id.bytes());
+    let Some(id) = SpanId::new(hash.finish().to_le_bytes()) else {
+        return;
+    };
+    let attributes = vec![Attribute::new(EXISTING, true)];
+    let theirs = Link { trace_id: span.trace_id, span_id: span.span_id, attributes };
+    span.links.push(theirs);
+    span.span_id = id;
+    span.minted = false;
+}
+
+fn int(attributes: &[Attribute], key: &str) -> Option<i64> {
+    attributes.iter().find(|attribute| attribute.key == key).and_then(|attribute| {
+        match attribute.value {
+            Value::Int(number) => Some(number),
+            _ => None,
+        }
+    })
+}

@@ -1,0 +1,248 @@
+mod adaptively;
+mod exporting;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{Link, Resource, SpanId, SpanKind, TraceFlags, TraceId, Value};
+
+const SECOND: u64 = 1_000_000_000;
+const T: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
+
+fn trace(id: u128) -> TraceId {
+    TraceId::new(id.to_be_bytes()).unwrap()
+}
+
+fn process(pid: i64, service: &str) -> Arc<Resource> {
+    let service = Attribute::new("service.name", service.to_owned());
+    Arc::new(Resource { attributes: vec![service, Attribute::new("process.pid", pid)] })
+}
+
+/// A server span of one millisecond that begins at second `at`, with a caller's parent.
+fn server(at: u64) -> Span {
+    Span {
+        trace_id: trace(T),
+        span_id: SpanId::new([2; 8]).unwrap(),
+        parent_span_id: SpanId::new([1; 8]),
+        flags: TraceFlags(1),
+        remote_sampled: None,
+        minted: false,
+        exports_spans: false,
+        trace_state: None,
+        name: "GET".into(),
+        kind: SpanKind::Server,
+        start_unix_ns: at * SECOND,
+        end_unix_ns: at * SECOND + 1_000_000,
+        status: Status::Unset,
+        attributes: vec![
+            Attribute::new("url.path", "/"),
+            Attribute::new("http.response.status_code", 200),
+        ],
+        events: Vec::new(),
+        links: Vec::new(),
+        resource: process(7, "shop"),
+    }
+}
+
+fn client(at: u64, minted: bool) -> Span {
+    Span { kind: SpanKind::Client, minted, ..server(at) }
+}
+
+/// A successful export of spans.
+fn export(at: u64) -> Span {
+    Span { exports_spans: true, parent_span_id: None, ..client(at, false) }
+}
+
+struct World {
+    governor: Governor,
+    metrics: Arc<Metrics>,
+}
+
+impl World {
+    fn new(settings: Settings) -> Self {
+        let metrics = Arc::new(Metrics::default());
+        Self { governor: Governor::new(settings, Arc::clone(&metrics)), metrics }
+    }
+
+    fn fixed(root: Root, parent_based: bool) -> Self {
+        Self::new(Settings {
+            sampler: Sampler::Fixed { root, parent_based },
+            ..Settings::default()
+        })
+    }
+
+    fn with(existing: Existing) -> Self {
+        Self::new(Settings { existing, ..Settings::default() })
+    }
+
+    fn govern(&mut self, span: Span) -> Option<Span> {
+        self.governor.govern(span)
+    }
+
+    fn keeps(&mut self, span: Span) -> bool {
+        self.govern(span).is_some()
+    }
+
+    fn count(&self, counter: Counter) -> u64 {
+        self.metrics.get(counter)
+    }
+}
+
+fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
+    span.attributes.iter().find(|it| it.key == key).and_then(|it| match &it.value {
+        Value::Str(text) => Some(text.as_str()),
+        _ => None,
+    })
+}
+
+fn is_marked(span: &Span) -> bool {
+    span.attributes.contains(&Attribute::new(existing::EXISTING, true))
+}
+
+/// What opentelemetry-sdk 1.45.2 (Python) and go.opentelemetry.io/otel/sdk 1.47.0 say of these traces
+/// at 0, 0.01, 0.25, 0.5, 0.9 and 1.
+#[test]
+fn a_ratio_is_that_of_the_sdks() {
+    const RATIOS: [f64; 6] = [0.0, 0.01, 0.25, 0.5, 0.9, 1.0];
+    let golden = [
+        ("4bf92f3577b34da6a3ce929d0e0e4736", [false, false, false, false, true, true]),
+        ("0af7651916cd43dd8448eb211c80319c", [false, false, false, false, true, true]),
+        ("00000000000000000000000000000001", [false, true, true, true, true, true]),
+        ("0000000000000001ffffffffffffffff", [false, false, false, false, false, true]),
+        ("00000000000000003fffffffffffffff", [false, false, true, true, true, true]),
+        ("00000000000000004000000000000000", [false, false, false, true, true, true]),
+        ("00000000000000007fffffffffffffff", [false, false, false, true, true, true]),
+        ("00000000000000008000000000000000", [false, false, false, false, true, true]),
+        ("ffffffffffffffff0000000000000000", [false, true, true, true, true, true]),
+        ("0000000000000000028f5c28f5c28f5f", [false, true, true, true, true, true]),
+        ("0000000000000000028f5c28f5c28f60", [false, false, true, true, true, true]),
+        ("0000000000000000028f5c28f5c28f61", [false, false, true, true, true, true]),
+        ("512f26ada3c3d634ac3c6b12b7b33cb5", [false, false, false, false, true, true]),
+        ("628b49d96dcde97a430dd4f597705899", [false, false, false, true, true, true]),
+        ("c44474038d459e40e4714afefa7bf8da", [false, false, false, false, true, true]),
+        ("cece8a9cecfb6c7e7ee4f3346d5e2544", [false, false, false, true, true, true]),
+        ("a2f1a68a3cf7bab14245ba34e6a348b6", [false, false, false, true, true, true]),
+        ("f413e43d74f8178745c1acb48b274143", [false, false, false, true, true, true]),
+    ];
+    for (id, expected) in golden {
+        let id = trace(u128::from_str_radix(id, 16).unwrap());
+        assert_eq!(RATIOS.map(|ratio| Ratio::new(ratio).unwrap().samples(id)), expected, "{id}");
+    }
+    for wrong in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+        assert_eq!(Ratio::new(wrong), None);
+    }
+    assert_eq!(Ratio::new(1.0), Some(Ratio::ONE));
+}
+
+proptest! {
+    /// One trace, one decision, whatever else a span is; and more at a greater ratio.
+    #[test]
+    fn a_trace_stays_whole(
+        id in 1..=u128::MAX,
+        a in 0.0..=1.0f64,
+        b in 0.0..=1.0f64,
+        at in 0..1000u64,
+        minted: bool,
+    ) {
+        let keeps = |ratio| {
+            let mut world = World::fixed(Root::TraceIdRatio(Ratio::new(ratio).unwrap()), false);
+            let spans = [server(at), client(at + 1, minted), server(1)];
+            let kept = spans.map(|span| world.keeps(Span { trace_id: trace(id), ..span }));
+            assert_eq!(kept, [kept[0]; 3]);
+            kept[0]
+        };
+        prop_assert!(!keeps(a.min(b)) || keeps(a.max(b)));
+    }
+
+    /// A ratio is one: within five standard deviations.
+    #[test]
+    fn a_ratio_keeps_its_part(ratio in 0.0..=1.0f64, seed: u64) {
+        const COUNT: u32 = 4000;
+        let sampled = Ratio::new(ratio).unwrap();
+        let ids = (0..COUNT).map(|n| {
+            use std::hash::Hasher;
+            let mut hash = siphasher::sip::SipHasher13::new_with_keys(seed, 0);
+            hash.write_u32(n);
+            trace(1 << 64 | u128::from(hash.finish()))
+        });
+        let kept = ids.filter(|&id| sampled.samples(id)).count() as f64;
+        let count = f64::from(COUNT);
+        let deviation = (count * ratio * (1.0 - ratio)).sqrt().max(1.0);
+        prop_assert!((kept - count * ratio).abs() <= 5.0 * deviation);
+    }
+}
+
+/// The table of ParentBased in the specification, and that the others ignore the parent.
+#[test]
+fn callers_decide_where_they_are_asked() {
+    let half = Root::TraceIdRatio(Ratio::new(0.5).unwrap());
+    let in_half = trace(1);
+    // For: none, sampled, not sampled.
+    for (root, parent_based, id, expected) in [
+        (Root::AlwaysOn, true, trace(T), [true, true, false]),
+        (Root::AlwaysOff, true, trace(T), [false, true, false]),
+        (half, true, trace(T), [false, true, false]),
+        (half, true, in_half, [true, true, false]),
+        (Root::AlwaysOn, false, trace(T), [true; 3]),
+        (Root::AlwaysOff, false, trace(T), [false; 3]),
+        (half, false, trace(T), [false; 3]),
+        (half, false, in_half, [true; 3]),
+    ] {
+        let mut world = World::fixed(root, parent_based);
+        let kept = [None, Some(true), Some(false)].map(|remote_sampled| {
+            let span = Span { trace_id: id, remote_sampled, ..server(1) };
+            assert_eq!(world.governor.shows(&span), world.keeps(span.clone()));
+            world.keeps(span)
+        });
+        assert_eq!(kept, expected, "{root:?} {parent_based}");
+        let left_out = 2 * expected.iter().filter(|kept| !**kept).count() as u64;
+        assert_eq!(world.count(Counter::SpansNotSampled), left_out);
+        let remote = if parent_based { 2 } else { 0 };
+        assert_eq!(world.count(Counter::SpansNotSampledRemote), remote);
+    }
+}
+
+#[test]
+fn the_flag_is_the_samplers_and_a_threshold_the_callers() {
+    let told = |root, parent_based, remote: bool| {
+        let mut world = World::fixed(root, parent_based);
+        let trace_state = Some("ot=th:8,a=1".into());
+        let flags = TraceFlags(2 | u8::from(remote));
+        let span = Span { remote_sampled: Some(remote), flags, trace_state, ..server(1) };
+        world.govern(span).map(|span| (span.flags.0, span.trace_state.unwrap().into_string()))
+    };
+    let kept = |state: &str| Some((3, state.to_owned()));
+    assert_eq!(told(Root::AlwaysOff, true, true), kept("ot=th:8,a=1"));
+    assert_eq!(told(Root::AlwaysOn, false, true), kept("a=1"));
+    assert_eq!(told(Root::AlwaysOn, false, false), kept("a=1"));
+}
+
+#[test]
+fn errors_and_slow_ones_are_kept_alone_and_say_so() {
+    let mut world = World::new(Settings {
+        keep_errors: true,
+        keep_slow: Some(Duration::from_millis(500)),
+        ..Settings::default()
+    });
+    let trace_state = Some("ot=th:8".into());
+    let unsampled =
+        Span { remote_sampled: Some(false), flags: TraceFlags(0), trace_state, ..server(1) };
+    let end = |ns| unsampled.start_unix_ns + ns;
+    let slow = Span { end_unix_ns: end(500_000_000), ..unsampled.clone() };
+    let nearly = Span { end_unix_ns: end(499_999_999), ..unsampled.clone() };
+    let error = Span { status: Status::Error, ..unsampled.clone() };
+    let both = Span { status: Status::Error, ..slow.clone() };
+    for (span, reason) in [(&slow, "slow"), (&error, "error"), (&both, "error")] {
+        assert!(world.governor.shows(span));
+        let kept = world.govern(span.clone()).unwrap();
+        assert_eq!(text(&kept, SAMPLED_BY), Some(reason));
+        assert_eq!((kept.flags.0, kept.trace_state), (0, None), "it stands for no others");
+    }
+    assert!(!world.governor.shows(&nearly) && !world.keeps(nearly) && !world.keeps(unsampled));
+    // What is sampled anyway needs no reason.
+    let sampled = world.govern(Span { remote_sampled: Some(true), ..both }).unwrap();
+    assert_eq!(text(&sampled, SAMPLED_BY), None);
+    assert_eq!(world.count(Counter::SpansNotSampled), 2);
+    assert_eq!(world.count(Counter::SpansKeptError), 2);
+    assert_eq!(world.count(Counter::SpansKeptSlow), 1);
+}
