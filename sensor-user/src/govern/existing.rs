@@ -35,7 +35,7 @@ use crate::wire::span_export;
 pub const EXISTING: &str = "sensor.existing";
 /// Attribute: why there is no parent: `existing` where it would be a span that is left out because its
 /// process exports its own.
-pub const PARENT_MISSING: &str = "sensor.parent.missing";
+pub const PARENT_MISSING: &str = crate::trace::DOUBT;
 /// Attribute: what a parent is known by.
 const PARENT_EVIDENCE: &str = "sensor.parent.evidence";
 
