@@ -29,11 +29,12 @@ const WITHOUT_CONTEXT: &[(&str, &[(Pattern, f64)])] = &[];
 /// Requests at once, and how many in all for each way of passing a context on.
 const LOADS: &[(usize, u64)] = &[(1, 24), (8, 72)];
 
-/// What is not right yet, because exchanges that are over are not remembered: a call that is made after the answer is
-/// given to another request of its trace where that is the only one which is open then; and where it carries the context
-/// that came in (any way of sharing), it is taken for one that the service made, with an identifier which is its sender's.
+/// What is not right yet of calls that are made after the answer. Exchanges that are over are not remembered: such a call
+/// is given to another request of its trace where that is the only one which is open then; and where it carries the
+/// context that came in, it is taken for one that the service made, with an identifier which is its sender's. And one that
+/// begins before the answer is out and ends after it keeps its parent, which does not contain it.
 fn excused(cell: &Cell) -> bool {
-    (cell.pass_on, cell.pattern) == (PassOn::Shared, Pattern::After)
+    cell.pass_on != PassOn::None && cell.pattern == Pattern::After
 }
 
 fn service(name: &str, engine: Engine) {
@@ -49,7 +50,7 @@ fn service(name: &str, engine: Engine) {
     if outcome.report.runs_missed() == 0 {
         assert_eq!(judgement.lost_spans, 0, "{shown}");
     }
-    assert_eq!(judgement.sum(|cell| cell.pattern != Pattern::After).reused, 0, "{shown}");
+    assert_eq!(judgement.sum(|cell| !excused(cell)).reused, 0, "{shown}");
     let alone = [PassOn::Forwarded, PassOn::Fresh];
     let passed = judgement.sum(|cell| alone.contains(&cell.pass_on));
     assert_eq!(passed.missing(), 0, "a context was passed on:\n{shown}");

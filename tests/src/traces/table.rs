@@ -40,8 +40,12 @@ pub fn table(all: &[(&str, &Judgement)]) -> String {
             for pattern in Pattern::ALL {
                 let tally =
                     judgement.sum(|cell| cell.pass_on == pass_on && cell.pattern == pattern);
-                let share = tally.share().map(|share| format!("{share:.1}"));
-                let _ = write!(text, " {} |", share.unwrap_or_default());
+                let share = tally.share().map(|share| format!("{share:.1}")).unwrap_or_default();
+                let wrong = match tally.wrong {
+                    0 => String::new(),
+                    wrong => format!(" ({wrong} wrong)"),
+                };
+                let _ = write!(text, " {share}{wrong} |");
             }
             text.push('\n');
         }

@@ -16,6 +16,8 @@ use crate::workspace;
 
 /// How long a service may take, what it needs from the registries included.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+/// As many wrong ones are told in words.
+const WORDS: usize = 5;
 /// Requests at once, and how many in all with each way of passing contexts on.
 const LOADS: &str = "1:240,8:480,64:960";
 const QUICK: &str = "1:36,8:72,64:192";
@@ -185,9 +187,13 @@ impl Wrong {
     fn verdict(&self) -> Result<()> {
         let Self { parents, silent, words } = self;
         if *parents > 0 || *silent > 0 {
+            let words = words.iter().take(WORDS).map(String::as_str).collect::<Vec<_>>().join(
+                "
+",
+            );
             bail!(
-                "{parents} wrong, {silent} spans lost that nobody counted:\n{}",
-                words.join("\n")
+                "{parents} wrong, {silent} lost and not counted; the first:
+{words}"
             );
         }
         Ok(())
