@@ -164,7 +164,7 @@ fn everything_wrong_is_said_at_once() {
         r#"--request-id-header "traceparent": expected a field that is not read"#,
         r#"--baggage-key "": expected a key of W3C Baggage"#,
         r#"--baggage-key "a=b": expected a key of W3C Baggage"#,
-        r#"--output "xml": expected pretty, json or none"#,
+        r#"--output "xml": expected pretty, tree, json or none"#,
         r#"--sampler "sometimes": expected always_on, always_off, traceidratio, parentbased_always_on"#,
         r#"--keep-slow "0": expected a duration above zero with its unit"#,
         r#"--existing-spans "drop": expected keep, skip or link"#,

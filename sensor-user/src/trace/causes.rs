@@ -22,11 +22,11 @@ use std::num::NonZeroU64;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::few::Few;
-use super::forest::{Cause, Doubt, Evidence, Forest, NodeId};
+use super::forest::{Cause, Doubt, Evidence, Forest, NodeId, Unknown};
 use super::identity::{InContext, Seed};
 use crate::capture::event::{self, Caller, FlowId, Goroutine, Tgid};
 use crate::context::RequestId;
-use crate::model::Resource;
+use crate::model::{Resource, TraceId};
 
 /// Streams whose goroutine was told before their request was seen, at most.
 const EARLY_MAX: usize = 4096;
@@ -82,6 +82,7 @@ pub(super) struct Place {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Begun<'a> {
     pub(super) tgid: Tgid,
+    pub(super) trace_id: TraceId,
     pub(super) key: Seed,
     /// Its stream of HTTP/2.
     pub(super) stream: Option<u32>,
@@ -208,12 +209,16 @@ impl Causes {
         caller: &Caller,
         context: InContext,
         forest: &Forest,
-    ) -> Result<Option<Cause>, Doubt> {
+    ) -> Result<Option<Cause>, Unknown> {
         let by_context =
             |node, answer| Cause { node, evidence: Evidence::Context, thread: None, answer };
         let among = match context {
             InContext::One(node) => return Ok(Some(by_context(node, false))),
             InContext::Several(nodes) => Some(nodes),
+            InContext::Over(span) => {
+                let candidate = Some((begun.trace_id, span));
+                return Err(Unknown { doubt: Doubt::Outlived, candidate });
+            }
             InContext::Nothing => None,
         };
         if among.is_none()
@@ -237,7 +242,7 @@ impl Causes {
             (Ok(Some(found)), Some(nodes)) if nodes.contains(&found.node) => {
                 Ok(Some(by_context(found.node, found.answer)))
             }
-            _ => Err(Doubt::Ambiguous),
+            _ => Err(Doubt::Ambiguous.into()),
         }
     }
 

@@ -85,7 +85,7 @@ impl Core {
     fn closed(&mut self, exchange: &Exchange) {
         let Exchange { tgid, kind, node, place, identity, .. } = exchange;
         if *kind == SpanKind::Server {
-            self.contexts.closed(*tgid, identity, *node);
+            self.contexts.closed(*tgid, identity, *node, self.forest.now());
             self.causes.leave(*node, *tgid, place, exchange.request_ids());
         }
     }
@@ -121,8 +121,15 @@ impl Core {
         let incoming = request.incoming.context();
         let parentless = told.filter(|told| told.parent_id.is_none());
         let first_one = flow.from_start && number == 0;
-        let begun =
-            Begun { tgid, key, stream, flow: flow.id, first: first_one, ids: &request.request_ids };
+        let begun = |trace_id| Begun {
+            tgid,
+            trace_id,
+            key,
+            stream,
+            flow: flow.id,
+            first: first_one,
+            ids: &request.request_ids,
+        };
         let (mut identity, cause) = match (promised_in, kind) {
             (Some(cause), _) => {
                 let identity = Contexts::promised(&cause.identity, &seed, kind);
@@ -139,7 +146,8 @@ impl Core {
                     None => self.contexts.client(incoming, &seed, &key, tgid),
                 };
                 let Self { causes, forest, caller, .. } = self;
-                (identity, causes.of(&begun, caller, context, forest))
+                let cause = causes.of(&begun(identity.trace_id), caller, context, forest);
+                (identity, cause)
             }
         };
         if promised_in.is_none() {
@@ -164,7 +172,7 @@ impl Core {
         let mut place = Place::default();
         if kind == SpanKind::Server {
             self.contexts.opened(tgid, &identity, key, node);
-            place = self.causes.enter(node, &begun, &self.caller);
+            place = self.causes.enter(node, &begun(identity.trace_id), &self.caller);
             self.touch(node);
         }
         let mut exchange = Exchange::new(request, first, setting, &self.clock, identity, node);

@@ -16,8 +16,14 @@ impl<T: Copy> Few<T> {
         self.more.push(next);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = T> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = T> + Clone + '_ {
         std::iter::once(self.first).chain(self.more.iter().copied())
+    }
+
+    /// Changes each of them.
+    pub(super) fn change(&mut self, mut change: impl FnMut(&mut T)) {
+        change(&mut self.first);
+        self.more.iter_mut().for_each(change);
     }
 
     /// Takes one out; true if it was the last.

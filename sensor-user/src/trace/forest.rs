@@ -25,7 +25,7 @@ use rustc_hash::FxHashMap;
 use super::identity::{Identity, Seed};
 use crate::capture::event::Monotonic;
 use crate::metrics::{Counter, Metrics};
-use crate::model::{Span, SpanKind};
+use crate::model::{Span, SpanId, SpanKind, TraceId};
 
 use place::Settled;
 pub use place::{DOUBT, EVIDENCE, FAR_END};
@@ -60,6 +60,20 @@ pub(super) struct Cause {
     pub(super) answer: bool,
 }
 
+/// A cause that is not known, though there is something that speaks for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unknown {
+    pub(super) doubt: Doubt,
+    /// What may be it.
+    pub(super) candidate: Option<(TraceId, SpanId)>,
+}
+
+impl From<Doubt> for Unknown {
+    fn from(doubt: Doubt) -> Self {
+        Self { doubt, candidate: None }
+    }
+}
+
 /// An exchange that begins.
 #[derive(Debug)]
 pub(super) struct New {
@@ -73,7 +87,7 @@ pub(super) struct New {
     /// The other end may be on this node.
     pub(super) paired: bool,
     /// What caused it, or that it is not known which of several did.
-    pub(super) cause: Result<Option<Cause>, Doubt>,
+    pub(super) cause: Result<Option<Cause>, Unknown>,
 }
 
 #[derive(Debug)]
@@ -89,7 +103,7 @@ struct Node {
     /// When the other end began and ended.
     pair_start: Option<Monotonic>,
     pair_end: Option<Monotonic>,
-    cause: Result<Option<Cause>, Doubt>,
+    cause: Result<Option<Cause>, Unknown>,
     /// Once it is answered: by which thread, if that is known.
     answered: Option<Option<u32>>,
     settled: Option<Settled>,
@@ -140,6 +154,11 @@ impl Forest {
             tasks: VecDeque::new(),
             ready: Vec::new(),
         }
+    }
+
+    /// How late it is.
+    pub(super) fn now(&self) -> Monotonic {
+        self.now
     }
 
     /// Spans that wait.

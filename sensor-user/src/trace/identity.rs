@@ -9,8 +9,8 @@
 //! | server | none | the other end's, else derived | derived | the client's span at the other end |
 //! | client | none | its cause's, else derived | derived | its cause: see [`super::causes`] |
 //!
-//! Where several server exchanges are open in T, other evidence has to say which; if none does, the
-//! parent is not known and is left out. A context was only forwarded where the same (T, A) came in by
+//! Where several server exchanges are open in T, or were lately, other evidence has to say which; if none
+//! does, the parent is not known and is left out. A context was only forwarded where the same (T, A) came in by
 //! an exchange that is still open in the process, or where it was taken for an earlier client span
 //! already (a retry, or a fixed header of a load generator): two spans must not share an identifier.
 //!
@@ -37,7 +37,7 @@
 //! position and the time, and the two ends do not agree; but both are on this node.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
@@ -45,7 +45,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::few::Few;
 use super::forest::NodeId;
-use crate::capture::event::{Flow, Tgid};
+use crate::capture::event::{Flow, Monotonic, Tgid};
 use crate::context::TraceContext;
 use crate::context::w3c::Traceparent;
 use crate::model::{Resource, SpanId, SpanKind, TraceFlags, TraceId};
@@ -147,11 +147,17 @@ impl Seed {
     }
 }
 
+/// How long it is remembered that a context came in by an exchange that is over, in nanoseconds: work that
+/// it has left behind may take that context out again, and is not to be taken for another exchange's.
+const REMEMBERED: u64 = 30_000_000_000;
+
 /// What requests brought in and what they took out, as far as it is needed to tell causes.
 #[derive(Debug)]
 pub(super) struct Contexts {
-    /// Open server exchanges by process and trace.
+    /// Server exchanges that are open, or were lately, by process and trace.
     open: HashMap<Key<20>, Few<Server>>,
+    /// Those that were, by when they ended.
+    over: VecDeque<(Monotonic, Key<20>, NodeId)>,
     /// Traces and identifiers taken for client spans, the younger and the older half.
     taken: [HashSet<Key<24>>; 2],
     taken_cap: usize,
@@ -195,8 +201,11 @@ impl<const N: usize> Hash for Key<N> {
 #[derive(Clone, Copy, Debug)]
 struct Server {
     node: NodeId,
+    span: SpanId,
     came_in: SpanId,
     key: Seed,
+    /// It is over, and what it has begun may go on.
+    over: bool,
 }
 
 /// What the trace context that a request takes out says of its cause.
@@ -204,28 +213,36 @@ struct Server {
 pub(super) enum InContext {
     /// Nothing: there is none, or it did not come in.
     Nothing,
-    /// It came in by this exchange, which is still open.
+    /// It came in by this exchange, which is still open, and by no other.
     One(NodeId),
-    /// By several; it is one of them.
+    /// By several, and these are open; or by another one lately.
     Several(Vec<NodeId>),
+    /// By this one alone, which is over.
+    Over(SpanId),
 }
 
 impl InContext {
-    fn of(mut servers: impl Iterator<Item = NodeId>) -> Self {
-        match (servers.next(), servers.next()) {
+    fn of(servers: impl Iterator<Item = Server> + Clone) -> Self {
+        let mut all = servers.clone();
+        match (all.next(), all.next()) {
             (None, _) => Self::Nothing,
-            (Some(only), None) => Self::One(only),
-            (Some(first), Some(second)) => {
-                Self::Several([first, second].into_iter().chain(servers).collect())
-            }
+            (Some(only), None) if only.over => Self::Over(only.span),
+            (Some(only), None) => Self::One(only.node),
+            _ => Self::Several(servers.filter(|server| !server.over).map(|it| it.node).collect()),
         }
     }
 }
 
 impl Contexts {
-    /// Remembers at least the last `taken_cap` identifiers that client spans took.
+    /// Remembers at least the last `taken_cap` identifiers that client spans took, and as many exchanges
+    /// that are over.
     pub(super) fn new(taken_cap: usize) -> Self {
-        Self { open: HashMap::new(), taken: Default::default(), taken_cap: taken_cap.max(1) }
+        Self {
+            open: HashMap::new(),
+            over: VecDeque::new(),
+            taken: Default::default(),
+            taken_cap: taken_cap.max(1),
+        }
     }
 
     /// The identity of a server span.
@@ -249,13 +266,12 @@ impl Contexts {
         let open = self.open.get(&Key::open(tgid, trace_id));
         // All but the other end of the same request: a process may call itself, and its receive may
         // be seen before its send. A request is not its own cause.
-        let before = || open.into_iter().flat_map(Few::iter).filter(|server| server.key != *key);
-        let forwarded = before().filter(|server| server.came_in == parent_id);
-        let forwarded = InContext::of(forwarded.map(|server| server.node));
+        let all = open.into_iter().flat_map(Few::iter).filter(|server| server.key != *key);
+        let forwarded = InContext::of(all.clone().filter(|server| server.came_in == parent_id));
         if !matches!(forwarded, InContext::Nothing) {
             return (identity, forwarded);
         }
-        let any = InContext::of(before().map(|server| server.node));
+        let any = InContext::of(all);
         if self.take(trace_id, parent_id) {
             identity.span_id = parent_id;
             identity.minted = true;
@@ -296,7 +312,7 @@ impl Contexts {
         let Some(came_in) = server.parent else {
             return;
         };
-        let opened = Server { node, came_in, key };
+        let opened = Server { node, span: server.span_id, came_in, key, over: false };
         match self.open.entry(Key::open(tgid, server.trace_id)) {
             Entry::Vacant(place) => {
                 place.insert(Few::new(opened));
@@ -305,15 +321,25 @@ impl Contexts {
         }
     }
 
-    /// It is not any more.
-    pub(super) fn closed(&mut self, tgid: Tgid, server: &Identity, node: NodeId) {
+    /// It is not any more; what it has begun may go on for a while.
+    pub(super) fn closed(&mut self, tgid: Tgid, server: &Identity, node: NodeId, now: Monotonic) {
         if server.parent.is_none() {
             return;
         }
-        if let Entry::Occupied(mut there) = self.open.entry(Key::open(tgid, server.trace_id))
-            && there.get_mut().remove(|server| server.node == node)
+        let key = Key::open(tgid, server.trace_id);
+        if let Some(servers) = self.open.get_mut(&key) {
+            servers.change(|it| it.over |= it.node == node);
+            self.over.push_back((now, key, node));
+        }
+        while let Some(&(since, key, node)) = self.over.front()
+            && (since.0.saturating_add(REMEMBERED) <= now.0 || self.over.len() > self.taken_cap)
         {
-            there.remove();
+            self.over.pop_front();
+            if let Entry::Occupied(mut there) = self.open.entry(key)
+                && there.get_mut().remove(|server| server.node == node)
+            {
+                there.remove();
+            }
         }
     }
 
@@ -332,7 +358,7 @@ impl Contexts {
 
     #[cfg(test)]
     pub(super) fn open_len(&self) -> usize {
-        self.open.values().map(|open| open.iter().count()).sum()
+        self.open.values().flat_map(Few::iter).filter(|server| !server.over).count()
     }
 }
 
@@ -361,7 +387,6 @@ fn nonzero_span() -> SpanId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::event::Monotonic;
     use crate::trace::forest::{Forest, New};
 
     const TGID: Tgid = Tgid(7);
@@ -409,5 +434,50 @@ mod tests {
         let (client, cause) = contexts.client(Some(context(1)), &other, &other, TGID);
         assert!(matches!(cause, InContext::One(there) if there == node()));
         assert_ne!(client.span_id, context(1).parent_id);
+    }
+
+    /// What an exchange has left behind takes its context out after it is over, while another exchange of
+    /// the same trace is open.
+    #[test]
+    fn who_is_over_may_still_be_the_cause() {
+        let mut contexts = Contexts::new(16);
+        let mut forest = Forest::new(1);
+        let keys = [1, 2, 3].map(|n| Seed([n; 16]));
+        let servers = [1, 2, 3].map(|n| Contexts::server(Some(context(n)), &Seed([n; 16])));
+        let nodes = [0, 1, 2].map(|n| {
+            forest.begin(New {
+                kind: SpanKind::Server,
+                identity: servers[n].clone(),
+                in_context: true,
+                start: Monotonic(0),
+                key: keys[n],
+                paired: false,
+                cause: Ok(None),
+            })
+        });
+        let open = |contexts: &mut Contexts, n: usize| {
+            contexts.opened(TGID, &servers[n], keys[n], nodes[n]);
+        };
+        let close = |contexts: &mut Contexts, n: usize, now| {
+            contexts.closed(TGID, &servers[n], nodes[n], Monotonic(now));
+        };
+        let out = |contexts: &mut Contexts, parent, n| {
+            let seed = Seed([n; 16]);
+            contexts.client(Some(context(parent)), &seed, &seed, TGID).1
+        };
+        open(&mut contexts, 0);
+        close(&mut contexts, 0, 0);
+        let first = servers[0].span_id;
+        assert!(matches!(out(&mut contexts, 1, 10), InContext::Over(span) if span == first));
+        assert!(matches!(out(&mut contexts, 7, 11), InContext::Over(_)));
+        open(&mut contexts, 1);
+        let is_second = |open: &[NodeId]| open == [nodes[1]];
+        assert!(matches!(out(&mut contexts, 8, 12), InContext::Several(open) if is_second(&open)));
+        assert!(matches!(out(&mut contexts, 2, 13), InContext::One(node) if node == nodes[1]));
+        // Until it is long ago.
+        open(&mut contexts, 2);
+        close(&mut contexts, 2, REMEMBERED);
+        assert!(matches!(out(&mut contexts, 1, 14), InContext::Several(_)), "minted anew");
+        assert!(matches!(out(&mut contexts, 3, 15), InContext::Over(_)));
     }
 }

@@ -182,7 +182,7 @@ fn what_is_not_sampled_is_traffic_too() {
         pipeline.handle(&event, &mut |span| sinks.deliver(span));
     }
     let sync = ClockSync { monotonic: Monotonic(60_000_000_000), unix_ns: UNIX_NS };
-    pipeline.handle(&Event::Clock(sync), &mut |_| {});
+    pipeline.handle(&Event::Clock(sync), &mut |span| sinks.deliver(span));
     LongLived::default().tell(&pipeline, sinks);
     let Session { metrics, sinks, .. } = session;
     let output = sinks.output.unwrap();

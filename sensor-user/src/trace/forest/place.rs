@@ -113,7 +113,7 @@ impl Forest {
                 None => Some(node.alone()),
             },
             (SpanKind::Client, cause) => (force || node.end.is_some()).then(|| {
-                let doubt = cause.err().map(|doubt| (doubt, None));
+                let doubt = cause.err().map(|unknown| (unknown.doubt, unknown.candidate));
                 Settled { doubt, ..node.alone() }
             }),
         }
