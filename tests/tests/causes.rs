@@ -118,7 +118,7 @@ fn load(server: SocketAddr, clients: usize, ways: &[&'static str]) {
 
 /// Reads a response whose body is `ok`, by length or in chunks.
 fn response(stream: &mut TcpStream) {
-    let mut bytes = head(stream).expect("a response");
+    let mut bytes = head(stream).unwrap();
     let mut piece = [0; 4096];
     while !bytes.ends_with(b"ok") && !bytes.ends_with(b"0\r\n\r\n") {
         let n = stream.read(&mut piece).unwrap();
@@ -145,21 +145,21 @@ impl Seen {
 }
 
 /// Traces a process while `act` runs, and gives what was seen of its exchanges.
-fn record(engine: Engine, pid: u32, options: &[&str], act: impl FnOnce()) -> Vec<Seen> {
-    let (mut seen, _) = record_all(engine, pid, options, act);
+fn record(engine: Engine, pid: u32, options: &[&str], act: impl FnOnce()) -> (Vec<Seen>, bool) {
+    let (mut seen, _, missed) = record_all(engine, pid, options, act);
     let is_head = |it: &Seen| it.bytes.starts_with(b"GET ") || it.bytes.starts_with(b"HTTP/");
     // Something is seen of asyncio's self-pipe too, until it is known to be no HTTP.
     seen.retain(is_head);
-    seen
+    (seen, missed)
 }
 
-/// The same with the names of Unix connections by flow.
+/// All that was seen, the names of Unix connections by flow, and whether the kernel has left out runs.
 fn record_all(
     engine: Engine,
     pid: u32,
     options: &[&str],
     act: impl FnOnce(),
-) -> (Vec<Seen>, BTreeMap<u64, Option<u64>>) {
+) -> (Vec<Seen>, BTreeMap<u64, Option<u64>>, bool) {
     let directory = fresh_directory("causes").unwrap();
     let file = directory.join("causes.rec");
     let (engine, pid) = (engine.to_string(), pid.to_string());
@@ -170,9 +170,9 @@ fn record_all(
     recorder.wait_until_quiet(PATIENCE);
     let ended = recorder.stop();
     assert!(ended.status.success(), "{ended:#?}");
-    let found = read(&file);
+    let (seen, names) = read(&file);
     std::fs::remove_dir_all(directory).unwrap();
-    found
+    (seen, names, ended.stderr.contains("kernel.runs_missed"))
 }
 
 fn read(file: &Path) -> (Vec<Seen>, BTreeMap<u64, Option<u64>>) {
@@ -252,7 +252,7 @@ fn relayed(
     clients: usize,
     ways: &[&'static str],
     command: impl FnOnce(u16) -> Command,
-) -> (Tallies, Vec<Seen>) {
+) -> (Tallies, Vec<Seen>, bool) {
     let backend = backend();
     let relay = Server::on_port("relay", command(backend.port())).unwrap();
     relayed_by(engine, what, clients, ways, &relay)
@@ -264,19 +264,23 @@ fn relayed_by(
     clients: usize,
     ways: &[&'static str],
     relay: &Server,
-) -> (Tallies, Vec<Seen>) {
+) -> (Tallies, Vec<Seen>, bool) {
     // What it does only once is over.
     load(relay.address, 1, ways);
-    let seen = record(engine, relay.pid(), &[], || load(relay.address, clients, ways));
+    let (seen, missed) = record(engine, relay.pid(), &[], || load(relay.address, clients, ways));
     let tallies = tally(&seen);
     let mut table = String::new();
     for (way, tally) in &tallies {
         writeln!(table, "{what}, {engine}, {clients} at once: {way}: {tally:?}").unwrap();
         assert_eq!((tally.wrong_alone, tally.wrong), (0, 0), "{table}");
     }
-    print!("{table}");
+    #[expect(clippy::print_stderr, reason = "the figures, for whoever asks with --nocapture")]
+    {
+        eprint!("{table}");
+    }
     assert!(tallies.values().map(|tally| tally.all()).sum::<usize>() > 0, "nothing was seen");
-    (tallies, seen)
+    // What was missed costs causes, as many as it takes to be certain of the others.
+    (tallies, seen, missed)
 }
 
 fn of(tallies: &Tallies, way: &str) -> Tally {
@@ -284,17 +288,18 @@ fn of(tallies: &Tallies, way: &str) -> Tally {
 }
 
 /// Event loops with one request at a time: what is certain, and what no cause may be told of.
-fn assert_alone(tallies: &Tallies, ways: &[&str]) {
-    for way in ways {
+fn assert_alone(tallies: &Tallies, ways: &[&str], missed: bool) {
+    for way in ways.iter().filter(|_| !missed) {
         let Tally { alone, .. } = of(tallies, way);
         let all = of(tallies, way).all();
         // Another thread of the process (a compiler's, a collector's) may have run.
         assert!(all > 0 && alone * 2 > all, "{way}: {tallies:#?}");
     }
-    for way in ["timer", "file"] {
-        let tally = of(tallies, way);
-        assert!(tally.none > 0 && tally.none == tally.all(), "{way}: {tallies:#?}");
-    }
+    let file = of(tallies, "file");
+    assert!(file.none > 0 && file.none == file.all(), "{tallies:#?}");
+    // A timer may be due before the loop gets to wait for it: then it is the request's own, for certain.
+    let timer = of(tallies, "timer");
+    assert!(timer.none * 2 > timer.all() && timer.right == 0, "{tallies:#?}");
 }
 
 fn node(engine: Engine) {
@@ -305,8 +310,8 @@ fn node(engine: Engine) {
         command
     };
     let ways = [&WAYS[..], &["immediate"]].concat();
-    let (tallies, seen) = relayed(engine, "node", 1, &ways, command);
-    assert_alone(&tallies, &["now", "awaited", "immediate", "twice"]);
+    let (tallies, seen, missed) = relayed(engine, "node", 1, &ways, command);
+    assert_alone(&tallies, &["now", "awaited", "immediate", "twice"], missed);
     assert!(seen.iter().all(|it| it.caller.nonblocking && it.caller.multiplexes), "{seen:#?}");
     relayed(engine, "node", 16, &ways, command);
 }
@@ -318,8 +323,8 @@ fn asyncio(engine: Engine) {
         command.arg(source("python/relay.py")).arg(backend.to_string()).arg("asyncio");
         command
     };
-    let (tallies, seen) = relayed(engine, "asyncio", 1, &WAYS, command);
-    assert_alone(&tallies, &["now", "awaited", "twice", "second"]);
+    let (tallies, seen, missed) = relayed(engine, "asyncio", 1, &WAYS, command);
+    assert_alone(&tallies, &["now", "awaited", "twice", "second"], missed);
     assert!(seen.iter().all(|it| it.caller.nonblocking && it.caller.multiplexes), "{seen:#?}");
     relayed(engine, "asyncio", 16, &WAYS, command);
 }
@@ -333,8 +338,8 @@ fn threads(engine: Engine) {
         command.arg(source("python/relay.py")).arg(backend.to_string()).arg("threads");
         command
     };
-    let (tallies, seen) = relayed(engine, "threads", 1, &WAYS, command);
-    for way in ["now", "twice", "second"] {
+    let (tallies, seen, missed) = relayed(engine, "threads", 1, &WAYS, command);
+    for way in ["now", "twice", "second"].into_iter().filter(|_| !missed) {
         let tally = of(&tallies, way);
         assert!(tally.right * 2 > tally.all() && tally.alone == 0, "{way}: {tallies:#?}");
     }
@@ -371,9 +376,9 @@ fn nginx(engine: Engine) {
         Ok(command)
     })
     .unwrap();
-    let (tallies, _) = relayed_by(engine, "nginx", 1, &["now"], &server);
+    let (tallies, _, missed) = relayed_by(engine, "nginx", 1, &["now"], &server);
     let tally = of(&tallies, "now");
-    assert!(tally.alone == tally.all(), "one thread, and nothing else: {tally:?}");
+    assert!(missed || tally.alone == tally.all(), "one thread, and nothing else: {tally:?}");
     relayed_by(engine, "nginx", 16, &["now"], &server);
 }
 
@@ -384,7 +389,7 @@ fn switched_off(engine: Engine) {
     let mut command = Command::new(program);
     command.arg(source("node/relay.js")).arg(backend.port().to_string());
     let relay = Server::on_port("relay", command).unwrap();
-    let seen = record(engine, relay.pid(), &["--event-loops", "off"], || {
+    let (seen, _) = record(engine, relay.pid(), &["--event-loops", "off"], || {
         load(relay.address, 2, &["now"]);
     });
     assert!(seen.len() > 4 * ROUNDS, "{seen:#?}");
@@ -425,7 +430,7 @@ sys.stdin.readline()
         .unwrap();
     let mut orders = child.stdin.take().unwrap();
     let mut said = child.stdout.take().unwrap();
-    let (_, names) = record_all(engine, child.id(), &[], || {
+    let (_, names, _) = record_all(engine, child.id(), &[], || {
         orders.write_all(b"go\n").unwrap();
         said.read_exact(&mut [0; 5]).unwrap();
     });
@@ -433,7 +438,7 @@ sys.stdin.readline()
     child.wait().unwrap();
     let mut ends: BTreeMap<u64, usize> = BTreeMap::new();
     for name in names.values() {
-        *ends.entry(name.expect("a name")).or_default() += 1;
+        *ends.entry(name.unwrap()).or_default() += 1;
     }
     assert_eq!(ends.values().copied().collect::<Vec<_>>(), [2, 2, 2], "{names:?}");
 }

@@ -109,6 +109,12 @@ const MEASUREMENTS: &[Measurement] = &[
         run: idle_calls::run,
     },
     Measurement {
+        name: "causes",
+        about: "what it costs to follow event loops",
+        scope: Scope::Sensor,
+        run: cpu::causes,
+    },
+    Measurement {
         name: "copy",
         about: "throughput of a file copy, which uses no socket",
         scope: Scope::AnyTool,

@@ -211,14 +211,16 @@ pub(crate) fn wants_bytes(regs: &Registers) -> bool {
     }
 }
 
-/// Whether a send says that it is not to wait. (Receives say so to the tracepoint.)
+/// Whether the call itself says that it is not to wait.
 #[inline(always)]
 pub(crate) fn says_nonblocking(regs: &Registers) -> bool {
     const MSG_DONTWAIT: u64 = 0x40;
     let number = regs.number;
-    let flags = if number == setting!(SYSCALLS.sendmsg) {
+    let is = |candidate: u32| number == candidate;
+    let flags = if is(setting!(SYSCALLS.sendmsg)) || is(setting!(SYSCALLS.recvmsg)) {
         regs.args[2]
-    } else if number == setting!(SYSCALLS.sendto) || number == setting!(SYSCALLS.sendmmsg) {
+    } else if is(setting!(SYSCALLS.sendto)) || is(setting!(SYSCALLS.recvfrom)) || is_vector(number)
+    {
         regs.args[3]
     } else {
         0

@@ -38,19 +38,18 @@ pub(crate) struct Event {
     pub(crate) family: Family,
     pub(crate) cookie: u64,
     pub(crate) inode: u64,
-    /// The call is not to wait for the socket.
-    pub(crate) nonblocking: bool,
     /// Whether it is known what the thread acts on.
     pub(crate) turns: bool,
 }
 
-/// Takes note of `event`. `buffers` is told whether its answer matters: to find it costs something,
+/// Takes note of `event`. `nonblocking` says whether the call is not to wait. `buffers` is told whether its answer matters: to find it costs something,
 /// but it may have to keep count of the events. It is also told whether bytes went by unseen just
 /// before, which may have been the event of another.
 #[inline(always)]
 pub(crate) fn observe<A: Access>(
     event: &Event,
     ensure_cookie: impl FnOnce() -> u64,
+    nonblocking: impl Fn() -> bool,
     buffers: impl FnOnce(bool, bool) -> Buffers,
 ) {
     let index = masked::<1>(event.direction as u64) as usize;
@@ -68,7 +67,7 @@ pub(crate) fn observe<A: Access>(
         // SAFETY: a live map value.
         let live = unsafe { &mut *flow };
         if live.protocol == protocol::OTHER {
-            read(event, live.ident.flow, 0);
+            read(event, live.ident.flow, 0, &nonblocking);
             return;
         }
     }
@@ -113,7 +112,7 @@ pub(crate) fn observe<A: Access>(
     // SAFETY: a live map value; a race with the other direction costs a position, which is noticed.
     let live = unsafe { &mut *flow };
     if live.protocol == protocol::OTHER {
-        read(event, live.ident.flow, 0);
+        read(event, live.ident.flow, 0, &nonblocking);
         return;
     }
     // SAFETY: no memory is passed.
@@ -127,9 +126,9 @@ pub(crate) fn observe<A: Access>(
     state::copy(&live.pairing, &mut scratch.pairing_before);
     scratch.reported = u64::from(live.flags & flow_flag::REPORTED);
 
-    scratch.record.flags = 0;
+    scratch.record.flags = if nonblocking() { segment_flag::NONBLOCKING } else { 0 };
     if tcp != 0 {
-        scratch.record.flags = segment_flag::HAS_SEQ;
+        scratch.record.flags |= segment_flag::HAS_SEQ;
         if is_placed(&scratch.dir) && first_seq != scratch.dir.next_seq {
             let jump = first_seq.wrapping_sub(scratch.dir.next_seq);
             if jump == 1 {
@@ -144,7 +143,7 @@ pub(crate) fn observe<A: Access>(
                 count(KernelCounter::Resync, 1);
                 state::dir(&mut live.dirs, index).framer.lose_place();
                 buffers(false, true);
-                read(event, live.ident.flow, scratch.dir.position);
+                read(event, live.ident.flow, scratch.dir.position, &nonblocking);
                 return;
             }
         }
@@ -171,19 +170,12 @@ pub(crate) fn observe<A: Access>(
     let look = looks(&mut scratch.dir.framer, event.len, flipped);
     let jumped = scratch.record.flags & segment_flag::UNSEEN_BEFORE != 0;
     let buffers = buffers(look != Look::None, jumped);
-    if event.nonblocking || buffers.nonblocking {
+    if buffers.nonblocking {
         scratch.record.flags |= segment_flag::NONBLOCKING;
     }
-    let after = scratch.dir.position.wrapping_add(event.len);
-    scratch.record.flags |= if !event.turns {
-        0
-    } else if matches!(event.direction, Direction::Receive) {
-        read(event, live.ident.flow, after)
-    } else if look != Look::None {
-        turn::cause(now)
-    } else {
-        0
-    };
+    if event.turns && (look != Look::None || matches!(event.direction, Direction::Receive)) {
+        turn::acts(index as u64, event.len);
+    }
     scratch.pending = 0;
     scratch.mark = 0;
     scratch.todo = event.len;
@@ -203,13 +195,11 @@ pub(crate) fn observe<A: Access>(
 }
 
 /// The thread has read from a flow, if this is a read, up to `position`. (Where the flow is not followed,
-/// that is 0.) The flags that this gives the record.
+/// that is 0.)
 #[inline(always)]
-fn read(event: &Event, flow: u64, position: u64) -> u32 {
+fn read(event: &Event, flow: u64, position: u64, nonblocking: impl Fn() -> bool) {
     if event.turns && matches!(event.direction, Direction::Receive) {
-        turn::read(flow, position, event.nonblocking)
-    } else {
-        0
+        turn::read(flow, position, nonblocking());
     }
 }
 
@@ -372,13 +362,13 @@ fn settle(flow: &mut Flow, index: usize, scratch: &mut Scratch, mode_before: u8)
 
 /// A process has read the end of what it receives.
 #[inline(never)]
-pub(crate) fn receive_eof(sock: u64, cookie: u64, inode: u64, unix: bool, turns: bool) {
+pub(crate) fn receive_eof(sock: u64, cookie: u64, inode: u64, unix: bool) {
     // SAFETY: no memory is passed.
     let now = unsafe { bpf_ktime_get_ns() };
     if let Some(flow) = flow::find(sock, cookie, inode) {
         // SAFETY: a live map value.
         let flow = unsafe { &mut *flow };
-        if turns {
+        if setting!(CONFIG.causes) != 0 {
             // The end is something that was read, too. It is taken for a read without waiting, of which
             // less is told: it is not known here.
             let position = state::dir(&mut flow.dirs, Direction::Receive as usize).position;

@@ -77,28 +77,19 @@ fn moved(ctx: &BtfTracePointContext, direction: Direction) {
         let regs = registers();
         call::failed(regs.number);
         if result == 0 && receive && call::wants_bytes(&regs) {
-            observe::receive_eof(sock, cookie, 0, matches!(family, Family::Unix), turns());
+            observe::receive_eof(sock, cookie, 0, matches!(family, Family::Unix));
         }
         return;
     }
     // TCP throws the bytes away then, and leaves the buffer as it was.
     let discarded = receive && flags & MSG_TRUNC != 0 && !matches!(family, Family::Unix);
     let len = result as u64;
-    let event = Event {
-        sock,
-        len,
-        behind: 0,
-        direction,
-        family,
-        cookie,
-        inode: 0,
-        nonblocking: nonblocking(sock, flags),
-        turns: turns(),
-    };
+    let event = Event { sock, len, behind: 0, direction, family, cookie, inode: 0, turns: turns() };
     observe::observe::<Typed>(
         &event,
         // SAFETY: the helper takes a typed socket.
         || unsafe { bpf_get_socket_cookie(sock as *mut _) },
+        || nonblocking(sock, flags),
         |wanted, jumped| {
             let regs = registers();
             if !wanted && !call::is_vector(regs.number) {

@@ -163,8 +163,8 @@ pub(crate) struct Call {
     pub(crate) sp: u64,
     /// 1 where the bytes did not reach the caller's memory.
     pub(crate) discarded: u64,
-    /// 1 where the call is not to wait for the socket.
-    pub(crate) nonblocking: u64,
+    /// The `file` that the socket is behind.
+    pub(crate) file: u64,
 }
 
 #[repr(C)]

@@ -26,7 +26,6 @@ use super::{
 const MSG_OOB: u64 = 1;
 const MSG_PEEK: u64 = 2;
 const MSG_TRUNC: u64 = 0x20;
-const MSG_DONTWAIT: u64 = 0x40;
 const MSG_ERRQUEUE: u64 = 0x2000;
 const O_NONBLOCK: u32 = 0o4000;
 const S_IFMT: u16 = 0o170_000;
@@ -144,22 +143,19 @@ fn ended(regs: u64, result: u64, call: *mut Call) {
             read_volatile(&raw const call.direction),
         )
     };
-    let mut found = socket(task, arg(0));
+    let mut found = socket(task, arg(0), &mut call.file);
     if number == setting!(SYSCALLS.splice) {
         // From its first argument to its third; either can be the socket.
         if found.is_some() {
             direction = RECEIVE;
         } else {
-            found = socket(task, arg(2));
+            found = socket(task, arg(2), &mut call.file);
         }
     }
-    let Some(Found { sock, inode, file_flags }) = found else { return };
+    let Some(Found { sock, inode }) = found else { return };
     let flags = if kind == kind::MESSAGE {
         arg(2)
-    } else if kind == kind::VECTOR
-        || number == setting!(SYSCALLS.recvfrom)
-        || number == setting!(SYSCALLS.sendto)
-    {
+    } else if kind == kind::VECTOR || number == setting!(SYSCALLS.recvfrom) {
         arg(3)
     } else {
         0
@@ -178,14 +174,12 @@ fn ended(regs: u64, result: u64, call: *mut Call) {
     call.discarded = u64::from(
         direction == RECEIVE && flags & MSG_TRUNC != 0 && !matches!(family, Family::Unix),
     );
-    call.nonblocking = u64::from(flags & MSG_DONTWAIT != 0 || file_flags & O_NONBLOCK != 0);
     if kind == kind::VECTOR {
         messages(result);
     } else if result != 0 {
         moved(result, 0, 0);
     } else if direction == RECEIVE && call::wants_bytes(&call.registers) {
-        let unix = matches!(family, Family::Unix);
-        observe::receive_eof(sock, call.cookie, inode, unix, setting!(CONFIG.causes) != 0);
+        observe::receive_eof(sock, call.cookie, inode, matches!(family, Family::Unix));
     }
 }
 
@@ -262,7 +256,6 @@ extern "C" fn moved(len: u64, base: u64, parts: u64) -> u64 {
         family,
         cookie: call.cookie,
         inode: call.inode,
-        nonblocking: call.nonblocking != 0,
         turns: setting!(CONFIG.causes) != 0,
     };
     let known = call.discarded == 0;
@@ -270,6 +263,10 @@ extern "C" fn moved(len: u64, base: u64, parts: u64) -> u64 {
     observe::observe::<Walked>(
         &event,
         || 0,
+        || {
+            let flags: u32 = probe(call.file, setting!(OFFSETS.file_flags));
+            flags & O_NONBLOCK != 0 || call::says_nonblocking(&call.registers)
+        },
         |wanted, _| {
             if !known || !wanted {
                 Buffers::UNKNOWN
@@ -286,13 +283,12 @@ extern "C" fn moved(len: u64, base: u64, parts: u64) -> u64 {
 pub(crate) struct Found {
     pub(crate) sock: u64,
     pub(crate) inode: u64,
-    /// `f_flags` of the file.
-    file_flags: u32,
 }
 
-/// The socket behind a descriptor of the current task.
+/// The socket behind a descriptor of the current task. The file in between goes to memory at once: the stack
+/// has no room for one more value.
 #[inline(always)]
-pub(crate) fn socket(task: u64, fd: u64) -> Option<Found> {
+pub(crate) fn socket(task: u64, fd: u64, file_to: &mut u64) -> Option<Found> {
     let fd = fd & 0xffff_ffff;
     let files: u64 = probe(task, setting!(OFFSETS.task_files));
     let table: u64 = probe(files, setting!(OFFSETS.files_fdt));
@@ -302,6 +298,8 @@ pub(crate) fn socket(task: u64, fd: u64) -> Option<Found> {
     }
     let array: u64 = probe(table, setting!(OFFSETS.fdtable_fd));
     let file: u64 = probe(array.wrapping_add(fd.wrapping_mul(8)), 0);
+    // SAFETY: a reference is valid to write.
+    unsafe { write_volatile(file_to, file) };
     let inode: u64 = probe(file, setting!(OFFSETS.file_inode));
     let mode: u16 = probe(inode, setting!(OFFSETS.inode_mode));
     if mode & S_IFMT != S_IFSOCK {
@@ -312,9 +310,5 @@ pub(crate) fn socket(task: u64, fd: u64) -> Option<Found> {
     if sock == 0 {
         return None;
     }
-    Some(Found {
-        sock,
-        inode: probe(inode, setting!(OFFSETS.inode_ino)),
-        file_flags: probe(file, setting!(OFFSETS.file_flags)),
-    })
+    Some(Found { sock, inode: probe(inode, setting!(OFFSETS.inode_ino)) })
 }

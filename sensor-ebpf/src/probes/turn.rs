@@ -270,14 +270,34 @@ extern "C" fn turn_cause(now: u64) -> u64 {
 
 /// The thread has read from a flow: see [`turn_read`].
 #[inline(always)]
-pub(crate) fn read(flow: u64, position: u64, nonblocking: bool) -> u32 {
-    turn_read(flow, position, u64::from(nonblocking)) as u32
+pub(crate) fn read(flow: u64, position: u64, nonblocking: bool) {
+    turn_read(flow, position, u64::from(nonblocking));
 }
 
-/// The thread sends: see [`turn_cause`].
+/// The thread has received so many bytes, or sends: see [`turn_read`] and [`turn_cause`]. Puts what comes of
+/// it into the record that is begun in that direction's scratch memory.
 #[inline(always)]
-pub(crate) fn cause(now: u64) -> u32 {
-    turn_cause(now) as u32
+pub(crate) fn acts(direction: u64, len: u64) {
+    turn_acts(direction, len);
+}
+
+/// Global, because the functions that it is called from have no room left on the stack of old kernels.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn turn_acts(direction: u64, len: u64) -> u64 {
+    let index = masked::<1>(direction) as u32;
+    let Some(scratch) = SCRATCH.get_ptr_mut(index) else { return 0 };
+    // SAFETY: this CPU's, and this direction's: nothing else uses it while the program runs.
+    let scratch = unsafe { &mut *scratch };
+    let flags = if index == Direction::Receive as u32 {
+        let nonblocking = scratch.record.flags & segment_flag::NONBLOCKING;
+        let after = scratch.dir.position.wrapping_add(len);
+        turn_read(scratch.record.ident.flow, after, u64::from(nonblocking))
+    } else {
+        turn_cause(scratch.record.time_ns)
+    };
+    scratch.record.flags |= flags as u32;
+    0
 }
 
 /// The current thread ends, or becomes another program's.
@@ -491,7 +511,7 @@ extern "C" fn turn_other_call(thread: u64, call: u64, result: i64, fd: u64) -> u
 fn has_carried(fd: u64) -> bool {
     // SAFETY: no memory is passed.
     let task = unsafe { bpf_get_current_task() };
-    let Some(Found { sock, inode, .. }) = syscall::socket(task, fd) else { return false };
+    let Some(Found { sock, inode }) = syscall::socket(task, fd, &mut 0) else { return false };
     flow::find(sock, probe(sock, setting!(OFFSETS.sk_cookie)), inode).is_some()
 }
 

@@ -56,15 +56,45 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// What it costs to follow event loops: nanoseconds of the programs an exchange, with it and without, and
+/// what it adds to a record. nginx is such a loop, and so is its client.
+pub(super) fn causes(bench: &Bench) -> Result<Vec<Row>> {
+    let server = Server::nginx(bench)?;
+    let _statistics = Statistics::start(bench, false)?;
+    let time = Duration::from_secs(bench.pick(5, 1));
+    let mut pairs = Vec::new();
+    let rounds: usize = bench.pick(5, 1);
+    for round in 1..=rounds {
+        let cost = |loops| {
+            let load = Rate::new(bench, server.address(), Plan::new(RATE, time))?;
+            let pids = [server.pid(), load.pid()];
+            let sensor = Sensor::trace_loops(bench, &pids, &bench.engine, loops)?;
+            // Seconds a million are thousands of nanoseconds each.
+            Ok::<_, anyhow::Error>(1000.0 * observe(sensor, || load.run().map(drop))?.programs)
+        };
+        let (without, with) = (cost(false)?, cost(true)?);
+        progress(format_args!("round {round} of {rounds}: {with:.0} ns, {without:.0} ns without"));
+        pairs.push((without, with));
+    }
+    let name = "causes: BPF programs an exchange, event loops on";
+    let row = Row::of_pairs(name, "ns", &pairs).context("no round")?;
+    // `cause_flow` and `cause_position`, in each record.
+    let bytes = Row::new("causes: bytes a record", "bytes", 16.0);
+    Ok(vec![row.note("baseline: off"), bytes])
+}
+
 /// CPU seconds per million exchanges.
 struct Cost {
     process: f64,
     programs: f64,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nanoseconds of some seconds are far below 2^53")]
 fn measure(bench: &Bench, pids: &[u32], load: impl FnOnce() -> Result<()>) -> Result<Cost> {
-    let sensor = Sensor::trace(bench, pids)?;
+    observe(Sensor::trace(bench, pids)?, load)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds of some seconds are far below 2^53")]
+fn observe(sensor: Sensor, load: impl FnOnce() -> Result<()>) -> Result<Cost> {
     let programs = || procfs::programs(sensor.pid());
     let (cpu, ran) = (procfs::cpu_nanos(sensor.pid())?, programs()?);
     load()?;

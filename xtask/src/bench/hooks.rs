@@ -21,10 +21,11 @@ const TARGET: f64 = 588.0;
 
 /// A program of the sensor's by the name that the kernel keeps of it (15 bytes), the name of the
 /// tracepoint, the empty program beside it, and whether heads go through it.
-const PROGRAMS: [(&str, &str, Option<&str>, bool); 6] = [
+const PROGRAMS: [(&str, &str, Option<&str>, bool); 7] = [
     ("sock_send_lengt", "sock_send_length", Some("baseline_send"), true),
     ("sock_recv_lengt", "sock_recv_length", Some("baseline_recv"), true),
     ("sys_exit", "sys_exit", None, true),
+    ("turns", "turns, at sys_exit", None, false),
     ("inet_sock_set_s", "inet_sock_set_state", None, false),
     ("sched_process_f", "sched_process_fork", None, false),
     ("sched_process_e", "sched_process_exec or _exit", None, false),

@@ -33,15 +33,17 @@ const TIMES: u32 = 25;
 /// What is put beside the loops.
 #[derive(Clone, Copy)]
 enum Subject {
-    /// The sensor, with this engine, and what it promises.
-    Engine(&'static str, Target),
+    /// The sensor, with this engine, whether it follows event loops, and what it promises.
+    Engine(&'static str, bool, Target),
     /// What `--against` says.
     Other,
 }
 
-const ENGINES: [Subject; 2] = [
-    Subject::Engine("socket", Target::RatioAtMost(NONE)),
-    Subject::Engine("syscall", Target::BeyondAtMost(HOOKED)),
+const ENGINES: [Subject; 4] = [
+    Subject::Engine("socket", true, Target::BeyondAtMost(HOOKED)),
+    Subject::Engine("socket", false, Target::RatioAtMost(NONE)),
+    Subject::Engine("syscall", true, Target::BeyondAtMost(HOOKED)),
+    Subject::Engine("syscall", false, Target::BeyondAtMost(HOOKED)),
 ];
 
 /// Nanoseconds a call, one of each of [`LOOPS`].
@@ -84,7 +86,7 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
             let name = format!("idle-calls: {name}{}", subject.suffix());
             let row = Row::of_pairs(name, "ns", &pairs).context("no round")?;
             rows.push(match subject {
-                Subject::Engine(_, target) => row.target(*target),
+                Subject::Engine(_, _, target) => row.target(*target),
                 Subject::Other => row,
             });
         }
@@ -95,14 +97,15 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
 impl Subject {
     fn attach(self, bench: &Bench, pid: u32) -> Result<Tracer> {
         match self {
-            Self::Engine(engine, _) => Tracer::attach_with(bench, &[pid], engine),
+            Self::Engine(engine, loops, _) => Tracer::attach_with(bench, &[pid], engine, loops),
             Self::Other => Tracer::attach(bench, &[pid]),
         }
     }
 
     fn suffix(self) -> String {
         match self {
-            Self::Engine(engine, _) => format!(", {engine} engine"),
+            Self::Engine(engine, true, _) => format!(", {engine} engine"),
+            Self::Engine(engine, false, _) => format!(", {engine} engine, event loops off"),
             Self::Other => String::new(),
         }
     }

@@ -188,7 +188,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Python with the modules that the server of the tests imports, and no others. It says itself
+    /// Python with the modules that the servers of the tests import, and no others. It says itself
     /// which they are.
     fn python(&mut self) -> Result<()> {
         let said = Cmd::new(find("python3")?).args(["-c", PYTHON]).read()?;
@@ -204,16 +204,18 @@ impl Guest {
                 self.libraries_of(path)?;
             }
         }
-        let server = workspace::root().join("tests/workloads/python/server.py");
-        self.tree.same(server);
+        for program in ["server.py", "relay.py"] {
+            self.tree.same(workspace::root().join("tests/workloads/python").join(program));
+        }
         Ok(())
     }
 }
 
-/// Prints the interpreter, and the files of the modules of `tests/workloads/python/server.py` and
+/// Prints the interpreter, and the files of the modules of what is in `tests/workloads/python` and
 /// of all that those import.
 const PYTHON: &str = "
 import os, sys, json, time, http.server
+import asyncio, concurrent.futures.thread, http.client
 import encodings.idna, encodings.latin_1, encodings.ascii, mimetypes, urllib.parse, email.parser
 print(os.path.realpath(sys.executable))
 for module in list(sys.modules.values()):

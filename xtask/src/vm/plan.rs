@@ -15,7 +15,7 @@ pub(super) struct Suite {
     quick: &'static [&'static str],
 }
 
-pub(super) const SUITES: [Suite; 10] = [
+pub(super) const SUITES: [Suite; 11] = [
     Suite {
         binary: "http1_nginx",
         skip: &["wrk_at_a_rate", "wrk_at_saturation"],
@@ -29,6 +29,11 @@ pub(super) const SUITES: [Suite; 10] = [
     Suite { binary: "edges_select", skip: &[], quick: &["a_cgroup"] },
     Suite { binary: "edges_hostile", skip: &[], quick: &["hostile_bytes"] },
     Suite { binary: "edges_load", skip: &[], quick: &["a_small_ring"] },
+    Suite {
+        binary: "causes",
+        skip: &["node", "switched_off"],
+        quick: &["asyncio", "nginx", "unix_connections"],
+    },
     Suite {
         binary: "edges_replay",
         skip: &["packets_of_the_same_traffic"],

@@ -99,7 +99,11 @@ fn a_segment() {
     let record = bytes(&segment_record(), b"hello, and what was there before");
     let segment = segment_of(&record);
     assert_eq!(segment.bytes, b"hello");
-    assert_eq!(segment.bytes.as_ptr(), record[136..].as_ptr(), "borrowed, not copied");
+    assert_eq!(
+        segment.bytes.as_ptr(),
+        record[size_of::<SegmentRecord>()..].as_ptr(),
+        "borrowed, not copied"
+    );
     assert_eq!(
         segment.flow,
         Flow {
@@ -132,7 +136,7 @@ fn flags_of_a_segment() {
     let record = with(segment_flag::UNREADABLE_AFTER | segment_flag::HEAD_TOO_LARGE);
     let segment = segment_of(&record);
     assert!(segment.unreadable_after && segment.head_too_large);
-    assert_eq!(error(&with(64)), DecodeError::Value { field: "segment flags", value: 64 });
+    assert_eq!(error(&with(1024)), DecodeError::Value { field: "segment flags", value: 1024 });
 }
 
 #[test]
@@ -234,6 +238,95 @@ fn a_process() {
     }
 }
 
+fn go_stream_record() -> GoStreamRecord {
+    GoStreamRecord {
+        kind: 5,
+        stream: 7,
+        time_ns: 4_000,
+        flow: 9,
+        goroutine: 34,
+        goroutine_parent: 0,
+        tgid: 42,
+        reserved: 0,
+    }
+}
+
+/// On whose behalf it says that a segment went by.
+fn caller(change: fn(&mut SegmentRecord)) -> Caller {
+    let mut record = segment_record();
+    change(&mut record);
+    let record = bytes(&record, b"hello");
+    let Ok(Decoded::Event(Event::Segment(segment))) = decode(&record) else { panic!("a segment") };
+    segment.caller
+}
+
+#[test]
+fn on_whose_behalf() {
+    let nobody = Caller { tid: 43, ..Caller::default() };
+    assert_eq!(caller(|_| ()), nobody);
+    assert_eq!(caller(|record| record.flags = 64), Caller { nonblocking: true, ..nobody });
+    assert_eq!(caller(|record| record.flags = 128), Caller { multiplexes: true, ..nobody });
+    let cause = |alone| Some(Cause { flow: FlowId(8), position: 300, alone });
+    let caused = |record: &mut SegmentRecord| {
+        (record.cause_flow, record.cause_position) = (8, 300);
+    };
+    assert_eq!(caller(caused), Caller { cause: cause(false), ..nobody });
+    let alone = |record: &mut SegmentRecord| {
+        (record.cause_flow, record.cause_position, record.flags) = (8, 300, 256 | 128);
+    };
+    assert_eq!(caller(alone), Caller { cause: cause(true), multiplexes: true, ..nobody });
+    // Without a flow there is no cause, whatever else is there.
+    let none = |record: &mut SegmentRecord| (record.cause_position, record.flags) = (300, 256);
+    assert_eq!(caller(none), nobody);
+}
+
+#[test]
+fn a_goroutine_and_the_one_that_started_it() {
+    let id = |id| NonZeroU64::new(id).unwrap();
+    let goroutine = |parent| Some(Goroutine { id: id(19), parent });
+    assert_eq!(caller(|record| record.goroutine = 19).goroutine, goroutine(None));
+    let of_parent =
+        caller(|record| (record.goroutine, record.goroutine_parent, record.flags) = (19, 3, 512));
+    assert_eq!((of_parent.goroutine, of_parent.asked), (goroutine(Some(id(3))), true));
+    assert_eq!(caller(|record| record.goroutine_parent = 3).goroutine, None);
+}
+
+#[test]
+fn a_stream_of_a_goroutine() {
+    let stream = |record: &GoStreamRecord| match decode(&bytes(record, b"")) {
+        Ok(Decoded::Event(Event::GoStream(stream))) => Ok(stream),
+        other => Err(other.map(drop)),
+    };
+    let expected = GoStream {
+        time: Monotonic(4_000),
+        tgid: Tgid(42),
+        flow: FlowId(9),
+        stream: 7,
+        goroutine: Goroutine { id: NonZeroU64::new(34).unwrap(), parent: None },
+    };
+    assert_eq!(stream(&go_stream_record()), Ok(expected));
+    let undefined = |field| Err(Err(DecodeError::Value { field, value: 0 }));
+    let nobody = GoStreamRecord { goroutine: 0, ..go_stream_record() };
+    assert_eq!(stream(&nobody), undefined("goroutine"));
+    assert_eq!(stream(&GoStreamRecord { flow: 0, ..go_stream_record() }), undefined("flow"));
+}
+
+#[test]
+fn the_name_of_a_unix_connection() {
+    let name = |family, local: u64| {
+        let mut record = segment_record();
+        record.ident.family = family;
+        record.ident.local = [0xff; 16];
+        record.ident.local[..8].copy_from_slice(&local.to_ne_bytes());
+        let record = bytes(&record, b"hello");
+        let Ok(Decoded::Event(Event::Segment(segment))) = decode(&record) else { panic!() };
+        segment.flow.unix_connection.map(NonZeroU64::get)
+    };
+    assert_eq!(name(Family::Unix as u8, 0x1234_5678_9abc_def0), Some(0x1234_5678_9abc_def0));
+    assert_eq!(name(Family::Unix as u8, 0), None);
+    assert_eq!(name(Family::Inet as u8, 1), None, "that is an address");
+}
+
 #[test]
 fn what_is_not_defined_is_an_error() {
     let with = |change: fn(&mut SegmentRecord)| {
@@ -242,13 +335,14 @@ fn what_is_not_defined_is_an_error() {
         error(&bytes(&record, b"hello"))
     };
     let value = |field, value| DecodeError::Value { field, value };
-    assert_eq!(with(|record| record.kind = 5), value("kind", 5));
+    assert_eq!(with(|record| record.kind = 6), value("kind", 6));
+    assert_eq!(with(|record| record.flags = 1 << 10), value("segment flags", 1 << 10));
     assert_eq!(with(|record| record.direction = 2), value("direction", 2));
     assert_eq!(with(|record| record.ident.family = 0), value("address family", 0));
     assert_eq!(with(|record| record.ident.family = 4), value("address family", 4));
     assert_eq!(with(|record| record.ident.flow = 0), value("flow", 0));
     assert_eq!(with(|record| record.ident.from_start = 2), value("from_start", 2));
-    assert_eq!(with(|record| record.copied = 6), DecodeError::Short { have: 141, need: 142 });
+    assert_eq!(with(|record| record.copied = 6), DecodeError::Short { have: 173, need: 174 });
     let position = u64::MAX - 24;
     assert_eq!(with(|record| record.position = u64::MAX - 24), DecodeError::Position { position });
 }
@@ -260,6 +354,7 @@ fn every_prefix_is_too_short() {
         bytes(&end_record(), b""),
         bytes(&UnixPathRecord { kind: 3, len: 1, flow: 1, path: [b'/'; 128] }, b""),
         bytes(&process_record(), b"curl\0x\0A=b\0"),
+        bytes(&go_stream_record(), b""),
     ];
     for record in &all {
         assert!(decode(record).is_ok());
@@ -276,6 +371,7 @@ fn the_time_is_found_without_decoding() {
     assert_eq!(time(&bytes(&segment_record(), b"hello")), Some(Monotonic(1_000)));
     assert_eq!(time(&bytes(&end_record(), b"")), Some(Monotonic(2_000)));
     assert_eq!(time(&bytes(&process_record(), b"")), Some(Monotonic(3_000)));
+    assert_eq!(time(&bytes(&go_stream_record(), b"")), Some(Monotonic(4_000)));
     assert_eq!(time(&[3, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]), None);
     assert_eq!(time(&[1, 0, 0, 0]), None);
 }
@@ -283,7 +379,7 @@ fn the_time_is_found_without_decoding() {
 proptest! {
     #[test]
     fn any_bytes_are_a_record_or_an_error(
-        kind in 0..6_u32,
+        kind in 0..7_u32,
         rest in prop::collection::vec(any::<u8>(), 0..300),
     ) {
         let record = [&kind.to_ne_bytes(), rest.as_slice()].concat();

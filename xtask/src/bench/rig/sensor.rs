@@ -36,7 +36,20 @@ impl Sensor {
 
     /// The same with one engine.
     pub(in crate::bench) fn trace_with(bench: &Bench, pids: &[u32], engine: &str) -> Result<Self> {
+        Self::trace_loops(bench, pids, engine, true)
+    }
+
+    /// The same, with or without following event loops.
+    pub(in crate::bench) fn trace_loops(
+        bench: &Bench,
+        pids: &[u32],
+        engine: &str,
+        loops: bool,
+    ) -> Result<Self> {
         let mut command = live(bench, "run", pids, engine);
+        if !loops {
+            command.args(["--event-loops", "off"]);
+        }
         Self::start(command.args(["--output", "none"]).stdout(Stdio::null()))
     }
 

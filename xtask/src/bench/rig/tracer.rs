@@ -43,12 +43,17 @@ impl Tracer {
         }
     }
 
-    /// The sensor, with this engine.
+    /// The sensor, with this engine, with or without following event loops.
     ///
     /// # Errors
     /// It does not start.
-    pub(in crate::bench) fn attach_with(bench: &Bench, pids: &[u32], engine: &str) -> Result<Self> {
-        Sensor::trace_with(bench, pids, engine).map(Self::Sensor)
+    pub(in crate::bench) fn attach_with(
+        bench: &Bench,
+        pids: &[u32],
+        engine: &str,
+        loops: bool,
+    ) -> Result<Self> {
+        Sensor::trace_loops(bench, pids, engine, loops).map(Self::Sensor)
     }
 
     /// Ends it; what the sensor counted.
