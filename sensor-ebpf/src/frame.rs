@@ -290,7 +290,7 @@ impl Framer {
             if self.mode == Mode::FrameData as u8 {
                 http2::next_part(self);
             } else if self.mode == Mode::WebData as u8 {
-                http1::web::next_part(self);
+                http1::web::passed(self);
             } else {
                 self.matched = 0;
                 self.mode = if self.mode == Mode::Body as u8 {

@@ -73,11 +73,15 @@ pub(super) fn begin(framer: &mut Framer) {
     next_part(framer);
 }
 
-/// A part is done: what follows it.
-///
-/// A function of its own: it is called from many places, and only in such bodies.
+/// A part was passed over. A function of its own: the stack of those who pass has no room for it.
 #[inline(never)]
-pub(in super::super) fn next_part(framer: &mut Framer) {
+pub(in super::super) fn passed(framer: &mut Framer) {
+    next_part(framer);
+}
+
+/// A part is done: what follows it.
+#[inline(always)]
+fn next_part(framer: &mut Framer) {
     let left = framer.frame_left;
     if left == 0 || framer.held_matched & state::PLAIN != 0 {
         pass_rest(framer);
@@ -131,31 +135,33 @@ fn pass_rest(framer: &mut Framer) {
 /// become one that passes.
 #[inline(always)]
 pub fn step<W: Window>(framer: &mut Framer, window: &W, at: u32, len: u32) -> u32 {
-    if framer.mode == Mode::WebCopy as u8 {
-        return copy(framer, at, len);
+    let (next, done) = if framer.mode == Mode::WebCopy as u8 {
+        copy(framer, at, len)
+    } else if framer.held_matched & state::TEXT != 0 {
+        (at.wrapping_add(1), character(framer, window.byte(at)))
+    } else {
+        prefix(framer, window, at, len)
+    };
+    // In one place, for it is inlined: the stack of old kernels has no room for another call.
+    if done {
+        next_part(framer);
     }
-    if framer.held_matched & state::TEXT != 0 {
-        character(framer, window.byte(at));
-        return at.wrapping_add(1);
-    }
-    prefix(framer, window, at, len)
+    next
 }
 
-/// Bytes that are copied.
+/// Bytes that are copied. Returns the next position, and whether the part is done.
 #[inline(always)]
-fn copy(framer: &mut Framer, at: u32, len: u32) -> u32 {
+fn copy(framer: &mut Framer, at: u32, len: u32) -> (u32, bool) {
     let room = u64::from(len.wrapping_sub(at));
     let n = if framer.number < room { framer.number } else { room };
     framer.number = framer.number.wrapping_sub(n);
-    if framer.number == 0 {
-        next_part(framer);
-    }
-    at.wrapping_add(n as u32)
+    (at.wrapping_add(n as u32), framer.number == 0)
 }
 
-/// The prefix of a message, as much of it as is at hand and in the body or chunk.
+/// The prefix of a message, as much of it as is at hand and in the body or chunk. Returns the next position,
+/// and whether the part is done.
 #[inline(always)]
-fn prefix<W: Window>(framer: &mut Framer, window: &W, at: u32, len: u32) -> u32 {
+fn prefix<W: Window>(framer: &mut Framer, window: &W, at: u32, len: u32) -> (u32, bool) {
     let bytes = window.eight(at).swap_bytes();
     let matched = framer.held_matched & state::MATCHED;
     let mut n = u32::from(PREFIX.wrapping_sub(matched));
@@ -180,11 +186,9 @@ fn prefix<W: Window>(framer: &mut Framer, window: &W, at: u32, len: u32) -> u32 
         let long = trailers && framer.message > WEB_TRAILERS_MAX;
         framer.held = if long { WEB_TRAILERS_MAX } else { framer.message };
         framer.message = framer.message.wrapping_sub(framer.held);
-        next_part(framer);
-    } else if framer.frame_left == 0 {
-        next_part(framer);
+        return (at.wrapping_add(n), true);
     }
-    at.wrapping_add(n)
+    (at.wrapping_add(n), framer.frame_left == 0)
 }
 
 /// A byte of a prefix. After the last one, `message` is the length of the message and nothing is matched.
@@ -211,9 +215,9 @@ fn prefix_byte(framer: &mut Framer, byte: u8) {
     };
 }
 
-/// A character of base64.
+/// A character of base64. Returns whether the part is done.
 #[inline(always)]
-fn character(framer: &mut Framer, byte: u8) {
+fn character(framer: &mut Framer, byte: u8) -> bool {
     if framer.frame_left != ENDLESS {
         framer.frame_left = framer.frame_left.wrapping_sub(1);
     }
@@ -238,10 +242,7 @@ fn character(framer: &mut Framer, byte: u8) {
     let group = (framer.history & (PADDING - 1)) << 6 | value;
     framer.history = padding | group;
     if group < GROUP {
-        if framer.frame_left == 0 || framer.held_matched & state::PLAIN != 0 {
-            next_part(framer);
-        }
-        return;
+        return framer.frame_left == 0 || framer.held_matched & state::PLAIN != 0;
     }
     framer.history = EMPTY;
     if padding > 2 * PADDING {
@@ -273,7 +274,7 @@ fn character(framer: &mut Framer, byte: u8) {
             framer.held_matched |= state::LONG;
         }
     }
-    next_part(framer);
+    true
 }
 
 /// A byte that base64 stands for: of a message, or of the prefix of one.
@@ -300,6 +301,6 @@ impl Framer {
             self.frame_left = self.frame_left.wrapping_add(part);
         }
         self.held_matched |= state::PLAIN;
-        next_part(self);
+        passed(self);
     }
 }

@@ -18,97 +18,24 @@
 //! A frame's payload may be missing without the place being lost: how long it is, its header said.
 //! What was in it is then unknown, and told so.
 
-use super::frame::{self, ErrorCode, FrameHeader, Malformed, PREFACE, Settings, Type};
+mod data;
+mod sink;
+mod whole;
+
+use super::frame::{self, FrameHeader, Malformed, PREFACE, Type};
 use super::hpack;
 use super::opening::{Opening, opening};
 use super::seek::{Found, Seeker};
-use crate::capture::event::Monotonic;
 use crate::stream::Piece;
 use crate::wire::{At, Kind};
-
-/// Most bytes of SETTINGS that are read: the last of them count, but nobody sends so many.
-const SETTINGS_MAX: u32 = frame::LENGTH_DEFAULT;
+use data::{Data, Padding};
+pub use sink::{Begun, Block, Failure, Sink, Start};
+use whole::Open;
 
 /// Longest payload of HEADERS, PUSH_PROMISE or CONTINUATION that is read: a whole block, padding
 /// and what stands before it.
 #[expect(clippy::cast_possible_truncation, reason = "128 KiB")]
 const BLOCK_MAX: u32 = hpack::MAX_BLOCK as u32 + 512;
-
-/// What the first byte of a piece is known to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// A frame's first, by who walked all frames before it.
-    Frame,
-    /// The first that a call (or a packet) brought.
-    Segment,
-    /// Any.
-    Middle,
-}
-
-/// Why a direction lost its place, or a block cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Bytes that were needed are missing.
-    Gap,
-    /// A header block goes beyond the limit.
-    TooLarge,
-    /// The bytes break the protocol.
-    Malformed,
-}
-
-/// What the frame that begins a header block says of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Begun {
-    /// The frame's stream. For a PUSH_PROMISE, the one that the promise belongs to.
-    pub stream: u32,
-    /// It is a PUSH_PROMISE.
-    pub promise: bool,
-    /// The sender's half of the stream ends with the block.
-    pub end_stream: bool,
-    /// First byte of the frame.
-    pub first: At,
-}
-
-/// A whole header block.
-#[derive(Clone, Copy, Debug)]
-pub struct Block<'a> {
-    /// Where it begins.
-    pub begun: Begun,
-    /// The stream that a PUSH_PROMISE promises.
-    pub promised: Option<u32>,
-    /// Its fragments, joined.
-    pub bytes: &'a [u8],
-    /// When its last byte went by.
-    pub last: Monotonic,
-}
-
-/// Hears what a [`Decoder`] finds, in the order of the stream.
-pub trait Sink {
-    /// A whole header block. It has to go through the direction's HPACK decoder, whosever it is.
-    fn block(&mut self, block: &Block<'_>);
-    /// A header block of which bytes are missing, or that is too long. Without `begun`, nothing of
-    /// it is known.
-    fn block_lost(&mut self, begun: Option<Begun>, why: Failure);
-    /// Payload of DATA, without padding. Bytes that were passed over or are missing are told too.
-    fn data(&mut self, stream: u32, payload: Piece<'_>);
-    /// Payload of DATA of which it is not known how much is padding.
-    fn data_unsized(&mut self, stream: u32);
-    /// A DATA frame was the last; its end went by at `time`, unknown where that is in a gap.
-    fn end_stream(&mut self, stream: u32, time: Option<Monotonic>);
-    /// RST_STREAM; without a code where its payload is missing.
-    fn reset(&mut self, stream: u32, code: Option<ErrorCode>, time: Monotonic);
-    /// SETTINGS; none where they are missing.
-    fn settings(&mut self, settings: Option<Settings>);
-    /// SETTINGS that acknowledge those of the other direction.
-    fn settings_acked(&mut self);
-    /// GOAWAY: the last stream that was or will be processed; none where it is missing.
-    fn goaway(&mut self, last: Option<(u32, ErrorCode)>, time: Monotonic);
-    /// The direction lost its place: anything may have been in what follows, up to `resumed`.
-    fn failed(&mut self, failure: Failure);
-    /// It found a frame's first byte. `kind` is what the frames looked like, where they were recognised
-    /// by that; `missed` says that bytes went by since it lost its place, or since it began.
-    fn resumed(&mut self, kind: Option<Kind>, missed: bool);
-}
 
 /// The decoder of one direction. Holds bytes only while a frame that has to be read whole, or a
 /// header block, is split.
@@ -139,34 +66,6 @@ enum State {
     /// Bytes were passed over where a frame begins.
     Skipped,
     Seek(Box<Seeker>),
-}
-
-/// A header block between frames.
-#[derive(Debug)]
-struct Open {
-    begun: Begun,
-    promised: Option<u32>,
-    bytes: Vec<u8>,
-    /// It was told as lost.
-    lost: bool,
-}
-
-/// A DATA frame.
-#[derive(Clone, Copy, Debug)]
-struct Data {
-    stream: u32,
-    end_stream: bool,
-    /// Bytes of payload to come, padding among them.
-    left: u32,
-    padding: Padding,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Padding {
-    /// The next byte says how much.
-    Unread,
-    Known(u32),
-    Unknown,
 }
 
 impl Decoder {
@@ -397,202 +296,6 @@ impl Decoder {
         }
     }
 
-    /// Bytes of the payload of a frame that is read whole. Gives how many were used.
-    fn payload(
-        &mut self,
-        header: FrameHeader,
-        data: &[u8],
-        at: At,
-        sink: &mut impl Sink,
-    ) -> Result<usize, Malformed> {
-        let wanted = match header.kind {
-            Type::Goaway => 8,
-            Type::Settings => header.length.min(SETTINGS_MAX),
-            _ => header.length,
-        };
-        let n = (wanted as usize - self.kept.len()).min(data.len());
-        let last = at.advance(n.saturating_sub(1));
-        if self.kept.is_empty() && n == wanted as usize {
-            self.after(header, wanted);
-            self.frame(header, &data[..n], last, sink)?;
-            return Ok(n);
-        }
-        self.kept.extend_from_slice(&data[..n]);
-        if self.kept.len() == wanted as usize {
-            self.after(header, wanted);
-            let payload = std::mem::take(&mut self.kept);
-            self.frame(header, &payload, last, sink)?;
-        }
-        Ok(n)
-    }
-
-    /// What follows once `wanted` bytes of a payload were read.
-    fn after(&mut self, header: FrameHeader, wanted: u32) {
-        self.state = State::Pass(header.length - wanted);
-        self.pass_nothing();
-    }
-
-    /// A frame whose payload is there, as far as it is wanted; its last byte is `last`.
-    fn frame(
-        &mut self,
-        header: FrameHeader,
-        payload: &[u8],
-        last: At,
-        sink: &mut impl Sink,
-    ) -> Result<(), Malformed> {
-        match header.kind {
-            Type::Headers | Type::PushPromise | Type::Continuation => {
-                return self.fragment(header, payload, last, sink);
-            }
-            Type::RstStream => {
-                let code = payload.first_chunk().map(|code| ErrorCode(u32::from_be_bytes(*code)));
-                sink.reset(header.stream, code, last.time);
-            }
-            Type::Settings if header.has(frame::ACK) => sink.settings_acked(),
-            Type::Settings => sink.settings(Some(Settings::new(payload))),
-            Type::Goaway => {
-                let word = |at: usize| {
-                    let bytes = payload.get(at..)?.first_chunk()?;
-                    Some(u32::from_be_bytes(*bytes))
-                };
-                let stated = word(0).zip(word(4));
-                let stated = stated.map(|(id, code)| (id & 0x7fff_ffff, ErrorCode(code)));
-                sink.goaway(stated, last.time);
-            }
-            Type::Data | Type::Priority | Type::Ping | Type::WindowUpdate | Type::Other(_) => {}
-        }
-        Ok(())
-    }
-
-    /// A fragment of a header block.
-    fn fragment(
-        &mut self,
-        header: FrameHeader,
-        payload: &[u8],
-        last: At,
-        sink: &mut impl Sink,
-    ) -> Result<(), Malformed> {
-        let (fragment, promised) = frame::fragment(&header, payload)?;
-        let ends = header.has(frame::END_HEADERS);
-        match self.block.take() {
-            None if ends => {
-                let begun = self.begun(header);
-                sink.block(&Block { begun, promised, bytes: fragment, last: last.time });
-            }
-            None => {
-                let (begun, bytes) = (self.begun(header), fragment.to_vec());
-                self.block = Some(Open { begun, promised, bytes, lost: false });
-            }
-            Some(mut open) => {
-                if open.bytes.len() + fragment.len() > hpack::MAX_BLOCK {
-                    open.lost = true;
-                    open.bytes = Vec::new();
-                    sink.block_lost(Some(open.begun), Failure::TooLarge);
-                } else {
-                    open.bytes.extend_from_slice(fragment);
-                    if ends {
-                        let Open { begun, promised, bytes, lost: _ } = &open;
-                        let (begun, promised) = (*begun, *promised);
-                        sink.block(&Block { begun, promised, bytes, last: last.time });
-                    }
-                }
-                self.block = (!ends).then_some(open);
-            }
-        }
-        Ok(())
-    }
-
-    /// The header block that the current frame begins.
-    fn begun(&self, header: FrameHeader) -> Begun {
-        Begun {
-            stream: header.stream,
-            promise: header.kind == Type::PushPromise,
-            end_stream: header.kind == Type::Headers && header.has(frame::END_STREAM),
-            first: self.first,
-        }
-    }
-
-    /// A frame of which payload is missing that was needed; its header is known.
-    fn lose_frame(&mut self, header: FrameHeader, why: Failure, at: At, sink: &mut impl Sink) {
-        self.kept = Vec::new();
-        match header.kind {
-            Type::Headers | Type::PushPromise | Type::Continuation => {
-                let begun = match self.block.take() {
-                    Some(open) => open.begun,
-                    None => self.begun(header),
-                };
-                sink.block_lost(Some(begun), why);
-                if !header.has(frame::END_HEADERS) {
-                    let (promised, bytes) = (None, Vec::new());
-                    self.block = Some(Open { begun, promised, bytes, lost: true });
-                }
-            }
-            Type::RstStream => sink.reset(header.stream, None, at.time),
-            Type::Settings => sink.settings(None),
-            Type::Goaway => sink.goaway(None, at.time),
-            Type::Data | Type::Priority | Type::Ping | Type::WindowUpdate | Type::Other(_) => {}
-        }
-    }
-
-    /// Payload of DATA, there or not. Gives how much of it was used.
-    fn data(&mut self, piece: Piece<'_>, at: At, sink: &mut impl Sink) -> Result<u64, Malformed> {
-        let State::Data(mut data) = self.state else {
-            return Ok(0);
-        };
-        let taken = piece.length().min(u64::from(data.left));
-        let mut from = 0;
-        if let Padding::Unread = data.padding {
-            match piece {
-                Piece::Bytes([length, ..]) => {
-                    // As long as the payload or longer: section 6.1.
-                    data.left = data.left.checked_sub(1).ok_or(Malformed)?;
-                    from = 1;
-                    let padding = u32::from(*length);
-                    if padding > data.left {
-                        return Err(Malformed);
-                    }
-                    data.padding = Padding::Known(padding);
-                }
-                _ if piece.length() > 0 => {
-                    data.padding = Padding::Unknown;
-                    sink.data_unsized(data.stream);
-                }
-                _ => return Ok(0),
-            }
-        }
-        if let Padding::Known(padding) = data.padding {
-            let body = (taken - from).min(u64::from(data.left.saturating_sub(padding)));
-            if body > 0 {
-                sink.data(data.stream, part(piece, from, body));
-            }
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "at most `left`")]
-        let consumed = (taken - from) as u32;
-        data.left -= consumed;
-        self.state = State::Data(data);
-        if data.left == 0 {
-            let time = (!matches!(piece, Piece::Lost(_))).then_some(at.time);
-            self.data_ended(data, time, sink)?;
-        }
-        Ok(taken)
-    }
-
-    fn data_ended(
-        &mut self,
-        data: Data,
-        time: Option<Monotonic>,
-        sink: &mut impl Sink,
-    ) -> Result<(), Malformed> {
-        if let Padding::Unread = data.padding {
-            return Err(Malformed);
-        }
-        self.state = State::Header;
-        if data.end_stream {
-            sink.end_stream(data.stream, time);
-        }
-        Ok(())
-    }
-
     /// `n` bytes that did not come, passed over (`of` is [`Piece::Skip`]) or lost.
     fn missing(&mut self, n: u64, of: fn(u64) -> Piece<'static>, at: At, sink: &mut impl Sink) {
         let lost = matches!(of(n), Piece::Lost(_));
@@ -638,20 +341,6 @@ impl Decoder {
             sink.block_lost(Some(open.begun), failure);
         }
         sink.failed(failure);
-    }
-}
-
-/// `length` bytes of a piece, from `from` on.
-fn part(piece: Piece<'_>, from: u64, length: u64) -> Piece<'_> {
-    match piece {
-        Piece::Bytes(bytes) => {
-            let from = usize::try_from(from).unwrap_or(usize::MAX);
-            let length = usize::try_from(length).unwrap_or(usize::MAX);
-            let rest = bytes.get(from..).unwrap_or_default();
-            Piece::Bytes(rest.get(..length).unwrap_or(rest))
-        }
-        Piece::Skip(_) => Piece::Skip(length),
-        Piece::Lost(_) => Piece::Lost(length),
     }
 }
 

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::http2::frame::{END_HEADERS, END_STREAM, HEADER, PADDED, PRIORITY};
+use crate::capture::event::Monotonic;
+use crate::wire::http2::frame::{
+    END_HEADERS, END_STREAM, ErrorCode, HEADER, PADDED, PRIORITY, Settings,
+};
 
 /// What was heard, as text. Parts of one DATA frame are one.
 #[derive(Default)]
