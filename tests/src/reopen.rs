@@ -38,6 +38,7 @@ pub fn run(engine: &str, orders: impl BufRead, mut report: impl Write) -> Result
             engine,
             ring_bytes: 1 << 20,
             flows: None,
+            go_probes: true,
             verbose: false,
         };
         let mut live = Live::open(&options, &Arc::new(Metrics::default()))?;

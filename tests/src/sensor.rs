@@ -20,7 +20,9 @@ use serde_json::Value;
 pub use check::{all_ends, assert_mirrored, assert_status};
 pub use report::{Report, SpanJson};
 pub use rustix::process::Signal;
-pub use tools::{can_trace, go_workload, go_workload_with, grpc_go_workload, python, tool};
+pub use tools::{
+    can_trace, go_workload, go_workload_with, grpc_go_workload, grpc_go_workload_with, python, tool,
+};
 
 /// How long loading and attaching may take, on a machine that is busy with other tests.
 const START: Duration = Duration::from_secs(60);

@@ -55,7 +55,7 @@ pub(crate) fn segment(scratch: &mut Scratch) {
         scratch.dir.lost_records = scratch.dir.lost_records.wrapping_add(1);
     }
     // What was special about it holds for this record only.
-    scratch.record.flags &= segment_flag::HAS_SEQ;
+    scratch.record.flags &= segment_flag::HAS_SEQ | segment_flag::GOROUTINE_ASKED;
 }
 
 /// Says that a direction, or the flow, has ended. `slot` is the caller's of [`END_SCRATCH`].

@@ -274,14 +274,14 @@ extern "C" fn moved(len: u64, base: u64, parts: u64) -> u64 {
     0
 }
 
-struct Found {
-    sock: u64,
-    inode: u64,
+pub(crate) struct Found {
+    pub(crate) sock: u64,
+    pub(crate) inode: u64,
 }
 
 /// The socket behind a descriptor of the current task.
 #[inline(always)]
-fn socket(task: u64, fd: u64) -> Option<Found> {
+pub(crate) fn socket(task: u64, fd: u64) -> Option<Found> {
     let fd = fd & 0xffff_ffff;
     let files: u64 = probe(task, setting!(OFFSETS.task_files));
     let table: u64 = probe(files, setting!(OFFSETS.files_fdt));

@@ -70,6 +70,8 @@ pub struct Options {
     pub ring_bytes: usize,
     /// Sockets that the kernel side tracks at once; `None` means [`sensor_ebpf::limits::FLOWS`].
     pub flows: Option<u32>,
+    /// Probes in programs written in Go, which tell who asks where another goroutine sends.
+    pub go_probes: bool,
     /// The kernel side's debug messages, through `tracing`.
     pub verbose: bool,
 }
@@ -162,9 +164,11 @@ impl Live {
             Sizes { ring_bytes, flows: options.flows.unwrap_or(sensor_ebpf::limits::FLOWS) };
         let mut ebpf = programs::load(&kernel, engine, &config, &sizes, options.verbose)?;
         scope.connect(&mut ebpf)?;
-        let mut golang = Golang::new(metrics)?;
+        let probes = options.go_probes
+            && golang::load(&mut ebpf).inspect_err(|why| tracing::warn!("{why}")).is_ok();
+        let mut golang = Golang::new(metrics, probes)?;
         golang.connect(&mut ebpf)?;
-        golang.first(scope.running());
+        golang.first(scope.running(), &mut ebpf);
         let ring = take_map(&mut ebpf, "RING")?;
         let counters = take_map(&mut ebpf, "COUNTERS")?;
         let logger = if options.verbose {
@@ -242,6 +246,7 @@ impl Live {
 
     fn housekeeping(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> Result<(), CaptureError> {
         self.next_housekeeping = Instant::now() + HOUSEKEEPING;
+        self.golang.tidy();
         sink(Raw::Clock(clock::now()?));
         sink(Raw::Counters(&self.counters()));
         if let Some(logger) = &mut self.logger {
@@ -256,7 +261,7 @@ impl RawSource for Live {
         if Instant::now() >= self.next_housekeeping {
             self.housekeeping(sink)?;
         }
-        self.golang.settle();
+        self.golang.settle(self.ebpf.as_mut());
         let mut delivered = 0;
         while delivered < BATCH {
             let Some(record) = self.ring.next() else {
@@ -317,6 +322,7 @@ impl Announcer<'_> {
                     self.metrics.inc(Counter::ProcessesUnknown);
                     self.identifier.unknown(tgid)
                 });
+                self.golang.announce(tgid);
                 self.introduce(tgid, resource, sink);
                 true
             }
@@ -337,12 +343,14 @@ impl Announcer<'_> {
                     return false;
                 }
                 let resource = self.identifier.identify_exec(&process);
+                self.golang.announce_anew(process.tgid);
                 self.introduce(process.tgid, resource, sink);
                 // The record itself carries the whole environment, which is nobody's business.
                 false
             }
             ProcessChange::Exit => {
                 self.scope.forget(process.tgid);
+                self.golang.forget(process.tgid);
                 self.known.remove(&process.tgid).is_some()
             }
             ProcessChange::Fork => false,
@@ -351,7 +359,6 @@ impl Announcer<'_> {
 
     fn introduce(&mut self, tgid: Tgid, resource: Resource, sink: &mut dyn FnMut(Raw<'_>)) {
         let resource = Arc::new(resource);
-        self.golang.announce(tgid);
         // Exits whose record was lost leave their processes behind. Who is still there is announced
         // anew.
         if self.known.len() >= PROCESSES as usize {

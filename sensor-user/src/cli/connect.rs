@@ -38,7 +38,8 @@ pub(super) fn open_live(capture: &Capture, metrics: &Arc<Metrics>) -> Result<Liv
 }
 
 fn options(capture: &Capture) -> live::Options {
-    let Capture { selection, cgroups, ports, engine, ring_bytes, verbose } = capture.clone();
+    let Capture { selection, cgroups, ports, engine, ring_bytes, go_probes, verbose } =
+        capture.clone();
     live::Options {
         selection,
         ports,
@@ -50,6 +51,7 @@ fn options(capture: &Capture) -> live::Options {
         },
         ring_bytes,
         flows: None,
+        go_probes,
         verbose,
     }
 }

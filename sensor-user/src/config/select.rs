@@ -27,6 +27,8 @@ pub struct Capture {
     pub engine: Engine,
     /// Size of the ring, in bytes: a power of two.
     pub ring_bytes: usize,
+    /// Probes in programs written in Go are wanted.
+    pub go_probes: bool,
     /// The kernel side's own messages are wanted.
     pub verbose: bool,
 }
@@ -43,7 +45,8 @@ pub enum Engine {
 }
 
 pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture {
-    let CaptureFlags { pid, comm, exe, cgroup, port, engine, ring_size, verbose } = flags;
+    let CaptureFlags { pid, comm, exe, cgroup, port, engine, ring_size, go_probes, verbose } =
+        flags;
     let pids = each("--pid", pid, value::pid, problems);
     let comm = each("--comm", comm, value::glob, problems);
     let exe = each("--exe", exe, value::glob, problems);
@@ -78,6 +81,10 @@ pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture 
                 problems.take("--ring-size", text, parsed)
             })
             .unwrap_or(RING_DEFAULT),
+        go_probes: go_probes
+            .as_deref()
+            .and_then(|text| problems.take("--go-probes", text, parse_switch(text)))
+            .unwrap_or(true),
         verbose: *verbose,
     }
 }
@@ -85,8 +92,17 @@ pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture 
 impl Capture {
     /// Only some processes or connections are traced.
     pub fn is_filtered(&self) -> bool {
-        let Self { selection, cgroups, ports, engine: _, ring_bytes: _, verbose: _ } = self;
+        let Self { selection, cgroups, ports, engine: _, ring_bytes: _, go_probes: _, verbose: _ } =
+            self;
         !(selection.is_empty() && cgroups.is_empty() && ports.is_empty())
+    }
+}
+
+fn parse_switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off".into()),
     }
 }
 

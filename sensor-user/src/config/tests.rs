@@ -41,7 +41,7 @@ fn nothing_given_traces_everything_and_exports_nothing() {
     assert!(!config.capture.is_filtered());
     assert_eq!(config.capture.engine, Engine::Auto);
     assert_eq!(config.capture.ring_bytes, 16 * 1024 * 1024);
-    assert!(!config.capture.verbose);
+    assert!(!config.capture.verbose && config.capture.go_probes);
     assert_eq!((config.output, config.duration), (Output::Auto, None));
     assert!(config.export.settings.otlp.is_none() && config.export.settings.loki.is_none());
 }
@@ -57,6 +57,7 @@ fn every_flag_means_something() {
             port: texts(&["1", "65535"]),
             engine: Some("syscall".into()),
             ring_size: Some("1GiB".into()),
+            go_probes: Some("off".into()),
             verbose: true,
         },
         output: OutputFlags { output: Some("json".into()) },
@@ -80,7 +81,7 @@ fn every_flag_means_something() {
     assert_eq!(config.capture.ports, [1, 65_535]);
     assert_eq!(config.capture.engine, Engine::Syscall);
     assert_eq!(config.capture.ring_bytes, 1 << 30);
-    assert!(config.capture.verbose);
+    assert!(config.capture.verbose && !config.capture.go_probes);
     assert_eq!(config.output, Output::Json);
     assert_eq!(config.duration, Some(Duration::from_secs(90)));
     let otlp = config.export.settings.otlp.unwrap();
@@ -99,6 +100,7 @@ fn everything_wrong_is_said_at_once() {
             port: texts(&["65536", "http"]),
             engine: Some("kprobe".into()),
             ring_size: Some("3MiB".into()),
+            go_probes: Some("maybe".into()),
             verbose: false,
         },
         output: OutputFlags { output: Some("xml".into()) },
@@ -121,6 +123,7 @@ fn everything_wrong_is_said_at_once() {
         r#"--port "http": expected a port"#,
         r#"--engine "kprobe": expected auto, socket or syscall"#,
         r#"--ring-size "3MiB": expected a power of two, such as 2MiB or 4MiB"#,
+        r#"--go-probes "maybe": expected on or off"#,
         r#"--output "xml": expected pretty, json or none"#,
         r#"--for "20": expected a duration above zero with its unit"#,
     ];

@@ -82,6 +82,7 @@ fn open(engine: Engine, pids: &[u32], bounds: Bounds, metrics: &Arc<Metrics>) ->
         }),
         ring_bytes: 16 << 20,
         flows: Some(bounds.flows),
+        go_probes: true,
         verbose: false,
     };
     Ok(Live::open(&options, metrics)?)

@@ -76,6 +76,12 @@ pub fn grpc_go_workload(package: &str) -> Option<PathBuf> {
     build_go("grpc-go", package, package, &[], |command| command)
 }
 
+/// The same under another name, with these flags for `go build`.
+#[must_use]
+pub fn grpc_go_workload_with(package: &str, name: &str, flags: &[&str]) -> Option<PathBuf> {
+    build_go("grpc-go", package, name, flags, |command| command)
+}
+
 fn build_go(
     module: &str,
     package: &str,

@@ -28,6 +28,7 @@ pub fn run(engine: Engine, mut out: impl Write) -> Result<()> {
         engine: EngineChoice::Only(engine),
         ring_bytes: 1 << 20,
         flows: None,
+        go_probes: true,
         verbose: false,
     };
     let before: BTreeSet<u32> =

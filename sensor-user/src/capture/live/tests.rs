@@ -16,10 +16,11 @@ fn announced(record: &[u8], selection: Selection) -> (bool, Vec<Tgid>, u64) {
         engine: EngineChoice::Auto,
         ring_bytes: 1 << 16,
         flows: None,
+        go_probes: false,
         verbose: false,
     })
     .unwrap();
-    let mut golang = Golang::new(&metrics).unwrap();
+    let mut golang = Golang::new(&metrics, false).unwrap();
     let mut announcer = Announcer {
         golang: &mut golang,
         known: &mut FxHashMap::default(),
