@@ -240,11 +240,13 @@ impl Looker {
         if let Some(seen) = self.seen.get(&id) {
             return seen.clone().map(|program| Executable { file: id, program });
         }
+        let begun = Instant::now();
         let cache = ReadCache::new(file);
         let found = program(&cache, self.probes).unwrap_or_else(|error| {
             tracing::debug!(pid = tgid.0, %error, "executable not read");
             None
         });
+        tracing::debug!(pid = tgid.0, size = id.size, took = ?begun.elapsed(), "executable looked at");
         let found = found.map(Arc::new);
         if self.seen.len() >= EXECUTABLES {
             self.seen.clear();
