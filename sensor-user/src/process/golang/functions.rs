@@ -86,7 +86,7 @@ struct Table<'data> {
 
 impl<'data> Table<'data> {
     fn read<R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Option<Self> {
-        let (offset, size) = elf.section_range(".gopclntab")?;
+        let (offset, size) = place(elf)?;
         let header = elf.read(offset, 72.min(size))?;
         if !MAGIC.contains(&half(header, 0)?) || *header.get(7)? != 8 {
             return None;
@@ -118,6 +118,23 @@ impl<'data> Table<'data> {
                 .flatten()
         })
     }
+}
+
+/// Where the table is. It has a section of its own, unless another linker than Go's has put it among the
+/// data that need relocation: then its first bytes tell, which are followed by two zeros, the size of the
+/// smallest instruction (1 on x86) and that of a pointer.
+fn place<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Option<(u64, u64)> {
+    if let Some(own) = elf.section_range(".gopclntab") {
+        return Some(own);
+    }
+    let (offset, size) = elf.section_range(".data.rel.ro").filter(|&(_, size)| size <= PART_MAX)?;
+    let data = elf.read(offset, size)?;
+    let at = MAGIC.iter().find_map(|magic| {
+        let [a, b, c, d] = magic.to_le_bytes();
+        Finder::new(&[a, b, c, d, 0, 0, 1, 8]).find(data)
+    })?;
+    let at = u64::try_from(at).ok()?;
+    Some((offset.checked_add(at)?, size.checked_sub(at)?))
 }
 
 fn half(bytes: &[u8], at: usize) -> Option<u32> {
