@@ -11,7 +11,7 @@ mod record;
 
 pub use config::{Config, NO_FIELD, Offsets, Syscalls, TurnCalls, mode, turn_call};
 pub use counters::{KERNEL_COUNTERS, KernelCounter};
-pub use golang::GoProgram;
+pub use golang::{GoProgram, GoStreamProbe, GoStreams};
 pub use record::{
     EndRecord, Family, FlowIdent, GoStreamRecord, ProcessRecord, RecordKind, SegmentRecord,
     UnixPathRecord, end_flag, process_flag, segment_flag,

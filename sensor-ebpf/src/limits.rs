@@ -46,6 +46,9 @@ pub const THREADS_ASIDE: u32 = 32;
 /// Processes written in Go whose goroutines are told apart at once.
 pub const GO_PROCESSES: u32 = 8192;
 
+/// Connections of Go's HTTP clients that are about to be asked something.
+pub const GO_ASKED: u32 = 8192;
+
 /// Bytes of the arguments that an exec record carries.
 pub const ARGS_MAX: usize = 1024;
 

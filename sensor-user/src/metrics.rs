@@ -36,6 +36,10 @@ counters! {
     GoProcesses = "golang.processes",
     /// Processes written in Go (or perhaps: they were too many to look at) whose goroutines are not known.
     GoProcessesUnknown = "golang.processes_unknown",
+    /// Functions of programs in Go that were probed.
+    GoProbes = "golang.probes",
+    /// Functions of programs in Go that could not be probed.
+    GoProbesFailed = "golang.probes_failed",
     /// Packets read from a packet capture.
     Packets = "capture.packets",
     /// Packets that are not TCP over IP: left out.

@@ -39,6 +39,7 @@ pub fn run(engine: &str, orders: impl BufRead, mut report: impl Write) -> Result
             ring_bytes: 1 << 20,
             flows: None,
             event_loops: true,
+            go_probes: true,
             verbose: false,
         };
         let mut live = Live::open(&options, &Arc::new(Metrics::default()))?;

@@ -21,7 +21,8 @@ pub use check::{all_ends, assert_mirrored, assert_status};
 pub use report::{Report, SpanJson};
 pub use rustix::process::Signal;
 pub use tools::{
-    can_trace, go_workload, go_workload_with, grpc_go_workload, python, tool, traces_go_workload,
+    can_trace, go_workload, go_workload_with, grpc_go_workload, grpc_go_workload_with, python,
+    tool, traces_go_workload,
 };
 
 /// How long loading and attaching may take, on a machine that is busy with other tests.

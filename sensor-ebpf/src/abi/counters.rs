@@ -41,6 +41,12 @@ kernel_counters! {
     CallsIoUring = "calls_io_uring",
     /// Calls by a way in that is not known.
     CallsUnknown = "calls_unknown",
+    /// Streams of HTTP/2 whose goroutine was told by a probe in the program.
+    GoStreams = "go_streams",
+    /// Requests of which a probe knows who asks, counted when it does.
+    GoAsked = "go_asked",
+    /// Calls that a probe saw, and could not connect with a socket or a goroutine (one of TLS, for example).
+    GoUnlinked = "go_unlinked",
     /// Calls with more parts than the walk takes.
     WalkLimit = "walk_limit",
     /// Message heads beyond the limit.

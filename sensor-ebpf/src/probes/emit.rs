@@ -58,7 +58,8 @@ pub(crate) fn segment(scratch: &mut Scratch) {
     scratch.record.flags &= segment_flag::HAS_SEQ
         | segment_flag::NONBLOCKING
         | segment_flag::MULTIPLEXES
-        | segment_flag::CAUSE_ALONE;
+        | segment_flag::CAUSE_ALONE
+        | segment_flag::GOROUTINE_ASKED;
 }
 
 /// Says that a direction, or the flow, has ended. `slot` is the caller's of [`END_SCRATCH`].

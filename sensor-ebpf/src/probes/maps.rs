@@ -10,11 +10,11 @@ use sensor_ebpf::{
     abi::{
         Config, EndRecord, GoProgram, KERNEL_COUNTERS, KernelCounter, Offsets, Syscalls, TurnCalls,
     },
-    limits::{FLOWS, GO_PROCESSES, PROCESSES, THREADS},
+    limits::{FLOWS, GO_ASKED, GO_PROCESSES, PROCESSES, THREADS},
 };
 
 use super::{
-    state::{Call, Ends, ExecScratch, Flow, Scratch, Vector},
+    state::{Asked, Call, Ends, ExecScratch, Flow, Scratch, Vector},
     turn::Turn,
 };
 
@@ -34,6 +34,10 @@ pub(crate) static VERDICTS: HashMap<u32, u8, { PROCESSES as usize }> = HashMap::
 /// Programs written in Go, by process id. User space fills it; ended and replaced programs are removed here.
 #[btf_map]
 pub(crate) static GO: HashMap<u32, GoProgram, { GO_PROCESSES as usize }> = HashMap::new();
+
+/// Who asks what will be sent next on a connection of Go's HTTP client, by the address of its `sock`.
+#[btf_map]
+pub(crate) static ASKED: LruHashMap<u64, Asked, { GO_ASKED as usize }> = LruHashMap::new();
 
 /// The sensor's own sockets that are connecting, by the address of their `sock`.
 #[btf_map]

@@ -184,6 +184,8 @@ pub(crate) fn observe<A: Access>(
     scratch.part_next = 0;
     scratch.base = buffers.base;
     scratch.left = if buffers.parts == 0 { event.len } else { 0 };
+    scratch.sock = event.sock;
+    scratch.begins = u64::from(scratch.dir.framer.mode == Mode::Start as u8);
     if look == Look::Peek && walk::peek_response(scratch) {
         scratch.dir.framer.mode = Mode::Start as u8;
     }

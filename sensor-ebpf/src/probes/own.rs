@@ -7,7 +7,7 @@ use aya_ebpf::{
 use super::{
     flow,
     kernel::probe,
-    maps::{OWN_PEERS, OWN_SOCKS, setting},
+    maps::{ASKED, OWN_PEERS, OWN_SOCKS, setting},
     observe,
 };
 
@@ -47,6 +47,8 @@ pub(crate) fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
 /// A socket is gone: nothing can be read from it any more.
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 pub(crate) fn tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
-    observe::destroyed(ctx.arg(0));
+    let sock: u64 = ctx.arg(0);
+    let _ = ASKED.remove(sock);
+    observe::destroyed(sock);
     0
 }

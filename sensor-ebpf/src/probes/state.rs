@@ -89,6 +89,18 @@ pub(crate) struct Ends {
     pub(crate) netns: u32,
 }
 
+/// A goroutine that is about to send a request, by way of another.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    /// The flow, or 0 where nothing has gone by on it.
+    pub(crate) flow: u64,
+    pub(crate) goroutine: u64,
+    pub(crate) parent: u64,
+    pub(crate) tgid: u32,
+    pub(crate) reserved: u32,
+}
+
 /// Where a thread stands in a vector of messages.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -120,6 +132,10 @@ pub(crate) struct Scratch {
     pub(crate) pairing_before: Pairing,
     /// Where the caller's stack stands, until it is known whose call it is.
     pub(crate) sp: u64,
+    /// The socket.
+    pub(crate) sock: u64,
+    /// 1 where the call's first byte may begin a message of HTTP/1.
+    pub(crate) begins: u64,
     /// 1 once user space has heard of the flow.
     pub(crate) reported: u64,
     /// A record is made and not sent yet.

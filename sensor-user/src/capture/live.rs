@@ -76,6 +76,8 @@ pub struct Options {
     /// Tell what threads had taken up when they sent something, which costs every system call on the machine
     /// a little: see `docs/performance.md`.
     pub event_loops: bool,
+    /// Probes in programs written in Go, which tell who asks where another goroutine sends.
+    pub go_probes: bool,
     /// The kernel side's debug messages, through `tracing`.
     pub verbose: bool,
 }
@@ -170,9 +172,11 @@ impl Live {
             Sizes { ring_bytes, flows: options.flows.unwrap_or(sensor_ebpf::limits::FLOWS) };
         let mut ebpf = programs::load(&kernel, engine, &config, &sizes, options.verbose)?;
         scope.connect(&mut ebpf)?;
-        let mut golang = Golang::new(metrics)?;
+        let probes = options.go_probes
+            && golang::load(&mut ebpf).inspect_err(|why| tracing::warn!("{why}")).is_ok();
+        let mut golang = Golang::new(metrics, probes)?;
         golang.connect(&mut ebpf)?;
-        golang.first(scope.running());
+        golang.first(scope.running(), &mut ebpf);
         let ring = take_map(&mut ebpf, "RING")?;
         let counters = take_map(&mut ebpf, "COUNTERS")?;
         let logger = if options.verbose {
@@ -262,6 +266,7 @@ impl Live {
 
     fn housekeeping(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> Result<(), CaptureError> {
         self.next_housekeeping = Instant::now() + HOUSEKEEPING;
+        self.golang.tidy();
         sink(Raw::Clock(clock::now()?));
         sink(Raw::Counters(&self.counters()));
         if let Some(logger) = &mut self.logger {
@@ -276,7 +281,7 @@ impl RawSource for Live {
         if Instant::now() >= self.next_housekeeping {
             self.housekeeping(sink)?;
         }
-        self.golang.settle();
+        self.golang.settle(self.ebpf.as_mut());
         let mut delivered = 0;
         while delivered < BATCH {
             let Some(record) = self.ring.next() else {
@@ -334,6 +339,7 @@ impl Announcer<'_> {
                     self.metrics.inc(Counter::ProcessesUnknown);
                     self.identifier.unknown(tgid)
                 });
+                self.golang.announce(tgid);
                 self.introduce(tgid, resource, sink);
                 true
             }
@@ -354,12 +360,14 @@ impl Announcer<'_> {
                     return false;
                 }
                 let resource = self.identifier.identify_exec(&process);
+                self.golang.announce_anew(process.tgid);
                 self.introduce(process.tgid, resource, sink);
                 // The record itself carries the whole environment, which is nobody's business.
                 false
             }
             ProcessChange::Exit => {
                 self.scope.forget(process.tgid);
+                self.golang.forget(process.tgid);
                 self.known.remove(&process.tgid).is_some()
             }
             ProcessChange::Fork => false,
@@ -368,7 +376,6 @@ impl Announcer<'_> {
 
     fn introduce(&mut self, tgid: Tgid, resource: Resource, sink: &mut dyn FnMut(Raw<'_>)) {
         let resource = Arc::new(resource);
-        self.golang.announce(tgid);
         // Exits whose record was lost leave their processes behind. Who is still there is announced
         // anew.
         if self.known.len() >= PROCESSES as usize {

@@ -38,7 +38,7 @@ pub(super) fn open_live(capture: &Capture, metrics: &Arc<Metrics>) -> Result<Liv
 }
 
 fn options(capture: &Capture) -> live::Options {
-    let Capture { selection, cgroups, ports, engine, event_loops, ring_bytes, verbose } =
+    let Capture { selection, cgroups, ports, engine, event_loops, ring_bytes, go_probes, verbose } =
         capture.clone();
     live::Options {
         selection,
@@ -52,6 +52,7 @@ fn options(capture: &Capture) -> live::Options {
         ring_bytes,
         flows: None,
         event_loops,
+        go_probes,
         verbose,
     }
 }

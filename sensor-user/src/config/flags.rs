@@ -93,6 +93,9 @@ pub struct CaptureFlags {
     /// Room for events between kernel and sensor: a power of two from 64KiB to 1GiB. Larger survives longer bursts [default: 16MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Capture")]
     pub ring_size: Option<String>,
+    /// Probes in programs written in Go, which tell who asks where another goroutine sends: on or off. 1 to 2 microseconds for each request that a Go client sends and each stream of HTTP/2 that a Go program handles [default: on]
+    #[arg(long, value_name = "SWITCH", help_heading = "Capture")]
+    pub go_probes: Option<String>,
     /// Also log what the kernel side says; see --verbose of the command
     #[arg(skip)]
     pub verbose: bool,

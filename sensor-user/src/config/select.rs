@@ -29,6 +29,8 @@ pub struct Capture {
     pub event_loops: bool,
     /// Size of the ring, in bytes: a power of two.
     pub ring_bytes: usize,
+    /// Probes in programs written in Go are wanted.
+    pub go_probes: bool,
     /// The kernel side's own messages are wanted.
     pub verbose: bool,
 }
@@ -45,8 +47,18 @@ pub enum Engine {
 }
 
 pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture {
-    let CaptureFlags { pid, comm, exe, cgroup, port, engine, event_loops, ring_size, verbose } =
-        flags;
+    let CaptureFlags {
+        pid,
+        comm,
+        exe,
+        cgroup,
+        port,
+        engine,
+        event_loops,
+        ring_size,
+        go_probes,
+        verbose,
+    } = flags;
     let pids = each("--pid", pid, value::pid, problems);
     let comm = each("--comm", comm, value::glob, problems);
     let exe = each("--exe", exe, value::glob, problems);
@@ -85,6 +97,10 @@ pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture 
                 problems.take("--ring-size", text, parsed)
             })
             .unwrap_or(RING_DEFAULT),
+        go_probes: go_probes
+            .as_deref()
+            .and_then(|text| problems.take("--go-probes", text, parse_switch(text)))
+            .unwrap_or(true),
         verbose: *verbose,
     }
 }
@@ -99,9 +115,18 @@ impl Capture {
             engine: _,
             event_loops: _,
             ring_bytes: _,
+            go_probes: _,
             verbose: _,
         } = self;
         !(selection.is_empty() && cgroups.is_empty() && ports.is_empty())
+    }
+}
+
+fn parse_switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off".into()),
     }
 }
 

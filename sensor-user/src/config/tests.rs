@@ -42,7 +42,7 @@ fn nothing_given_traces_everything_and_exports_nothing() {
     assert!(!config.capture.is_filtered());
     assert_eq!(config.capture.engine, Engine::Auto);
     assert_eq!(config.capture.ring_bytes, 16 * 1024 * 1024);
-    assert!(!config.capture.verbose);
+    assert!(!config.capture.verbose && config.capture.go_probes);
     assert_eq!((config.output, config.duration), (Output::Auto, None));
     assert!(config.export.settings.otlp.is_none() && config.export.settings.loki.is_none());
     assert_eq!(config.govern, Govern::default());
@@ -60,6 +60,7 @@ fn every_flag_means_something() {
             engine: Some("syscall".into()),
             event_loops: Some("off".into()),
             ring_size: Some("1GiB".into()),
+            go_probes: Some("off".into()),
             verbose: true,
         },
         context: ContextFlags {
@@ -94,7 +95,7 @@ fn every_flag_means_something() {
     assert_eq!(config.capture.engine, Engine::Syscall);
     assert!(!config.capture.event_loops);
     assert_eq!(config.capture.ring_bytes, 1 << 30);
-    assert!(config.capture.verbose);
+    assert!(config.capture.verbose && !config.capture.go_probes);
     assert!(config.context.request(b"x-order").is_some());
     assert!(config.context.request(b"X-Request-ID").is_some());
     assert!(config.context.request(b"x-trace-id").is_none());
@@ -126,6 +127,7 @@ fn everything_wrong_is_said_at_once() {
             engine: Some("kprobe".into()),
             event_loops: Some("yes".into()),
             ring_size: Some("3MiB".into()),
+            go_probes: Some("maybe".into()),
             verbose: false,
         },
         context: ContextFlags {
@@ -159,6 +161,7 @@ fn everything_wrong_is_said_at_once() {
         r#"--engine "kprobe": expected auto, socket or syscall"#,
         r#"--event-loops "yes": expected on or off"#,
         r#"--ring-size "3MiB": expected a power of two, such as 2MiB or 4MiB"#,
+        r#"--go-probes "maybe": expected on or off"#,
         r#"--request-id-header "x id": expected the name of a header field"#,
         r#"--request-id-header "Cookie": expected a field that holds no credentials"#,
         r#"--request-id-header "traceparent": expected a field that is not read"#,

@@ -6,15 +6,17 @@
 
 mod buildinfo;
 mod elf;
+mod functions;
 mod layout;
 
 use object::read::ReadRef;
-use sensor_ebpf::abi::GoProgram;
+use sensor_ebpf::abi::{GoProgram, GoStreams};
 
 pub use buildinfo::BuildInfo;
 pub use elf::ElfError;
 
 use elf::Elf;
+use functions::Function;
 
 /// What is known of a program written in Go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +25,56 @@ pub struct Program {
     pub version: String,
     /// For the kernel side; none where this version, or this way of linking, is not known.
     pub layout: Option<GoProgram>,
+    /// Where probes tell more.
+    pub probes: Vec<Probe>,
 }
 
-/// Looks at an executable, of which only what is needed is read. None where it is not written in Go.
+/// A function of the program, and what is to be attached to its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// What for.
+    pub kind: ProbeKind,
+    /// Where it is in the file, in bytes.
+    pub file_offset: u64,
+}
+
+/// What a probe is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// Who asks by the HTTP/1 client of net/http. (Its HTTP/2 client needs none: what writes a request was
+    /// started by who asks, and is of that goroutine's making.)
+    RoundTrip,
+    /// Whose a stream is.
+    Stream(GoStreams),
+}
+
+/// The functions that are looked for.
+mod name {
+    pub(super) const TCP_CLOSE: &str = "net.(*TCPConn).Close";
+    pub(super) const UNIX_CLOSE: &str = "net.(*UnixConn).Close";
+    pub(super) const WRAPPER_CLOSE: &str = "golang.org/x/net/http2/h2c.(*bufConn).Close";
+    pub(super) const ROUND_TRIP: &str = "net/http.(*persistConn).roundTrip";
+    pub(super) const HTTP_HANDLER: &str = "net/http.(*http2serverConn).runHandler";
+    pub(super) const HTTP_HANDLER_1_27: &str = "net/http/internal/http2.(*serverConn).runHandler";
+    pub(super) const X_NET_HANDLER: &str = "golang.org/x/net/http2.(*serverConn).runHandler";
+    pub(super) const GRPC_WRITE: &str =
+        "google.golang.org/grpc/internal/transport.(*http2Client).write";
+    pub(super) const GRPC_WRITE_1_68: &str =
+        "google.golang.org/grpc/internal/transport.(*http2Client).Write";
+    pub(super) const GRPC_HANDLE: &str = "google.golang.org/grpc.(*Server).handleStream";
+    pub(super) const GRPC_SERVER_CLOSE: &str =
+        "google.golang.org/grpc/internal/transport.(*http2Server).Close";
+}
+
+/// Looks at an executable, of which only what is needed is read. None where it is not written in Go. With
+/// `probes`, the functions for these are looked for.
 ///
 /// # Errors
 /// When it is not an ELF executable of this machine, or a damaged one.
-pub fn program<'data>(data: impl ReadRef<'data>) -> Result<Option<Program>, ElfError> {
+pub fn program<'data>(
+    data: impl ReadRef<'data>,
+    probes: bool,
+) -> Result<Option<Program>, ElfError> {
     let elf = Elf::parse(data)?;
     let Some(info) = elf.section(".go.buildinfo").and_then(BuildInfo::parse) else {
         return Ok(None);
@@ -38,8 +83,89 @@ pub fn program<'data>(data: impl ReadRef<'data>) -> Result<Option<Program>, ElfE
         thread_g,
         goid: go.goid,
         parent_goid: go.parent_goid,
+        ..GoProgram::default()
     });
-    Ok(Some(Program { version: info.version.to_owned(), layout }))
+    let mut program = Program { version: info.version.to_owned(), layout, probes: Vec::new() };
+    if probes {
+        program.find_probes(&elf, &info);
+    }
+    Ok(Some(program))
+}
+
+impl Program {
+    /// Finds the functions of the versions that are known.
+    fn find_probes<'data, R: ReadRef<'data>>(&mut self, elf: &Elf<'data, R>, info: &BuildInfo<'_>) {
+        let Some(layout) = &mut self.layout else { return };
+        const PROBED: usize = 7;
+        let names = [
+            name::ROUND_TRIP,
+            name::HTTP_HANDLER,
+            name::HTTP_HANDLER_1_27,
+            name::X_NET_HANDLER,
+            name::GRPC_WRITE,
+            name::GRPC_WRITE_1_68,
+            name::GRPC_HANDLE,
+            // These are compared with.
+            name::TCP_CLOSE,
+            name::UNIX_CLOSE,
+            name::WRAPPER_CLOSE,
+            name::GRPC_SERVER_CLOSE,
+        ];
+        let found = functions::find(elf, &names, PROBED);
+        let function = |name: &str| {
+            names.iter().zip(&found).find_map(|(&is, found)| (is == name).then_some(*found)?)
+        };
+        let address = |name| function(name).map_or(0, |function| function.address);
+        layout.conn_close = [address(name::TCP_CLOSE), address(name::UNIX_CLOSE)];
+        if layout.conn_close == [0, 0] {
+            return;
+        }
+        layout.wrapper_close = address(name::WRAPPER_CLOSE);
+        let mut add = |kind, function: Function| {
+            self.probes.push(Probe { kind, file_offset: function.file_offset });
+        };
+        if let Some((conn, shared)) = layout::of_persist_conn(info.version)
+            && let Some(round_trip) = function(name::ROUND_TRIP)
+        {
+            layout.round_trip = round_trip.address;
+            (layout.round_trip_conn, layout.round_trip_shared) = (conn, shared);
+            add(ProbeKind::RoundTrip, round_trip);
+        }
+        let module = |path| info.module(path);
+        let grpc = module("google.golang.org/grpc").and_then(layout::of_grpc);
+        let streams = [
+            (
+                GoStreams::GrpcClient,
+                grpc.map(|(client, _)| client),
+                function(name::GRPC_WRITE).or_else(|| function(name::GRPC_WRITE_1_68)),
+                0,
+            ),
+            (
+                GoStreams::GrpcServer,
+                grpc.map(|(_, server)| server).filter(|_| address(name::GRPC_SERVER_CLOSE) != 0),
+                function(name::GRPC_HANDLE),
+                address(name::GRPC_SERVER_CLOSE),
+            ),
+            (
+                GoStreams::Http,
+                layout::of_http(info.version),
+                function(name::HTTP_HANDLER).or_else(|| function(name::HTTP_HANDLER_1_27)),
+                0,
+            ),
+            (
+                GoStreams::XNet,
+                module("golang.org/x/net").and_then(layout::of_x_net),
+                function(name::X_NET_HANDLER),
+                0,
+            ),
+        ];
+        for (which, offsets, function, transport_method) in streams {
+            if let (Some(offsets), Some(function)) = (offsets, function) {
+                layout.streams[which as usize] = offsets.probe(function.address, transport_method);
+                add(ProbeKind::Stream(which), function);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

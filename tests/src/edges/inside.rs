@@ -83,6 +83,7 @@ fn open(engine: Engine, pids: &[u32], bounds: Bounds, metrics: &Arc<Metrics>) ->
         ring_bytes: 16 << 20,
         flows: Some(bounds.flows),
         event_loops: true,
+        go_probes: true,
         verbose: false,
     };
     Ok(Live::open(&options, metrics)?)

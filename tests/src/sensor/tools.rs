@@ -76,6 +76,12 @@ pub fn grpc_go_workload(package: &str) -> Option<PathBuf> {
     build_go("grpc-go", package, package, &[], |command| command)
 }
 
+/// The same under another name, with these flags for `go build`.
+#[must_use]
+pub fn grpc_go_workload_with(package: &str, name: &str, flags: &[&str]) -> Option<PathBuf> {
+    build_go("grpc-go", package, name, flags, |command| command)
+}
+
 /// Builds a program of the module in `tests/workloads/traces-go`, which needs what its `go.sum` names.
 #[must_use]
 pub fn traces_go_workload(package: &str) -> Option<PathBuf> {

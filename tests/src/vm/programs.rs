@@ -29,6 +29,7 @@ pub fn run(engine: Engine, mut out: impl Write) -> Result<()> {
         ring_bytes: 1 << 20,
         flows: None,
         event_loops: true,
+        go_probes: true,
         verbose: false,
     };
     let before: BTreeSet<u32> =

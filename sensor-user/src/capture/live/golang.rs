@@ -1,13 +1,15 @@
 //! Programs written in Go: looked at in a thread of their own when their process is announced, and made
 //! known to the kernel side.
 
-use std::collections::HashMap;
+mod probes;
+
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, channel, sync_channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
@@ -19,6 +21,9 @@ use super::{OpenError, take_map};
 use crate::capture::event::Tgid;
 use crate::metrics::{Counter, Metrics};
 use crate::process::golang::{Program, program};
+
+use probes::Probes;
+pub(super) use probes::load;
 
 /// Processes that wait to be looked at.
 const QUEUE: usize = 4096;
@@ -35,8 +40,13 @@ type Layout = [u8; size_of::<GoProgram>()];
 /// The programs in Go among those that are traced.
 pub(super) struct Golang {
     map: Option<BpfHashMap<MapData, u32, Layout>>,
-    questions: SyncSender<Tgid>,
+    probes: Probes,
+    /// Processes that were looked at before they were announced.
+    first: HashSet<Tgid>,
+    /// Gone only at the end.
+    questions: Option<SyncSender<Tgid>>,
     answers: Receiver<Answer>,
+    looker: Option<JoinHandle<()>>,
     metrics: Arc<Metrics>,
 }
 
@@ -74,15 +84,15 @@ impl FileId {
 }
 
 impl Golang {
-    /// Begins to look, and tells nobody yet.
+    /// Begins to look, and tells nobody yet. With `probes`, programs are probed too.
     ///
     /// # Errors
     /// When there can be no thread.
-    pub(super) fn new(metrics: &Arc<Metrics>) -> Result<Self, OpenError> {
+    pub(super) fn new(metrics: &Arc<Metrics>, probes: bool) -> Result<Self, OpenError> {
         let (questions, asked) = sync_channel(QUEUE);
         let (answer, answers) = channel();
         let look = move || {
-            let mut looker = Looker::default();
+            let mut looker = Looker { seen: HashMap::new(), probes };
             // Ends with either end of the two channels.
             while let Ok(tgid) = asked.recv() {
                 let executable = looker.executable(tgid);
@@ -91,11 +101,19 @@ impl Golang {
                 }
             }
         };
-        thread::Builder::new()
+        let looker = thread::Builder::new()
             .name("golang".into())
             .spawn(look)
             .map_err(|error| OpenError::Scope(format!("no thread can be started: {error}")))?;
-        Ok(Self { map: None, questions, answers, metrics: Arc::clone(metrics) })
+        Ok(Self {
+            map: None,
+            probes: Probes::default(),
+            first: HashSet::new(),
+            questions: Some(questions),
+            answers,
+            looker: Some(looker),
+            metrics: Arc::clone(metrics),
+        })
     }
 
     /// Will tell the kernel side.
@@ -108,62 +126,110 @@ impl Golang {
     }
 
     /// Looks at processes that already run, and waits for what comes of it, for a while.
-    pub(super) fn first(&mut self, tgids: impl IntoIterator<Item = Tgid>) {
-        let mut open: usize = tgids.into_iter().map(|tgid| usize::from(self.announce(tgid))).sum();
+    pub(super) fn first(&mut self, tgids: impl IntoIterator<Item = Tgid>, ebpf: &mut Ebpf) {
+        for tgid in tgids {
+            if self.ask(tgid) {
+                self.first.insert(tgid);
+            }
+        }
+        let mut open = self.first.len();
         let deadline = Instant::now() + FIRST_LOOK;
         while open > 0
-            && let Ok(answer) = self.answers.recv_timeout(deadline - Instant::now())
+            && let Ok(answer) =
+                self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now()))
         {
-            self.take(answer);
+            self.take(answer, ebpf);
             open -= 1;
         }
     }
 
-    /// A process has begun to be traced, or runs another program now. Returns whether it will be looked
-    /// at.
-    pub(super) fn announce(&mut self, tgid: Tgid) -> bool {
-        let asked = self.questions.try_send(tgid).is_ok();
+    /// A process has begun to be traced.
+    pub(super) fn announce(&mut self, tgid: Tgid) {
+        if !self.first.remove(&tgid) {
+            self.ask(tgid);
+        }
+    }
+
+    /// A process runs another program now.
+    pub(super) fn announce_anew(&mut self, tgid: Tgid) {
+        self.first.remove(&tgid);
+        self.ask(tgid);
+    }
+
+    /// Returns whether the process will be looked at.
+    fn ask(&mut self, tgid: Tgid) -> bool {
+        let asked = self.questions.as_ref().is_some_and(|it| it.try_send(tgid).is_ok());
         if !asked {
             self.metrics.inc(Counter::GoProcessesUnknown);
         }
         asked
     }
 
+    /// A process has ended.
+    pub(super) fn forget(&mut self, tgid: Tgid) {
+        self.first.remove(&tgid);
+        self.probes.gone.push(tgid);
+    }
+
     /// Tells the kernel side what has been found out meanwhile.
-    pub(super) fn settle(&mut self) {
-        loop {
-            match self.answers.try_recv() {
-                Ok(answer) => self.take(answer),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
-            }
+    pub(super) fn settle(&mut self, ebpf: Option<&mut Ebpf>) {
+        let Some(ebpf) = ebpf else { return };
+        self.probes.settle(ebpf);
+        while let Ok(answer) = self.answers.try_recv() {
+            self.take(answer, ebpf);
         }
     }
 
-    fn take(&mut self, answer: Answer) {
+    /// Finds processes whose end went by unseen.
+    pub(super) fn tidy(&mut self) {
+        self.probes.tidy();
+    }
+
+    fn take(&mut self, answer: Answer, ebpf: &mut Ebpf) {
         let Answer { tgid, executable } = answer;
-        let Some(Executable { file, program }) = executable else { return };
+        let Some(Executable { file, program }) = executable else {
+            // It may have been one in Go.
+            self.probes.gone.push(tgid);
+            return;
+        };
         self.metrics.inc(Counter::GoProcesses);
-        let Some(layout) = &program.layout else {
+        let Some(layout) = program.layout else {
             self.metrics.inc(Counter::GoProcessesUnknown);
-            tracing::debug!(pid = tgid.0, version = program.version, "Go's version is not known");
+            tracing::debug!(pid = tgid.0, version = program.version, "goroutines stay unknown");
             return;
         };
         let Some(map) = &mut self.map else { return };
-        if let Err(error) = map.insert(tgid.0, layout_bytes(*layout), 0) {
+        if let Err(error) = map.insert(tgid.0, layout_bytes(layout), 0) {
             self.metrics.inc(Counter::GoProcessesUnknown);
             tracing::debug!(pid = tgid.0, %error, "goroutines stay unknown");
             return;
         }
         // The kernel side forgets it with the program; that may have been just before.
-        if fs::metadata(exe(tgid)).ok().map(|now| FileId::of(&now)) != Some(file) {
+        let path = exe(tgid);
+        if fs::metadata(&path).ok().map(|now| FileId::of(&now)) != Some(file) {
             let _ = map.remove(&tgid.0);
+            return;
+        }
+        self.probes.attach(ebpf, tgid, file, &path, &program, &self.metrics);
+    }
+}
+
+impl Drop for Golang {
+    /// Waits for the thread, which ends when there are no more questions.
+    fn drop(&mut self) {
+        self.questions = None;
+        // What it was asked before is still answered, to nobody: it ends with the first answer.
+        let (_, nobody) = channel();
+        self.answers = nobody;
+        if let Some(looker) = self.looker.take() {
+            let _ = looker.join();
         }
     }
 }
 
 /// Reads executables; each version of a file once.
-#[derive(Default)]
 struct Looker {
+    probes: bool,
     seen: HashMap<FileId, Option<Arc<Program>>>,
 }
 
@@ -174,11 +240,13 @@ impl Looker {
         if let Some(seen) = self.seen.get(&id) {
             return seen.clone().map(|program| Executable { file: id, program });
         }
+        let begun = Instant::now();
         let cache = ReadCache::new(file);
-        let found = program(&cache).unwrap_or_else(|error| {
+        let found = program(&cache, self.probes).unwrap_or_else(|error| {
             tracing::debug!(pid = tgid.0, %error, "executable not read");
             None
         });
+        tracing::debug!(pid = tgid.0, size = id.size, took = ?begun.elapsed(), "executable looked at");
         let found = found.map(Arc::new);
         if self.seen.len() >= EXECUTABLES {
             self.seen.clear();

@@ -17,10 +17,11 @@ fn announced(record: &[u8], selection: Selection) -> (bool, Vec<Tgid>, u64) {
         ring_bytes: 1 << 16,
         flows: None,
         event_loops: true,
+        go_probes: false,
         verbose: false,
     })
     .unwrap();
-    let mut golang = Golang::new(&metrics).unwrap();
+    let mut golang = Golang::new(&metrics, false).unwrap();
     let mut announcer = Announcer {
         golang: &mut golang,
         known: &mut FxHashMap::default(),

@@ -1,6 +1,8 @@
 //! The little that is needed of ELF files.
 
-use object::elf::{EM_AARCH64, EM_X86_64, FileHeader64, PT_TLS, SHN_UNDEF, SHT_NOBITS, SHT_SYMTAB};
+use object::elf::{
+    EM_AARCH64, EM_X86_64, FileHeader64, PF_X, PT_LOAD, PT_TLS, SHN_UNDEF, SHT_NOBITS, SHT_SYMTAB,
+};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
 use object::{Endianness, ReadRef};
 
@@ -46,6 +48,38 @@ impl<'data, R: ReadRef<'data>> Elf<'data, R> {
         section.data(self.endian, self.data).ok()
     }
 
+    /// Where a section's bytes are in the file, and how many.
+    pub(super) fn section_range(&self, name: &str) -> Option<(u64, u64)> {
+        let (_, section) = self.sections.section_by_name(self.endian, name.as_bytes())?;
+        section.file_range(self.endian)
+    }
+
+    /// Where a section will be in memory.
+    pub(super) fn section_address(&self, name: &str) -> Option<u64> {
+        let (_, section) = self.sections.section_by_name(self.endian, name.as_bytes())?;
+        Some(section.sh_addr(self.endian))
+    }
+
+    /// A part of the file.
+    pub(super) fn read(&self, offset: u64, len: u64) -> Option<&'data [u8]> {
+        self.data.read_bytes_at(offset, len).ok()
+    }
+
+    /// Where the code at an address is in the file, and its first bytes.
+    pub(super) fn code(&self, address: u64, len: u64) -> Option<(u64, &'data [u8])> {
+        let headers = self.header.program_headers(self.endian, self.data).ok()?;
+        let segment = headers.iter().find(|segment| {
+            let begin = segment.p_vaddr(self.endian);
+            segment.p_type(self.endian) == PT_LOAD
+                && segment.p_flags(self.endian).0 & PF_X.0 != 0
+                && address >= begin
+                && address - begin < segment.p_filesz(self.endian)
+        })?;
+        let within = address - segment.p_vaddr(self.endian);
+        let offset = segment.p_offset(self.endian).checked_add(within)?;
+        Some((offset, self.read(offset, len)?))
+    }
+
     /// Where a thread has the address of its current goroutine, from its thread pointer (x86-64).
     ///
     /// A program that is linked by Go alone has it 8 bytes below: at the end of its thread-local storage,
@@ -74,7 +108,7 @@ impl<'data, R: ReadRef<'data>> Elf<'data, R> {
     }
 
     /// The value of a symbol, if there is a table of them.
-    fn symbol(&self, name: &str) -> Option<u64> {
+    pub(super) fn symbol(&self, name: &str) -> Option<u64> {
         let table = self.sections.symbols(self.endian, self.data, SHT_SYMTAB).ok()?;
         let symbol = table.iter().find(|symbol| {
             symbol.st_shndx(self.endian) != SHN_UNDEF

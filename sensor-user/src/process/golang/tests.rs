@@ -91,12 +91,12 @@ fn goroutines_of_each_release() {
 #[test]
 fn go_itself_and_this_test() {
     if let Ok(go) = std::fs::read("/usr/local/go/bin/go") {
-        let found = program(go.as_slice()).unwrap().unwrap();
+        let found = program(go.as_slice(), true).unwrap().unwrap();
         let said = std::fs::read_to_string("/usr/local/go/VERSION").unwrap();
         assert_eq!(Some(found.version.as_str()), said.lines().next());
     }
     let this = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    assert_eq!(program(this.as_slice()).unwrap(), None);
+    assert_eq!(program(this.as_slice(), true).unwrap(), None);
 }
 
 /// Cut or damaged, an executable is an error or no program in Go; nothing else comes of it.
@@ -104,15 +104,45 @@ fn go_itself_and_this_test() {
 fn damaged_executables() {
     let Ok(mut data) = std::fs::read("/usr/local/go/bin/go") else { return };
     for len in (0..8192).step_by(37) {
-        let _ = program(&data[..len]);
+        let _ = program(&data[..len], true);
     }
     let sections = usize::try_from(u64::from_le_bytes(data[40..48].try_into().unwrap())).unwrap();
     for at in (16..512).chain(sections..(sections + 2048).min(data.len())) {
         let before = data[at];
         for value in [0, 1, 0x7f, 0xff] {
             data[at] = value;
-            let _ = program(data.as_slice());
+            let _ = program(data.as_slice(), false);
         }
         data[at] = before;
     }
+}
+
+/// The table of the runtime says of functions what the table of symbols says.
+#[test]
+fn functions_are_where_their_symbols_are() {
+    let Ok(go) = std::fs::read("/usr/local/go/bin/go") else { return };
+    let elf = Elf::parse(go.as_slice()).unwrap();
+    let names = [name::ROUND_TRIP, "main.main", "no.such", name::TCP_CLOSE];
+    let found = functions::find(&elf, &names, 1);
+    for (name, found) in names.iter().zip(found) {
+        assert_eq!(found.map(|it| it.address), elf.symbol(name), "{name}");
+    }
+    // An address is not one that the table of names only begins with.
+    assert_eq!(functions::find(&elf, &["net/http.(*persistConn).round"], 1), [None]);
+    // Without a function to be probed, nothing is looked at.
+    assert_eq!(functions::find(&elf, &["no.such", name::TCP_CLOSE], 1), [None, None]);
+}
+
+#[test]
+fn versions_of_modules() {
+    let grpc =
+        |version| layout::of_grpc(version).map(|(client, server)| (client.conn, server.conn));
+    assert_eq!(grpc("v1.84.0"), Some((128, 16)));
+    assert_eq!(grpc("v1.58.3"), Some((128, 32)));
+    for unknown in
+        ["v1.59.0", "v1.57.0", "v1.85.0", "v2.60.0", "v1.84.0-dev", "v1.84", "1.84.0", ""]
+    {
+        assert_eq!(grpc(unknown), None, "{unknown}");
+    }
+    assert!(layout::of_x_net("v0.57.0").is_some() && layout::of_x_net("v0.99.0").is_none());
 }
