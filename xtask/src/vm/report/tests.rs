@@ -26,11 +26,12 @@ fn right(kind: Kind) -> Vec<String> {
             r#"{"name":"other","insns":null,"xlated":8,"jited":9,"load_ms":1.5}"#,
             r#"{"attached":2,"open_ms":4.5}"#,
         ],
-        Kind::Tests { .. } => &[
-            "running 1 test",
-            "test syscall::one ... ok",
-            "test result: ok. 1 passed; 0 failed; 0 ignored",
-        ],
+        Kind::Tests { at_least, .. } => {
+            let each = (0..at_least).map(|n| format!("test syscall::test_{n} ... ok"));
+            let first = [format!("running {at_least} tests")];
+            let last = [format!("test result: ok. {at_least} passed; 0 failed; 0 ignored")];
+            return first.into_iter().chain(each).chain(last).collect();
+        }
         Kind::Fields => &["51 fields"],
     };
     said.iter().map(|&line| line.to_owned()).collect()
