@@ -13,12 +13,6 @@ use sensor_tests::process::{Process, fresh_directory};
 use sensor_tests::sensor::{Engine, Report, SpanJson, assert_status, python, tool};
 use sensor_tests::workloads::{curl, curl_marked, nginx, source, traced};
 
-/// To be true as soon as paired ends are parent and child.
-const PAIRED: bool = false;
-
-/// To be true as soon as the ends of a Unix socket are paired.
-const UNIX_PAIRED: bool = false;
-
 /// How long a server may take until it listens.
 const READY: Duration = Duration::from_secs(30);
 
@@ -89,9 +83,7 @@ fn one_trace_across_a_destination_nat(engine: Engine) {
         assert_status(server, 200);
         assert_status(client, 200);
         assert_eq!(server.trace_id(), client.trace_id(), "{server:#?} {client:#?}");
-        if PAIRED {
-            assert_eq!(server.parent_span_id(), Some(client.span_id()), "{server:#?}");
-        }
+        assert_eq!(server.parent_span_id(), Some(client.span_id()), "{server:#?}");
     }
     if let [[one, _], [other, _], [last, client]] = ends[..] {
         assert_ne!(one.trace_id(), other.trace_id());
@@ -155,12 +147,8 @@ fn a_unix_socket(engine: Engine) {
                 assert_status(span, 200);
                 assert_eq!(span.str("server.address"), path.to_str().unwrap(), "{span:#?}");
             }
-            if UNIX_PAIRED {
-                assert_eq!(server.trace_id(), client.trace_id(), "{server:#?} {client:#?}");
-            }
-            if UNIX_PAIRED && PAIRED {
-                assert_eq!(server.parent_span_id(), Some(client.span_id()), "{server:#?}");
-            }
+            assert_eq!(server.trace_id(), client.trace_id(), "{server:#?} {client:#?}");
+            assert_eq!(server.parent_span_id(), Some(client.span_id()), "{server:#?}");
             Some(client.trace_id())
         })
         .collect();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sensor_tests::both_engines;
 use sensor_tests::sensor::Engine;
-use sensor_tests::traces::{Cell, PassOn, Pattern, Plan, RUNTIMES, run, table};
+use sensor_tests::traces::{PassOn, Pattern, Plan, RUNTIMES, run, table};
 
 both_engines!(
     go_http,
@@ -24,18 +24,27 @@ both_engines!(
 
 /// What is found at least where the services pass no context on, in percent of the calls that their caller's span
 /// contains; where nothing is said, nothing need be.
-const WITHOUT_CONTEXT: &[(&str, &[(Pattern, f64)])] = &[];
+const WITHOUT_CONTEXT: &[(&str, &[(Pattern, f64)])] = &[
+    ("go-http", GOROUTINE),
+    ("go-gin", GOROUTINE),
+    ("go-grpc", STREAM),
+    ("python-threads", THREAD),
+    ("java-url", THREAD),
+];
+
+/// The goroutine that reads a request makes its calls. (Goroutines that it starts make them too, of which only those
+/// of a connection's first request are certain.) Some requests may come before it is known how to read the number.
+const GOROUTINE: &[(Pattern, f64)] =
+    &[(Pattern::One, 95.0), (Pattern::Seq, 95.0), (Pattern::Late, 95.0)];
+/// Each stream has a goroutine, and what that one starts is the stream's.
+const STREAM: &[(Pattern, f64)] =
+    &[(Pattern::One, 95.0), (Pattern::Seq, 95.0), (Pattern::Par, 95.0), (Pattern::Late, 95.0)];
+/// One of two calls at once is another thread's.
+const THREAD: &[(Pattern, f64)] =
+    &[(Pattern::One, 95.0), (Pattern::Seq, 95.0), (Pattern::Par, 45.0), (Pattern::Late, 95.0)];
 
 /// Requests at once, and how many in all for each way of passing a context on.
 const LOADS: &[(usize, u64)] = &[(1, 24), (8, 72)];
-
-/// What is not right yet of calls that are made after the answer. Exchanges that are over are not remembered: such a call
-/// is given to another request of its trace where that is the only one which is open then; and where it carries the
-/// context that came in, it is taken for one that the service made, with an identifier which is its sender's. And one that
-/// begins before the answer is out and ends after it keeps its parent, which does not contain it.
-fn excused(cell: &Cell) -> bool {
-    cell.pass_on != PassOn::None && cell.pattern == Pattern::After
-}
 
 fn service(name: &str, engine: Engine) {
     let runtime = RUNTIMES.iter().find(|runtime| runtime.name == name).unwrap();
@@ -45,12 +54,12 @@ fn service(name: &str, engine: Engine) {
     let judgement = &outcome.judgement;
     let shown = format!("{}\n{:#?}", table(&[(name, judgement)]), outcome.report.counters);
     let words = judgement.words.join("\n");
-    assert_eq!(judgement.sum(|cell| !excused(cell)).wrong, 0, "{words}\n{shown}");
+    assert_eq!(judgement.sum(|_| true).wrong, 0, "{words}\n{shown}");
     assert_eq!(outcome.silent(), 0, "lost, and not counted:\n{shown}");
     if outcome.report.runs_missed() == 0 {
         assert_eq!(judgement.lost_spans, 0, "{shown}");
     }
-    assert_eq!(judgement.sum(|cell| !excused(cell)).reused, 0, "{shown}");
+    assert_eq!(judgement.sum(|_| true).reused, 0, "{shown}");
     let alone = [PassOn::Forwarded, PassOn::Fresh];
     let passed = judgement.sum(|cell| alone.contains(&cell.pass_on));
     assert_eq!(passed.missing(), 0, "a context was passed on:\n{shown}");

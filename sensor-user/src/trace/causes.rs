@@ -8,6 +8,10 @@
 //! | event loop | its request, or the answer to another client's exchange below it, is all that there was for the thread to act on, and all other threads slept | the kernel side has seen to that: see its module `turn` |
 //! | event loop, of Node.js | … or is what its only such thread had taken up last | it does all that a socket's data lead to before it takes up the next |
 //!
+//! Where an event loop acts on the answer to a client's exchange, that is evidence only while the server exchange
+//! above it is the only one that is open in the process: others may wait in memory for that answer, for its
+//! connection or for its place in a queue.
+//!
 //! No evidence is drawn from:
 //!
 //! - Threads of a program in Go: its goroutines move between them.
@@ -40,6 +44,8 @@ pub(super) struct Causes {
     /// Of flows that event loops read.
     reads: FxHashMap<FlowId, Read>,
     loops: FxHashMap<Tgid, Loop>,
+    /// How many server exchanges of a process are open.
+    open: FxHashMap<Tgid, u32>,
     early: FxHashMap<(FlowId, u32), Goroutine>,
     go: FxHashSet<Tgid>,
     node: FxHashSet<Tgid>,
@@ -62,6 +68,8 @@ struct Read {
     position: u64,
     /// The server exchange that it belongs to, or to whose calls it is the answer.
     server: Option<NodeId>,
+    /// It is such an answer.
+    answer: bool,
 }
 
 /// The threads of a process that take sockets in turns.
@@ -121,9 +129,15 @@ impl Causes {
         }
     }
 
-    /// A flow was read up to `position`, where that is something that `server` waits for.
-    pub(super) fn read(&mut self, flow: FlowId, position: u64, server: Option<NodeId>) {
-        self.reads.insert(flow, Read { position, server });
+    /// A flow was read up to `position`: something of `server`, or with `answer` what it waits for.
+    pub(super) fn read(
+        &mut self,
+        flow: FlowId,
+        position: u64,
+        server: Option<NodeId>,
+        answer: bool,
+    ) {
+        self.reads.insert(flow, Read { position, server, answer });
     }
 
     /// It was read on, within the same message.
@@ -141,6 +155,7 @@ impl Causes {
     /// A server exchange begins; gives where to [`Self::leave`] it.
     pub(super) fn enter(&mut self, node: NodeId, begun: &Begun<'_>, caller: &Caller) -> Place {
         let mut place = Place::default();
+        *self.open.entry(begun.tgid).or_default() += 1;
         let Begun { tgid, key, stream, .. } = *begun;
         let mut server = Server { node, key, only: begun.first, answer: stream.is_none() };
         for &id in begun.ids {
@@ -191,6 +206,12 @@ impl Causes {
     /// A server exchange is over.
     pub(super) fn leave(&mut self, node: NodeId, tgid: Tgid, place: &Place, ids: &[RequestId]) {
         let Place { goroutine, thread } = *place;
+        if let Some(open) = self.open.get_mut(&tgid) {
+            *open -= 1;
+            if *open == 0 {
+                self.open.remove(&tgid);
+            }
+        }
         if let Some(id) = goroutine {
             leave(&mut self.goroutines, (tgid, id), node);
         }
@@ -314,7 +335,11 @@ impl Causes {
             && begun.stream.is_none()
             && matches!(self.loops.get(&begun.tgid), Some(Loop::One(_)));
         let read = self.reads.get(&flow).filter(|read| read.position <= position);
-        let server = read.and_then(|read| read.server).filter(|_| alone || in_turn);
+        // An answer may set going what waits for it in memory: the next one for that connection, or for
+        // that semaphore, which need not be the same exchange's.
+        let by_itself = self.open.get(&begun.tgid).is_some_and(|&open| open == 1);
+        let read = read.filter(|read| (alone || in_turn) && (!read.answer || by_itself));
+        let server = read.and_then(|read| read.server);
         Ok(server.filter(|&node| !forest.is_answered(node)).map(|node| Cause {
             node,
             evidence: Evidence::EventLoop,

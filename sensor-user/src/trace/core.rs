@@ -173,7 +173,7 @@ impl Core {
         if kind == SpanKind::Server {
             self.contexts.opened(tgid, &identity, key, node);
             place = self.causes.enter(node, &begun(identity.trace_id), &self.caller);
-            self.touch(node);
+            self.touch(node, false);
         }
         let mut exchange = Exchange::new(request, first, setting, &self.clock, identity, node);
         (exchange.key, exchange.place) = (key, place);
@@ -187,15 +187,15 @@ impl Core {
                 let thread = Some(self.caller.tid).filter(|&tid| tid != 0);
                 self.forest.answered(exchange.node, thread);
             }
-            SpanKind::Client => self.touch(exchange.node),
+            SpanKind::Client => self.touch(exchange.node, true),
         }
     }
 
-    /// What is received is of this exchange.
-    fn touch(&mut self, node: NodeId) {
+    /// What is received is of this exchange: its request, or the answer to it.
+    fn touch(&mut self, node: NodeId, answer: bool) {
         self.touched = match self.touched {
-            Touched::Nothing => Touched::One(self.forest.server(node)),
-            Touched::One(_) | Touched::Several => Touched::Several,
+            Touched::Nothing => Touched::One(self.forest.server(node), answer),
+            Touched::One(..) | Touched::Several => Touched::Several,
         };
     }
 
@@ -210,10 +210,12 @@ impl Core {
     /// about one exchange at most.
     pub(super) fn has_read(&mut self, flow: &Flow, position: u64, alone: bool) {
         match self.touched {
-            Touched::One(server) if alone => self.causes.read(flow.id, position, server),
+            Touched::One(server, answer) if alone => {
+                self.causes.read(flow.id, position, server, answer);
+            }
             // More of the same.
             Touched::Nothing if alone => self.causes.read_more(flow.id, position),
-            _ => self.causes.read(flow.id, position, None),
+            _ => self.causes.read(flow.id, position, None, false),
         }
     }
 
@@ -260,7 +262,7 @@ impl Core {
 enum Touched {
     Nothing,
     /// Something of this server exchange, or of the answer to a call below it.
-    One(Option<NodeId>),
+    One(Option<NodeId>, bool),
     Several,
 }
 

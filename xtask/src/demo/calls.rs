@@ -160,8 +160,8 @@ impl Calls {
     fn is(&self, call: &Call, logged: &Logged<'_>, traces: &BTreeSet<&str>) -> bool {
         let trace = match logged.trace {
             Some(trace) if call.link.as_deref() != Some("unknown") => trace == call.trace,
-            // A derived one: the context was not there, or could not be read.
-            _ => call.parent.is_none() && !traces.contains(call.trace.as_str()),
+            // A derived one, or that of its cause: the context was not there, or could not be read.
+            _ => !traces.contains(call.trace.as_str()),
         };
         let time = call.start.saturating_sub(SLACK_NS)..=call.end.saturating_add(SLACK_NS);
         trace && time.contains(&logged.time) && call.agrees(logged)

@@ -237,6 +237,26 @@ fn an_event_loop_goes_on_after_an_answer() {
     }
 }
 
+/// What waits in memory for a connection, or in a queue, goes out when another one's answer was read.
+#[test]
+fn an_answer_may_set_going_what_another_one_waits_with() {
+    let mut service = Service::of("nodejs");
+    let (one, other) = (service.server(1), service.server(4));
+    let (first, second) = (service.client(2), service.client(3));
+    service.asked(&one, 1_000, event_loop(None));
+    service.asks(&first, 2_000, event_loop(Some((&one, ASKED_END, false))));
+    service.asked(&other, 2_500, event_loop(None));
+    service.answered(&first, 3_000, event_loop(None));
+    service.asks(&second, 4_000, event_loop(Some((&first, ANSWER_END, true))));
+    service.answered(&second, 5_000, event_loop(None));
+    service.answers(&one, 6_000, event_loop(None));
+    service.answers(&other, 7_000, event_loop(None));
+    let parents: Vec<_> =
+        service.spans().iter().map(|span| (span.kind, span.parent_span_id.is_some())).collect();
+    let (client, server) = (SpanKind::Client, SpanKind::Server);
+    assert_eq!(parents, [(server, false), (client, true), (server, false), (client, false)]);
+}
+
 #[test]
 fn what_an_event_loop_does_not_show() {
     let run = |runtime, alone, position, several| {
