@@ -77,6 +77,7 @@ pub fn measure(recording: &Path) -> Result<Value> {
     while source.poll(&mut |event| pipeline.handle(&event, &mut |_span| {}))? != Progress::Finished
     {
     }
+    pipeline.finish(&mut |_span| {});
     drop(source);
     let before = held();
     drop(pipeline);

@@ -95,7 +95,8 @@ fn long_heads(engine: Engine) {
     }
     if let Some((at_server, at_client)) = report.both_ends("m=1") {
         assert_mirrored(at_server, at_client);
-        assert_eq!(at_server.parent_span_id(), None);
+        assert_eq!(at_server.parent_span_id(), Some(at_client.span_id()));
+        assert_eq!(at_client.parent_span_id(), None);
     }
 }
 

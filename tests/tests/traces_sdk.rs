@@ -10,9 +10,11 @@ both_engines!(go, node, python);
 
 /// The two look at different moments: the sensor when a system call is over, the SDK when its code runs, which is
 /// later at a request and earlier at an answer, and the other way round for a call. Between them lie the runtime's
-/// parser, its scheduler and whatever else wants the processor; half of a millisecond in the median on a machine that is
-/// busy with other tests (`cargo xtask bench --only sdk` tells the quantiles), and single ones may take any time.
-const TOLERANCE_NS: u64 = 2_000_000;
+/// parser, its scheduler and whatever else wants the processor: half of a millisecond in the median where nothing else
+/// does (`cargo xtask bench --only sdk` tells the quantiles), some where other tests do, and with Python's one lock eight
+/// requests wait for each other. A time that is wrong (another exchange's, a queue's) is off by the leaf's milliseconds
+/// times eight and more.
+const TOLERANCE_NS: u64 = 20_000_000;
 
 fn beside(name: &str, engine: Engine) {
     let sdk = SDKS.iter().find(|sdk| sdk.name == name).unwrap();

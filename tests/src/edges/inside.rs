@@ -117,6 +117,13 @@ fn run(live: Live, limits: Limits, metrics: &Arc<Metrics>, ending: &AtomicBool) 
             until = Some(Instant::now() + DRAIN);
         }
     }
+    let mut written = Ok(());
+    pipeline.finish(&mut |span| {
+        if written.is_ok() {
+            written = out.span(&span);
+        }
+    });
+    written?;
     let mut counters: Vec<_> =
         metrics.snapshot().map(|(name, value)| (name.to_owned(), value)).collect();
     counters.push(("exchanges.open".to_owned(), pipeline.open_exchanges() as u64));
