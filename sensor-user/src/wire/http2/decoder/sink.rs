@@ -53,7 +53,7 @@ pub struct Block<'a> {
     pub last: Monotonic,
 }
 
-/// Hears what a [`Decoder`] finds, in the order of the stream.
+/// Hears what a [`Decoder`](super::Decoder) finds, in the order of the stream.
 pub trait Sink {
     /// A whole header block. It has to go through the direction's HPACK decoder, whosever it is.
     fn block(&mut self, block: &Block<'_>);
