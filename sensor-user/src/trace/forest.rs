@@ -42,6 +42,9 @@ const FORCED: u64 = 10_000_000_000;
 /// time has come.
 const DEPTH: usize = 64;
 
+/// From so many below one exchange on, it is looked which of them still wait.
+const CROWD: usize = 32;
+
 /// An exchange; never another's later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct NodeId {
@@ -109,8 +112,10 @@ struct Node {
     settled: Option<Settled>,
     /// Once it has ended, until it is handed over.
     span: Option<Box<Span>>,
-    /// Those that hang below it, or wait for it.
+    /// Those that wait for it, or did.
     below: Vec<NodeId>,
+    /// The one whose `below` it was put into last.
+    listed: Option<NodeId>,
 }
 
 /// What is to be done next.
@@ -185,6 +190,7 @@ impl Forest {
             settled: None,
             span: None,
             below: Vec::new(),
+            listed: None,
         });
         if let Ok(Some(cause)) = cause {
             self.set_cause(id, cause);
@@ -200,7 +206,7 @@ impl Forest {
     pub(super) fn set_cause(&mut self, id: NodeId, cause: Cause) {
         if id != cause.node {
             self.with(id, |node| node.cause = Ok(Some(cause)));
-            self.with(cause.node, |node| node.below.push(id));
+            self.list(id, cause.node);
         }
     }
 
@@ -304,6 +310,12 @@ impl Forest {
         self.ready = spans;
     }
 
+    /// How many are in the lists of all exchanges.
+    #[cfg(test)]
+    pub(super) fn listed(&self) -> usize {
+        self.slots.iter().filter_map(|(_, node)| node.as_ref()).map(|node| node.below.len()).sum()
+    }
+
     fn place(&mut self, node: Node) -> NodeId {
         match self.free.pop() {
             Some(index) => {
@@ -385,7 +397,10 @@ impl Forest {
     fn run(&mut self) {
         while let Some(task) = self.tasks.pop_front() {
             match task {
-                Task::Settle(id) => self.settle(id, false),
+                Task::Settle(id) => {
+                    self.with(id, |node| node.listed = None);
+                    self.settle(id, false);
+                }
                 Task::Free(id) => self.remove(id),
             }
         }
@@ -408,51 +423,68 @@ impl Forest {
 
     /// Settles an exchange if it can be, and what it hangs below; hands over the spans that waited.
     fn settle(&mut self, id: NodeId, force: bool) {
-        let mut chain = [id; DEPTH];
-        let mut length = 1;
-        while let Some(above) = self.above(chain[length - 1])
-            && length < DEPTH
-            && self.get(above).is_some_and(|above| above.settled.is_none())
-        {
-            chain[length] = above;
-            length += 1;
+        if let Some(above) = self.above(id) {
+            let mut chain = vec![above];
+            let mut last = above;
+            while chain.len() < DEPTH
+                && let Some(above) = self.above(last)
+            {
+                chain.push(above);
+                last = above;
+            }
+            for &above in chain.iter().rev() {
+                self.settle_one(above, force);
+            }
         }
-        for &id in chain[..length].iter().rev() {
-            let Some(node) = self.get(id) else { continue };
-            if node.settled.is_none() {
-                let Some(settled) = self.decide(node, force) else {
-                    self.wait_for(id);
-                    continue;
-                };
-                self.with(id, |node| node.settled = Some(settled));
-                self.wake(id);
-            }
-            let Some(node) = self.get_mut(id) else { continue };
-            if let Some(span) = node.span.take() {
-                let span = node.told(*span);
-                self.waiting -= 1;
-                self.hand_over(id, span);
-            }
+        self.settle_one(id, force);
+    }
+
+    fn settle_one(&mut self, id: NodeId, force: bool) {
+        let Some(node) = self.get(id) else { return };
+        if node.settled.is_none() {
+            let Some(settled) = self.decide(node, force) else {
+                if let Some(above) = self.above(id).or_else(|| self.cause(id)) {
+                    self.list(id, above);
+                }
+                return;
+            };
+            self.with(id, |node| node.settled = Some(settled));
+            self.wake(id);
+        }
+        let Some(node) = self.get_mut(id) else { return };
+        if let Some(span) = node.span.take() {
+            let span = node.told(*span);
+            self.waiting -= 1;
+            self.hand_over(id, span);
         }
     }
 
-    /// What has to be settled before an exchange.
+    /// What has to be settled before an exchange, and is not.
     fn above(&self, id: NodeId) -> Option<NodeId> {
         let node = self.get(id).filter(|node| node.settled.is_none())?;
-        match (node.kind, node.pair, node.cause) {
-            (_, _, Ok(Some(cause))) => Some(cause.node),
-            (SpanKind::Server, pair, _) => pair,
-            (SpanKind::Client, ..) => None,
-        }
+        let above = self.cause(id).or(node.pair.filter(|_| node.kind == SpanKind::Server))?;
+        self.get(above).is_some_and(|above| above.settled.is_none()).then_some(above)
     }
 
-    fn wait_for(&mut self, id: NodeId) {
-        if let Some(above) = self.above(id)
-            && let Some(above) = self.get_mut(above)
-            && !above.below.contains(&id)
-        {
-            above.below.push(id);
+    fn cause(&self, id: NodeId) -> Option<NodeId> {
+        self.get(id)?.cause.ok().flatten().map(|cause| cause.node)
+    }
+
+    /// Has an exchange look again when something becomes known of the one above.
+    fn list(&mut self, id: NodeId, above: NodeId) {
+        if self.get(id).is_none_or(|node| node.listed == Some(above)) {
+            return;
         }
+        let Some(there) = self.get_mut(above) else { return };
+        // A stream that is open for a day may have millions of calls below it, which are long settled.
+        if there.below.len() == there.below.capacity() && there.below.len() >= CROWD {
+            let mut below = std::mem::take(&mut there.below);
+            below.retain(|&other| self.get(other).is_some_and(|node| node.settled.is_none()));
+            below.reserve(below.len().max(CROWD));
+            self.with(above, |there| there.below = below);
+        }
+        self.with(above, |there| there.below.push(id));
+        self.with(id, |node| node.listed = Some(above));
     }
 
     /// Its place is settled. It is forgotten once those below it have looked.

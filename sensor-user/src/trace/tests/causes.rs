@@ -460,6 +460,26 @@ fn nothing_waits_for_ever() {
     assert_eq!(service.world.count(Counter::SpansUnsettled), 3);
 }
 
+/// A stream that is open for long does not gather what was below it.
+#[test]
+fn many_below_one() {
+    let mut service = Service::new();
+    let server = service.server(1);
+    service.asked(&server, 1_000, goroutine(7, 1));
+    // Answered already, so nothing waits for that; and it goes on.
+    let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    service.go(&server, Direction::Send, 1_500, goroutine(7, 1), head);
+    let client = service.client(2);
+    for n in 0..10_000 {
+        service.asks(&client, 2_000 + 2 * n, goroutine(7, 1));
+        service.answered(&client, 2_001 + 2 * n, goroutine(7, 1));
+    }
+    assert!(service.world.pipeline.core.forest.listed() < 100);
+    let later = ClockSync { monotonic: Monotonic(25_000_000), unix_ns: 3_600_025_000_000 };
+    service.world.handle(&Event::Clock(later));
+    assert_eq!((service.world.spans.len(), service.world.pipeline.settling()), (10_000, 0));
+}
+
 /// A cause of which nothing more will be known.
 #[test]
 fn a_cause_that_is_lost() {
