@@ -37,7 +37,7 @@ pub const EXISTING: &str = "sensor.existing";
 /// process exports its own.
 pub const PARENT_MISSING: &str = crate::trace::DOUBT;
 /// Attribute: what a parent is known by.
-const PARENT_EVIDENCE: &str = "sensor.parent.evidence";
+const PARENT_EVIDENCE: &str = crate::trace::EVIDENCE;
 
 /// How long spans are left out without another export, in nanoseconds. SDKs export every five seconds
 /// by default (`OTEL_BSP_SCHEDULE_DELAY`), and those whose backend is away try again for some minutes.
