@@ -47,8 +47,8 @@ fn by_marker(spans: &[SpanJson]) -> BTreeMap<(u64, String), &SpanJson> {
     spans.iter().filter_map(|span| Some((key(span)?, span))).collect()
 }
 
-/// A span without its times, and without saying how its request and response were found to belong
-/// together if `paired_alike` is not to be asked for.
+/// A span without its times, and without saying what it belongs to, and how its request and response were found
+/// to belong together, if `paired_alike` is not to be asked for.
 fn timeless(span: &SpanJson, paired_alike: bool) -> serde_json::Value {
     let mut value = span.json().clone();
     let object = value.as_object_mut().expect("an object");
@@ -56,6 +56,11 @@ fn timeless(span: &SpanJson, paired_alike: bool) -> serde_json::Value {
         && !paired_alike
     {
         attributes.remove("sensor.pairing");
+        // The other end, or what caused it, may be among what one of the two missed.
+        attributes.retain(|key, _| !key.starts_with("sensor.parent."));
+        for key in ["parent_span_id", "trace_id", "links"] {
+            object.remove(key);
+        }
     }
     object.remove("start_time_unix_nano");
     object.remove("end_time_unix_nano");
