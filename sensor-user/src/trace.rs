@@ -140,13 +140,13 @@ impl Pipeline {
             }
             Event::Missed => self.missed(),
         }
-        self.hand_over(out);
+        self.core.forest.ready().for_each(out);
     }
 
     /// No more is to come: hands over the spans that wait for what could have caused them.
     pub fn finish(&mut self, out: &mut dyn FnMut(Span)) {
         self.core.forest.finish(&self.core.metrics);
-        self.hand_over(out);
+        self.core.forest.ready().for_each(out);
     }
 
     /// Spans that wait until it is settled what caused them.
@@ -156,12 +156,6 @@ impl Pipeline {
 
     fn advance(&mut self, now: Monotonic) {
         self.core.forest.advance(now, &self.core.metrics);
-    }
-
-    fn hand_over(&mut self, out: &mut dyn FnMut(Span)) {
-        let Some(mut ready) = self.core.forest.take_ready() else { return };
-        ready.drain(..).for_each(out);
-        self.core.forest.reuse(ready);
     }
 
     fn go_stream(&mut self, stream: &GoStream) {

@@ -19,13 +19,11 @@
 //!   known.
 //! - A connection of HTTP/2 with several streams in flight, as something that was read.
 
-use std::collections::hash_map::Entry;
-use std::hash::Hash;
 use std::num::NonZeroU64;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::few::Few;
+use super::few::{self, Few};
 use super::forest::{Cause, Doubt, Evidence, Forest, NodeId, Unknown};
 use super::identity::{InContext, Seed};
 use crate::capture::event::{self, Caller, FlowId, Goroutine, Tgid};
@@ -159,7 +157,7 @@ impl Causes {
         let Begun { tgid, key, stream, .. } = *begun;
         let mut server = Server { node, key, only: begun.first, answer: stream.is_none() };
         for &id in begun.ids {
-            enter(&mut self.requests, (tgid, id), server);
+            few::enter(&mut self.requests, (tgid, id), server);
         }
         let goroutine = match stream {
             // Who reads a stream's request is not who handles it.
@@ -170,10 +168,10 @@ impl Causes {
             None => caller.goroutine,
         };
         if let Some(Goroutine { id, .. }) = goroutine {
-            enter(&mut self.goroutines, (tgid, id), server);
+            few::enter(&mut self.goroutines, (tgid, id), server);
             place.goroutine = Some(id);
         } else if stream.is_none() && caller.tid != 0 && !caller.nonblocking && !self.is_go(tgid) {
-            enter(&mut self.threads, caller.tid, server);
+            few::enter(&mut self.threads, caller.tid, server);
             place.thread = Some(caller.tid);
         }
         place
@@ -190,7 +188,7 @@ impl Causes {
     ) {
         if at.goroutine.is_none() {
             let server = Server { node, key, only: true, answer: false };
-            enter(&mut self.goroutines, (tgid, by.id), server);
+            few::enter(&mut self.goroutines, (tgid, by.id), server);
             at.goroutine = Some(by.id);
         }
     }
@@ -213,13 +211,13 @@ impl Causes {
             }
         }
         if let Some(id) = goroutine {
-            leave(&mut self.goroutines, (tgid, id), node);
+            few::leave(&mut self.goroutines, (tgid, id), |server| server.node == node);
         }
         if let Some(tid) = thread {
-            leave(&mut self.threads, tid, node);
+            few::leave(&mut self.threads, tid, |server| server.node == node);
         }
         for &id in ids {
-            leave(&mut self.requests, (tgid, id), node);
+            few::leave(&mut self.requests, (tgid, id), |server| server.node == node);
         }
     }
 
@@ -362,22 +360,5 @@ fn one(servers: Option<&Few<Server>>, key: Seed) -> Result<Option<Server>, Ambig
     match (others.next(), others.next()) {
         (_, Some(_)) => Err(Ambiguous),
         (first, None) => Ok(first),
-    }
-}
-
-fn enter<K: Hash + Eq>(map: &mut FxHashMap<K, Few<Server>>, key: K, server: Server) {
-    match map.entry(key) {
-        Entry::Vacant(place) => {
-            place.insert(Few::new(server));
-        }
-        Entry::Occupied(mut there) => there.get_mut().push(server),
-    }
-}
-
-fn leave<K: Hash + Eq>(map: &mut FxHashMap<K, Few<Server>>, key: K, node: NodeId) {
-    if let Entry::Occupied(mut there) = map.entry(key)
-        && there.get_mut().remove(|server| server.node == node)
-    {
-        there.remove();
     }
 }

@@ -300,14 +300,9 @@ impl Forest {
         }
     }
 
-    /// Spans that are settled.
-    pub(super) fn take_ready(&mut self) -> Option<Vec<Span>> {
-        (!self.ready.is_empty()).then(|| std::mem::take(&mut self.ready))
-    }
-
-    /// Gives the emptied memory back.
-    pub(super) fn reuse(&mut self, spans: Vec<Span>) {
-        self.ready = spans;
+    /// Takes the spans that are settled.
+    pub(super) fn ready(&mut self) -> impl Iterator<Item = Span> + '_ {
+        self.ready.drain(..)
     }
 
     /// How many are in the lists of all exchanges.

@@ -36,14 +36,13 @@
 //! A Unix socket has no sequence numbers: identifiers derive from the flow, its cookie, the
 //! position and the time, and the two ends do not agree; but both are on this node.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::few::Few;
+use super::few::{self, Few};
 use super::forest::NodeId;
 use crate::capture::event::{Flow, Monotonic, Tgid};
 use crate::context::TraceContext;
@@ -313,12 +312,7 @@ impl Contexts {
             return;
         };
         let opened = Server { node, span: server.span_id, came_in, key, over: false };
-        match self.open.entry(Key::open(tgid, server.trace_id)) {
-            Entry::Vacant(place) => {
-                place.insert(Few::new(opened));
-            }
-            Entry::Occupied(mut there) => there.get_mut().push(opened),
-        }
+        few::enter(&mut self.open, Key::open(tgid, server.trace_id), opened);
     }
 
     /// It is not any more; what it has begun may go on for a while.
@@ -335,11 +329,7 @@ impl Contexts {
             && (since.0.saturating_add(REMEMBERED) <= now.0 || self.over.len() > self.taken_cap)
         {
             self.over.pop_front();
-            if let Entry::Occupied(mut there) = self.open.entry(key)
-                && there.get_mut().remove(|server| server.node == node)
-            {
-                there.remove();
-            }
+            few::leave(&mut self.open, key, |server| server.node == node);
         }
     }
 
