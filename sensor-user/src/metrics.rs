@@ -141,6 +141,14 @@ counters! {
     SpansExisting = "spans.existing",
     /// Processes that were noticed to export spans of their own.
     ProcessesExporting = "processes.exporting",
+    /// Lines taken from what services wrote.
+    LogLines = "logs.lines",
+    /// Records made of them: lines that belong together are one.
+    LogRecords = "logs.records",
+    /// Of these, records whose trace is known.
+    LogRecordsCorrelated = "logs.correlated",
+    /// Of these, records that break the schema: they go to the dead-letter stream.
+    LogRecordsBroken = "logs.dead_letter",
     /// Spans offered to OTLP.
     OtlpOffered = "otlp.offered",
     /// Spans accepted by the OTLP backend.

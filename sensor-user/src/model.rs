@@ -2,9 +2,11 @@
 //! each exporter converts at its own boundary.
 
 mod id;
+mod log;
 mod span;
 mod text;
 
 pub use id::{SpanId, TraceFlags, TraceId};
+pub use log::{Breach, Class, Correlation, LogIds, LogRecord, LogSource, Severity};
 pub use span::{Attribute, Link, Resource, Span, SpanEvent, SpanKind, Status, Value};
 pub use text::Text;

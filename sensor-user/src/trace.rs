@@ -14,6 +14,7 @@ mod forest;
 mod http1;
 mod http2;
 mod identity;
+mod owner;
 mod table;
 mod target;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use exchange::{
 };
 
 pub use forest::{DOUBT, EVIDENCE, FAR_END};
+pub use owner::{Belongs, Owner};
 
 use self::core::Core;
 use crate::capture::event::{
@@ -134,6 +136,8 @@ impl Pipeline {
             }
             Event::ProcessExit { tgid, time } => self.process_exit(*tgid, *time),
             Event::GoStream(stream) => self.go_stream(stream),
+            // The next stage's.
+            Event::LogFile { .. } | Event::Written(_) => {}
             Event::Clock(sync) => {
                 self.core.clock.sync(*sync);
                 self.advance(sync.monotonic);

@@ -99,6 +99,7 @@ fn attributes(attributes: &[Attribute]) -> Value {
     let value = |value: &Model| match value {
         Model::Str(text) => json!({ "stringValue": text.as_str() }),
         Model::Int(number) => json!({ "intValue": number.to_string() }),
+        Model::Double(number) => json!({ "doubleValue": number }),
         Model::Bool(truth) => json!({ "boolValue": truth }),
         Model::Strs(texts) => {
             let values: Vec<_> = texts.iter().map(|it| json!({ "stringValue": it })).collect();

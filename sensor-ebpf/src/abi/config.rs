@@ -237,6 +237,10 @@ pub struct Config {
     pub unix_key: u64,
     /// 1 where it is told what a thread read before it sent something; else 0.
     pub causes: u32,
+    /// How much is taken of what processes write: one of [`super::lines`].
+    pub lines: u32,
+    /// 1 where it may be written to other files than standard output and error; else 0.
+    pub line_files: u32,
     /// Zero.
     pub reserved: u32,
 }
@@ -264,6 +268,8 @@ impl Config {
         cgroup_levels: [0; CGROUPS],
         unix_key: 0,
         causes: 0,
+        lines: 0,
+        line_files: 0,
         reserved: 0,
     };
 }

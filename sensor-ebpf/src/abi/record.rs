@@ -27,6 +27,8 @@ pub enum RecordKind {
     Process = 4,
     /// A [`GoStreamRecord`].
     GoStream = 5,
+    /// A [`super::LineRecord`], followed by its `copied` bytes.
+    Line = 6,
 }
 
 /// Address family of a flow, as [`FlowIdent::family`] carries it.

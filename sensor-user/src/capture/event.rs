@@ -59,6 +59,16 @@ pub enum Event<'a> {
     },
     /// A stream of HTTP/2 is a certain goroutine's. Comes after the request's head, or before it.
     GoStream(GoStream),
+    /// What was written to a file that is neither standard output nor standard error goes to this path.
+    /// Comes before the first [`Event::Written`] that names it.
+    LogFile {
+        /// The file.
+        file: FileId,
+        /// Its path, as the process that wrote has it.
+        path: Arc<str>,
+    },
+    /// A process has written to its log.
+    Written(Written<'a>),
     /// The wall clock, read beside the monotonic one. The first comes before all segments.
     Clock(ClockSync),
     /// Something on Unix sockets may have gone by unseen, and no position tells of it: what is open
@@ -221,6 +231,52 @@ pub struct Cause {
     /// It was all that there was since the thread last waited. Otherwise it was the last thing the
     /// thread had taken up, with nothing else in between.
     pub alone: bool,
+}
+
+/// One write to a log, or a part of one.
+#[derive(Clone, Debug)]
+pub struct Written<'a> {
+    /// When the call completed.
+    pub time: Monotonic,
+    /// The process that wrote.
+    pub tgid: Tgid,
+    /// Who wrote there, and upon what: `nonblocking` and `asked` are never set.
+    pub caller: Caller,
+    /// What was written to.
+    pub file: FileId,
+    /// What that is to the process.
+    pub stream: LogStream,
+    /// What was written.
+    pub bytes: &'a [u8],
+    /// `bytes` go on where the writer's part before ended: both are parts of one call.
+    pub continues: bool,
+    /// Bytes after those that were written too, and are lost.
+    pub lost_after: u32,
+    /// Records of what was written, by whatever process, that the ring could not take until now. Where it
+    /// is more than with the writer's last one, something may be missing in between.
+    pub lost_records: u64,
+}
+
+/// A file, pipe or terminal: no other is the same as long as it is there, and hardly one afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// `s_dev` of its file system, as the kernel has it.
+    pub device: u32,
+    /// Its inode's number.
+    pub inode: u64,
+    /// Tells files apart that had the same inode one after the other.
+    pub generation: u32,
+}
+
+/// What a process writes its log to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogStream {
+    /// Its standard output.
+    Stdout,
+    /// Its standard error, unless that is the same.
+    Stderr,
+    /// Another file; [`Event::LogFile`] names it.
+    File,
 }
 
 /// A stream of HTTP/2 and its goroutine: the one that handles it, or that asked for it.

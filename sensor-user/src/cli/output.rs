@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::export::terminal::{SpanWriter, Summary};
 use crate::metrics::{Counter, Metrics};
-use crate::model::Span;
+use crate::model::{LogRecord, Span};
 
 use super::footer::{Footer, Watch};
 use super::stop::Stop;
@@ -68,6 +68,7 @@ pub(super) struct Sheet {
 
 enum Message {
     Span(Arc<Span>),
+    Record(Arc<LogRecord>),
     Open(Box<Span>),
     Summary(Summary),
 }
@@ -116,7 +117,15 @@ impl Output {
     /// Queues a span. Never waits, unless `patient`: then as long as it takes, or until the end is
     /// asked for. A span that finds no room is counted as lost.
     pub(super) fn offer(&mut self, span: &Arc<Span>, patient: Option<&Stop>) {
-        let mut message = Message::Span(Arc::clone(span));
+        self.send(Message::Span(Arc::clone(span)), patient);
+    }
+
+    /// The same for a record of a log.
+    pub(super) fn offer_record(&mut self, record: &Arc<LogRecord>, patient: Option<&Stop>) {
+        self.send(Message::Record(Arc::clone(record)), patient);
+    }
+
+    fn send(&mut self, mut message: Message, patient: Option<&Stop>) {
         loop {
             match self.sender.try_send(message) {
                 Ok(()) => {
@@ -209,6 +218,11 @@ fn write_all(
             match current {
                 Message::Span(span) => {
                     sheet.writer.span(&span)?;
+                    sheet.watch.note_shown();
+                    batch += 1;
+                }
+                Message::Record(record) => {
+                    sheet.writer.record(&record)?;
                     sheet.watch.note_shown();
                     batch += 1;
                 }

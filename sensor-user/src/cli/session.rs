@@ -20,8 +20,9 @@ use crate::export::terminal::{
     Clock, JsonLines, Pretty, PrettyOptions, ServiceCount, SpanWriter, Summary, Tree,
 };
 use crate::govern::{self, Governor};
+use crate::logs::{self, Lines};
 use crate::metrics::Metrics;
-use crate::model::{Resource, Span, SpanId, SpanKind, Status};
+use crate::model::{LogRecord, Resource, Span, SpanId, SpanKind, Status};
 use crate::trace::{self, Pipeline};
 
 use super::Failure;
@@ -153,6 +154,7 @@ impl Session {
         let Self { stop, context, limits, metrics, view, runtime, mut sinks } = self;
         let mut work = Tracing {
             feed,
+            lines: Lines::new(logs::Limits::default(), Arc::clone(&metrics)),
             pipeline: Pipeline::new(trace::Limits::default(), metrics).reading(context),
             sinks: &mut sinks,
             view: &view,
@@ -160,8 +162,9 @@ impl Session {
         };
         let started = Instant::now();
         let captured = pipeline::drive(&mut work, &stop, limits);
-        let Tracing { pipeline, sinks: last, .. } = &mut work;
+        let Tracing { pipeline, lines, sinks: last, .. } = &mut work;
         pipeline.finish(&mut |span| last.deliver(span));
+        lines.finish(pipeline, &mut |record| last.deliver_record(record));
 
         let Sinks { output, exporters, services, governor: _, patience: _ } = sinks;
         runtime.block_on(exporters.shutdown(EXPORT_DEADLINE));
@@ -216,6 +219,7 @@ fn style(terminal: bool) -> PrettyOptions {
 struct Tracing<'a> {
     feed: &'a mut dyn Feed,
     pipeline: Pipeline,
+    lines: Lines,
     sinks: &'a mut Sinks,
     view: &'a View,
     long: LongLived,
@@ -223,8 +227,11 @@ struct Tracing<'a> {
 
 impl Work for Tracing<'_> {
     fn poll(&mut self) -> Result<Progress, CaptureError> {
-        let Self { feed, pipeline, sinks, view: _, long: _ } = self;
-        feed.poll(&mut |event| pipeline.handle(&event, &mut |span| sinks.deliver(span)))
+        let Self { feed, pipeline, lines, sinks, view: _, long: _ } = self;
+        feed.poll(&mut |event| {
+            pipeline.handle(&event, &mut |span| sinks.deliver(span));
+            lines.handle(&event, pipeline, &mut |record| sinks.deliver_record(record));
+        })
     }
 
     fn stop(&mut self) {
@@ -290,6 +297,20 @@ struct Patience {
 }
 
 impl Sinks {
+    fn deliver_record(&mut self, record: LogRecord) {
+        let Some(record) = self.governor.govern_record(record) else {
+            return;
+        };
+        let record = Arc::new(record);
+        if let Some(patience) = &mut self.patience {
+            patience.wait(&self.exporters);
+        }
+        self.exporters.offer_record(&record);
+        if let Some(output) = &mut self.output {
+            output.offer_record(&record, self.patience.as_ref().map(|patience| &patience.stop));
+        }
+    }
+
     fn deliver(&mut self, span: Span) {
         // All of them: what is left out was traffic all the same.
         self.services.count(&span);

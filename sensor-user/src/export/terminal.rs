@@ -11,7 +11,7 @@ mod tree;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::model::{Span, SpanKind};
+use crate::model::{LogRecord, Span, SpanKind};
 
 pub use footer::footer;
 pub use json::JsonLines;
@@ -25,6 +25,12 @@ pub trait SpanWriter {
     /// # Errors
     /// Those of the writer below; a closed pipe is [`io::ErrorKind::BrokenPipe`].
     fn span(&mut self, span: &Span) -> io::Result<()>;
+
+    /// Writes one record of a log.
+    ///
+    /// # Errors
+    /// As for [`span`](Self::span).
+    fn record(&mut self, record: &LogRecord) -> io::Result<()>;
 
     /// Tells of an exchange that goes on: `so_far` is what its span would be if it ended now.
     ///

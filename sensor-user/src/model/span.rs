@@ -90,6 +90,8 @@ pub enum Value {
     Str(Text),
     /// A whole number.
     Int(i64),
+    /// A number that is not whole; finite.
+    Double(f64),
     /// A truth value.
     Bool(bool),
     /// A list of texts.
@@ -120,6 +122,12 @@ impl From<Text> for Value {
 impl From<i64> for Value {
     fn from(value: i64) -> Self {
         Self::Int(value)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Self::Double(value)
     }
 }
 
@@ -171,7 +179,7 @@ impl Resource {
         self.attributes.iter().find(|attribute| attribute.key == key).and_then(|attribute| {
             match &attribute.value {
                 Value::Str(text) => Some(text.as_ref()),
-                Value::Int(_) | Value::Bool(_) | Value::Strs(_) => None,
+                Value::Int(_) | Value::Double(_) | Value::Bool(_) | Value::Strs(_) => None,
             }
         })
     }

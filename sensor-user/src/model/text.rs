@@ -27,6 +27,12 @@ enum Repr {
 
 const _: () = assert!(size_of::<Text>() == 24);
 
+impl Default for Text {
+    fn default() -> Self {
+        Self(Repr::Static(""))
+    }
+}
+
 impl Text {
     /// The text itself.
     pub fn as_str(&self) -> &str {

@@ -246,7 +246,7 @@ impl Core {
     }
 
     /// Who a process is; where that was never said, its id is all that is known.
-    fn resource(&mut self, tgid: Tgid) -> Arc<Resource> {
+    pub(super) fn resource(&mut self, tgid: Tgid) -> Arc<Resource> {
         match self.processes.get_mut(tgid) {
             Some(resource) => Arc::clone(resource),
             None if tgid.0 == 0 => Arc::default(),

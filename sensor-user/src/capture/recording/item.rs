@@ -23,6 +23,7 @@ const STR: u8 = 1;
 const INT: u8 = 2;
 const BOOL: u8 = 3;
 const STRS: u8 = 4;
+const DOUBLE: u8 = 5;
 
 /// Appends `raw` to `block`; leaves it as it was when the item is too long.
 pub(super) fn put(block: &mut Vec<u8>, raw: Raw<'_>) -> Result<(), RecordingError> {
@@ -82,6 +83,10 @@ fn put_resource(block: &mut Vec<u8>, resource: &Resource) {
             Value::Int(number) => {
                 block.push(INT);
                 block.put_u64(number.cast_unsigned());
+            }
+            Value::Double(number) => {
+                block.push(DOUBLE);
+                block.put_u64(number.to_bits());
             }
             Value::Bool(truth) => {
                 block.push(BOOL);
@@ -154,6 +159,7 @@ fn take_resource(payload: &mut Take<'_>) -> Result<Resource, Malformed> {
             value: match payload.u8()? {
                 STR => Value::Str(Text::shared(payload.text()?)),
                 INT => Value::Int(payload.u64()?.cast_signed()),
+                DOUBLE => Value::Double(f64::from_bits(payload.u64()?)),
                 BOOL => Value::Bool(match payload.u8()? {
                     0 => false,
                     1 => true,

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Sender, channel};
 use super::super::footer::Screen;
 use super::super::view::View;
 use super::*;
-use crate::model::{Resource, SpanId, SpanKind, Status, TraceFlags, TraceId};
+use crate::model::{LogRecord, Resource, SpanId, SpanKind, Status, TraceFlags, TraceId};
 
 pub(crate) fn span(n: u64) -> Arc<Span> {
     Arc::new(Span {
@@ -35,6 +35,10 @@ struct Lines(Shared);
 impl SpanWriter for Lines {
     fn span(&mut self, span: &Span) -> io::Result<()> {
         writeln!(self.0, "{}", span.name)
+    }
+
+    fn record(&mut self, record: &LogRecord) -> io::Result<()> {
+        writeln!(self.0, "{}", record.message.as_str())
     }
 
     fn open(&mut self, so_far: &Span) -> io::Result<()> {

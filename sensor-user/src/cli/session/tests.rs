@@ -7,7 +7,7 @@ use crate::capture::event::{
 };
 use crate::export;
 use crate::metrics::Counter;
-use crate::model::{Attribute, Resource};
+use crate::model::{Attribute, LogRecord, Resource};
 
 const PROCESS: Tgid = Tgid(7);
 const UNIX_NS: u64 = 1_800_000_000_000_000_000;
@@ -101,6 +101,11 @@ struct Notes(Arc<Mutex<(Vec<String>, Summary)>>);
 impl SpanWriter for Notes {
     fn span(&mut self, span: &Span) -> io::Result<()> {
         self.0.lock().unwrap().0.push(span.name.to_string());
+        Ok(())
+    }
+
+    fn record(&mut self, record: &LogRecord) -> io::Result<()> {
+        self.0.lock().unwrap().0.push(record.message.to_string());
         Ok(())
     }
 

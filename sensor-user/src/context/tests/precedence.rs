@@ -31,6 +31,7 @@ fn outcome(fields: &[(&str, &str)], hides: bool, settings: &Settings) -> Outcome
         Value::Str(text) => format!("{}={text}", attribute.key),
         Value::Strs(texts) => format!("{}={}", attribute.key, texts.join("|")),
         Value::Int(number) => format!("{}={number}", attribute.key),
+        Value::Double(number) => format!("{}={number}", attribute.key),
         Value::Bool(is) => format!("{}={is}", attribute.key),
     };
     Outcome {

@@ -201,7 +201,7 @@ fn weight(span: &Span) -> usize {
     let value = |value: &Value| match value {
         Value::Str(text) => text.len(),
         Value::Strs(texts) => texts.iter().map(|text| text.len() + FIELD).sum(),
-        Value::Int(_) | Value::Bool(_) => 8,
+        Value::Int(_) | Value::Double(_) | Value::Bool(_) => 8,
     };
     let attributes = span.attributes.iter().map(|it| it.key.len() + value(&it.value) + FIELD);
     128 + span.name.len()

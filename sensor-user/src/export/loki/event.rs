@@ -78,6 +78,7 @@ pub(super) fn entry(span: &Span) -> Entry {
             match value {
                 Value::Str(text) => text.to_string(),
                 Value::Int(number) => number.to_string(),
+                Value::Double(number) => number.to_string(),
                 Value::Bool(truth) => truth.to_string(),
                 Value::Strs(texts) => texts.join(","),
             },

@@ -110,6 +110,7 @@ fn any_value(value: &Value) -> AnyValue {
     let kind = match value {
         Value::Str(it) => text(it),
         Value::Int(it) => AnyValueKind::IntValue(*it),
+        Value::Double(it) => AnyValueKind::DoubleValue(*it),
         Value::Bool(it) => AnyValueKind::BoolValue(*it),
         Value::Strs(texts) => AnyValueKind::ArrayValue(ArrayValue {
             values: texts.iter().map(|it| AnyValue { value: Some(text(it)) }).collect(),

@@ -8,6 +8,11 @@
 //! - `open`: an exchange that has been going on for a while; it comes again, ever more seldom, until
 //!   its `span`, which has the same `span_id`. As a `span`, but with `seen_time_unix_nano` (when this
 //!   was so) for the end, and without `status`: how it ends is not known.
+//! - `log`: a record of a service's log: `timestamp_unix_nano` (the line's own time, or the kernel's),
+//!   `observed_time_unix_nano` (the kernel's), `level` (`debug`, `info`, `warn`, `error`, `fatal`), `level_text` (the
+//!   line's own word), `service`, `host`, `trace_id`, `span_id`, `correlation` (what says whose it is),
+//!   `after_response`, `message`, `caller`, `event`, `class`, `source` (`stdout`, `stderr`, `file`), `file`,
+//!   `dead_letter` (why it breaks the schema), `attributes` (all other fields), `resource`.
 //! - `summary`, the last line: `elapsed_nano`, `counters` (every one, zero or not) and
 //!   `spans_by_service`.
 //!
@@ -25,7 +30,10 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::value::RawValue;
 
 use super::{ServiceCount, SpanWriter, Summary};
-use crate::model::{Attribute, Link, Resource, Span, SpanEvent, SpanKind, Status, Value};
+use crate::model::{
+    Attribute, Breach, Correlation, Link, LogRecord, LogSource, Resource, Severity, Span,
+    SpanEvent, SpanKind, Status, Text, Value,
+};
 
 /// Writes JSON lines. Each goes out in one `write`, so that lines of several writers to one pipe
 /// stay whole up to its atomic size.
@@ -58,6 +66,13 @@ impl<W: Write> JsonLines<W> {
 impl<W: Write> SpanWriter for JsonLines<W> {
     fn span(&mut self, span: &Span) -> io::Result<()> {
         self.line_of(span, false)
+    }
+
+    fn record(&mut self, record: &LogRecord) -> io::Result<()> {
+        let resource = self.resources.text(&record.resource)?;
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, &RecordLine { record, resource })?;
+        self.write_line()
     }
 
     fn open(&mut self, so_far: &Span) -> io::Result<()> {
@@ -169,6 +184,77 @@ impl Serialize for SpanLine<'_> {
     }
 }
 
+struct RecordLine<'a> {
+    record: &'a LogRecord,
+    resource: Option<&'a RawValue>,
+}
+
+impl<'a> Serialize for RecordLine<'a> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let LogRecord {
+            time_unix_ns: _,
+            observed_unix_ns,
+            severity,
+            severity_text,
+            message,
+            caller,
+            event,
+            correlation,
+            class,
+            source,
+            attributes,
+            breach,
+            resource,
+        } = self.record;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", "log")?;
+        map.serialize_entry("timestamp_unix_nano", &self.record.timestamp())?;
+        map.serialize_entry("observed_time_unix_nano", observed_unix_ns)?;
+        let text = |text: &'a Option<Text>| text.as_ref().map(Text::as_str);
+        let texts = [
+            ("level", severity.map(Severity::name)),
+            ("level_text", text(severity_text)),
+            ("service", resource.service_name()),
+            ("host", resource.text("host.name")),
+            ("message", Some(message.as_str())),
+            ("caller", text(caller)),
+            ("event", text(event)),
+            ("class", Some(class.name())),
+            ("dead_letter", breach.map(Breach::name)),
+        ];
+        for (key, value) in texts {
+            if let Some(value) = value {
+                map.serialize_entry(key, value)?;
+            }
+        }
+        if let Some(Correlation { trace_id, span_id, evidence, after_response }) = correlation {
+            map.serialize_entry("trace_id", &Shown(trace_id))?;
+            if let Some(span_id) = span_id {
+                map.serialize_entry("span_id", &Shown(span_id))?;
+            }
+            map.serialize_entry("correlation", evidence)?;
+            if *after_response {
+                map.serialize_entry("after_response", &true)?;
+            }
+        }
+        let (source, file) = match source {
+            LogSource::Stdout => ("stdout", None),
+            LogSource::Stderr => ("stderr", None),
+            LogSource::File(path) => ("file", Some(path)),
+            LogSource::Exchange => ("exchange", None),
+        };
+        map.serialize_entry("source", source)?;
+        if let Some(path) = file {
+            map.serialize_entry("file", path.as_ref())?;
+        }
+        entry_unless_empty(&mut map, "attributes", attributes, Attributes)?;
+        if let Some(resource) = self.resource {
+            map.serialize_entry("resource", resource)?;
+        }
+        map.end()
+    }
+}
+
 fn entry_unless_empty<'a, M: SerializeMap, T, V: Serialize>(
     map: &mut M,
     key: &'static str,
@@ -197,6 +283,7 @@ impl Serialize for Attributes<'_> {
             match value {
                 Value::Str(text) => map.serialize_entry(key, text.as_ref())?,
                 Value::Int(number) => map.serialize_entry(key, number)?,
+                Value::Double(number) => map.serialize_entry(key, number)?,
                 Value::Bool(truth) => map.serialize_entry(key, truth)?,
                 Value::Strs(texts) => map.serialize_entry(key, &List(texts, String::as_str))?,
             }

@@ -14,7 +14,7 @@ use std::io::{self, Write};
 
 use super::text::{clean, cut, duration};
 use super::{ServiceCount, SpanWriter, Summary, footer};
-use crate::model::{Span, SpanKind, Status, TraceId, Value};
+use crate::model::{LogRecord, Severity, Span, SpanKind, Status, TraceId, Value};
 use crate::wire::grpc;
 
 /// How lines look.
@@ -140,6 +140,14 @@ impl<W: Write> SpanWriter for Pretty<W> {
         self.out.write_all(line.as_bytes())
     }
 
+    fn record(&mut self, record: &LogRecord) -> io::Result<()> {
+        let time = time_of_day(record.timestamp(), self.options.clock);
+        let level = record.severity.map_or("-", Severity::name);
+        let service = record.resource.service_name().unwrap_or("-");
+        let message = clean(&record.message);
+        writeln!(self.out, "{time}  {level:5} {service:12} {message}")
+    }
+
     fn open(&mut self, so_far: &Span) -> io::Result<()> {
         let line = self.line(so_far, true);
         self.out.write_all(line.as_bytes())
@@ -222,7 +230,7 @@ impl Line {
 pub(super) fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
     match value(span, key)? {
         Value::Str(text) => Some(text),
-        Value::Int(_) | Value::Bool(_) | Value::Strs(_) => None,
+        Value::Int(_) | Value::Double(_) | Value::Bool(_) | Value::Strs(_) => None,
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use super::pretty::{Line, METHOD, Pretty, outcome, target, text, time_of_day, trace};
 use super::text::{clean, cut, duration};
 use super::{PrettyOptions, SpanWriter, Summary};
-use crate::model::{Span, SpanId, SpanKind, TraceId};
+use crate::model::{LogRecord, Span, SpanId, SpanKind, TraceId};
 use crate::trace::{DOUBT, EVIDENCE};
 
 /// How long a trace waits for more of it.
@@ -174,6 +174,10 @@ impl<W: Write> SpanWriter for Tree<W> {
             self.write(oldest)?;
         }
         Ok(())
+    }
+
+    fn record(&mut self, record: &LogRecord) -> io::Result<()> {
+        self.pretty.record(record)
     }
 
     fn open(&mut self, so_far: &Span) -> io::Result<()> {
