@@ -71,6 +71,7 @@ fn full() -> LogRecord {
             Attribute::new("tags", vec!["a".to_owned(), "b".to_owned()]),
             Attribute::new("level", "own"),
             Attribute::new("field_level", "theirs"),
+            Attribute::new("user-id", "late"),
         ],
         ..record_of(&resource, 0xb7)
     }
@@ -90,7 +91,7 @@ fn a_line_is_one_object_of_the_schema() {
             r#""event":"cart.add","class":"business","source":"file","file":"/var/log/shop.log","#,
             r#""dead_letter":"bad_field","correlation":"thread","after_response":true,"#,
             r#""user.id":7,"ratio":0.5,"cached":true,"tags":["a","b"],"#,
-            r#""field_field_level":"own","field_level":"theirs"}"#,
+            r#""field_field_level":"own","field_level":"theirs","user-id":"late"}"#,
         )
     );
     let bare = LogRecord { severity: None, correlation: None, ..record_of(&Arc::default(), 1) };
@@ -146,10 +147,11 @@ fn all_else_is_metadata() {
         ("user_id", "7"),
         ("ratio", "0.5"),
         ("cached", "true"),
-        ("tags", "a,b"),
-        ("field_level", "own"),
+        ("tags", r#"["a","b"]"#),
+        ("field_field_level", "own"),
+        ("field_level", "theirs"),
         // Two come to one name: the first has it.
-        (LEFT_OUT, "field_level"),
+        (LEFT_OUT, "user-id"),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(pairs(&full()), expected);
