@@ -342,6 +342,17 @@ async fn a_push_is_what_loki_expects() {
     assert_eq!(message.streams[0].entries.len(), 2);
 }
 
+#[tokio::test]
+async fn a_bearer_token_is_sent() {
+    let no_content = Reply::Answer(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec());
+    let backend = HttpBackend::start(vec![no_content]).await;
+    let authorization = Some(Authorization::Bearer("mF_9.B5f-4.1JqM".into()));
+    let settings = Settings { authorization, ..settings(&backend.url()) };
+    assert_eq!(deliver(settings, &spans(1)).await, [1, 1, 0, 0, 0]);
+    // The example of RFC 6750, section 2.1.
+    assert_eq!(backend.received()[0].header("authorization"), Some("Bearer mF_9.B5f-4.1JqM"));
+}
+
 /// Each stream is asked for by itself, since Loki answers for the last of several only.
 #[tokio::test]
 async fn a_request_has_one_stream() {
