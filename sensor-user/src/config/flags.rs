@@ -131,20 +131,20 @@ pub struct OutputFlags {
     pub output: Option<String>,
 }
 
-/// Where else spans go.
+/// Where else spans and log records go.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Export")]
 pub struct ExportFlags {
-    /// Send spans to this OpenTelemetry backend, for example http://localhost:4318. Also OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_EXPORTER_OTLP_* variables
+    /// Send spans, and log records unless there is a Loki for them, to this OpenTelemetry backend, for example http://localhost:4318. Also OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_EXPORTER_OTLP_* variables; OTEL_LOGS_EXPORTER (none, or otlp beside a Loki) decides on log records
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub otlp_endpoint: Option<String>,
     /// http/protobuf (usually port 4318) or grpc (usually port 4317) [default: http/protobuf]
     #[arg(long, value_name = "PROTOCOL")]
     pub otlp_protocol: Option<String>,
-    /// Send a log line per server exchange to this Loki, for example http://localhost:3100
+    /// Send log records, and one of each server exchange, to this Loki, for example http://localhost:3100. Also SENSOR_LOKI_ENDPOINT, _USERNAME and _PASSWORD or _BEARER_TOKEN, _TIMEOUT and _CERTIFICATE
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub loki_endpoint: Option<String>,
-    /// Loki tenant (X-Scope-OrgID)
+    /// Loki tenant (X-Scope-OrgID). Also SENSOR_LOKI_TENANT
     #[arg(long, value_name = "NAME")]
     pub loki_tenant: Option<String>,
 }
