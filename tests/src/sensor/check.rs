@@ -60,6 +60,15 @@ impl Report {
         self.counters.iter().filter(|(name, _)| counts(name)).map(|(_, value)| value).sum()
     }
 
+    /// The most lines of services' logs that are missing, as the sensor says itself.
+    #[must_use]
+    pub fn lines_counted(&self) -> u64 {
+        let counts = |name: &str| {
+            name.starts_with("logs.lost.") || ["kernel.lines_lost", "output.lost"].contains(&name)
+        };
+        self.counters.iter().filter(|(name, _)| counts(name)).map(|(_, value)| value).sum()
+    }
+
     /// There are `spans` spans, and all was delivered; but for what runs that the kernel left out are
     /// the reason of.
     ///
