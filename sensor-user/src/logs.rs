@@ -122,7 +122,7 @@ impl Lines {
     }
 
     fn record(&mut self, joined: Joined<Owner>, pipeline: &mut Pipeline) {
-        let Joined { tgid, file, stream, time, with, text, lines: _, cut, incomplete } = joined;
+        let Joined { tgid, file, stream, time, with, text, cut, incomplete, .. } = joined;
         if self.formats.len() >= self.limits.streams && !self.formats.contains_key(&(tgid, file)) {
             self.formats.clear();
         }
