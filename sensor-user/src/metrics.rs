@@ -6,6 +6,7 @@
 //! - `exchanges.seen = exchanges.spans + exchanges.open + Σ exchanges.lost.*`
 //! - `exchanges.spans = spans handed to the exporters + spans.not_sampled + spans.existing`
 //! - per exporter: `offered = sent + queued + Σ lost.*`
+//! - `logs.bytes = logs.text_bytes + logs.line_end_bytes + logs.cut_bytes + bytes that wait for more`
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -143,8 +144,28 @@ counters! {
     ProcessesExporting = "processes.exporting",
     /// Writes lost, to files other than standard output and error: it could not be told which file it was.
     LogWritesLostFile = "logs.lost.file_unknown",
+    /// Bytes taken of what services wrote to their logs. They are those of records, of ends of lines, those cut
+    /// out, and those that wait for more.
+    LogBytes = "logs.bytes",
+    /// Of these, bytes of records.
+    LogTextBytes = "logs.text_bytes",
+    /// Of these, bytes of ends of lines that are in no record.
+    LogLineEndBytes = "logs.line_end_bytes",
+    /// Of these, bytes cut out: their line or record is longer than the limit.
+    LogCutBytes = "logs.cut_bytes",
+    /// Bytes of services' log lines lost before they were taken, where it is known how many.
+    LogLostBytes = "logs.lost_bytes",
     /// Lines taken from what services wrote.
     LogLines = "logs.lines",
+    /// Lines of services' logs that are empty, and in no record.
+    LogLinesEmpty = "logs.lines_empty",
+    /// Records whose beginning or end is not known to be that: something was lost there, the writer stopped
+    /// within a line, or it had to make room.
+    LogIncomplete = "logs.incomplete",
+    /// Records put together by who wrote their parts, as other threads wrote in between.
+    LogMixed = "logs.mixed",
+    /// Writers of logs with something incomplete, forgotten to make room for others.
+    LogWritersEvicted = "logs.writers_evicted",
     /// Records made of them: lines that belong together are one.
     LogRecords = "logs.records",
     /// Of these, records whose trace is known.
