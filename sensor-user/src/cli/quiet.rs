@@ -26,6 +26,7 @@ pub(super) fn why(grown: &Counters, now: &Counters, filtered: bool) -> String {
         "exchanges that could not be decoded",
         get("exchanges.lost.undecodable") + get("exchanges.lost.head_too_large"),
     );
+    reason("spans left out by --drop", get("spans.dropped"));
     reason("spans left out, as their traces are not sampled", get("spans.not_sampled"));
     reason("spans left out, as their processes export them", get("spans.existing"));
     reason("requests without a response yet", now.get("exchanges.open"));

@@ -23,6 +23,9 @@ pub struct RunFlags {
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
     pub govern: GovernFlags,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "as above")]
+    pub rules: RuleFlags,
     /// Stop after this long, for example 20s, 500ms or 5m [default: until Ctrl-C]
     #[arg(long = "for", value_name = "DURATION", help_heading = "Capture")]
     pub duration: Option<String>,
@@ -63,6 +66,9 @@ pub struct ReplayFlags {
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
     pub govern: GovernFlags,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "as above")]
+    pub rules: RuleFlags,
 }
 
 /// What to trace, and how.
@@ -165,4 +171,31 @@ pub struct GovernFlags {
     /// Spans that their processes export themselves: keep, skip (leave them out) or link (mark them, under ids of their own) [default: skip with --otlp-endpoint, else keep]
     #[arg(long, value_name = "WHAT")]
     pub existing_spans: Option<String>,
+}
+
+/// Rules for spans and records of logs.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Rules for spans and log records")]
+pub struct RuleFlags {
+    /// Leave out spans and log records for which this holds, for example 'url.path ~ ^/health' or 'service = shop and level < warn'. Repeatable; see below
+    #[arg(long, value_name = "EXPR")]
+    pub drop: Vec<String>,
+    /// Keep a part of the log records, from 0 to 1, or of those for which an expression holds, for example 0.1 or 'level = debug=0.01'. Those of one trace stay together; errors are all kept. Repeatable: the first that holds counts
+    #[arg(long, value_name = "[EXPR=]RATIO")]
+    pub log_sample: Vec<String>,
+    /// At most so many log records of each service's stdout, stderr or file, for example 100, 100/s:500 (500 at once) or 6000/m. Errors have as much again [default: no limit]
+    #[arg(long, value_name = "N[/s][:BURST]")]
+    pub log_rate: Option<String>,
+    /// The class (business, middleware, infrastructure) of log records for which an expression holds, for example 'middleware: caller ~ ^gorm'. Repeatable: the first that holds counts
+    #[arg(long, value_name = "CLASS: EXPR")]
+    pub log_class: Vec<String>,
+    /// Take values out of spans and log records: name:GLOB=ACTION by the names of fields, pattern:REGEX=ACTION by what they look like, or KNOWN=ACTION for secrets that are known. ACTION is mask, hash (needs SENSOR_REDACT_KEY), drop or keep. Repeatable: the first that matches counts. Also SENSOR_REDACT, a rule a line; see below
+    #[arg(long, value_name = "RULE")]
+    pub redact: Vec<String>,
+    /// Mask secrets that are known (passwords, tokens, cookies, card numbers...) wherever they turn up: on or off. Also SENSOR_REDACT_DEFAULTS [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub redact_defaults: Option<String>,
+    /// Mask e-mail addresses too, as --redact email=mask
+    #[arg(long)]
+    pub redact_email: bool,
 }
