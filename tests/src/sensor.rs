@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "this is how a test fails")]
 
 mod check;
+mod line;
 mod report;
 mod tools;
 mod wait;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 pub use check::{all_ends, assert_mirrored, assert_status};
+pub use line::LogJson;
 pub use report::{Report, SpanJson};
 pub use rustix::process::Signal;
 pub use tools::{
@@ -30,6 +32,9 @@ const START: Duration = Duration::from_secs(60);
 
 /// How long the end may take: the sensor gives its output and its exporters a few seconds.
 const STOP: Duration = Duration::from_secs(60);
+
+/// What has it take what services write to their logs.
+const LOGS: &[&str] = &["--logs", "on"];
 
 /// Which hooks the sensor uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +90,7 @@ macro_rules! both_engines {
 struct Said {
     lines: Vec<(String, SystemTime)>,
     spans: Vec<SpanJson>,
+    logs: Vec<LogJson>,
     summary: Option<Value>,
     ended: bool,
 }
@@ -97,6 +103,7 @@ impl Said {
                 Ok(value) if value["type"] == "span" => {
                     self.spans.push(SpanJson::new(value, arrived));
                 }
+                Ok(value) if value["type"] == "log" => self.logs.push(LogJson::new(value)),
                 // How it ends comes as a span.
                 Ok(value) if value["type"] == "open" => {}
                 Ok(value) if value["type"] == "summary" => self.summary = Some(value),
@@ -181,6 +188,14 @@ impl Sensor {
         Self::start(engine, &["--pid", &pids.join(",")])
     }
 
+    /// The same, with what they write to their logs; `more` are further arguments.
+    #[must_use]
+    pub fn with_logs(engine: Engine, pids: &[u32], more: &[&str]) -> Self {
+        let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+        let pids = pids.join(",");
+        Self::start(engine, &[&["--pid", &pids], LOGS, more].concat())
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -240,7 +255,7 @@ impl Sensor {
         let Some(summary) = said.summary else {
             panic!("there is no summary:\n{stderr}");
         };
-        Report::new(said.spans, &summary, stderr)
+        Report::new(said.spans, said.logs, &summary, stderr)
     }
 }
 

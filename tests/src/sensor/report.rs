@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
+use super::LogJson;
+
 /// A span as its JSON line has it.
 #[derive(Clone, PartialEq)]
 pub struct SpanJson {
@@ -194,6 +196,8 @@ impl SpanJson {
 pub struct Report {
     /// The spans on its standard output, in their order.
     pub spans: Vec<SpanJson>,
+    /// The records of logs there, in their order.
+    pub logs: Vec<LogJson>,
     /// Every counter of the summary.
     pub counters: BTreeMap<String, u64>,
     /// What it said on standard error.
@@ -201,7 +205,12 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(spans: Vec<SpanJson>, summary: &Value, stderr: String) -> Self {
+    pub(super) fn new(
+        spans: Vec<SpanJson>,
+        logs: Vec<LogJson>,
+        summary: &Value,
+        stderr: String,
+    ) -> Self {
         let none = Map::new();
         let counters = summary["counters"].as_object().unwrap_or(&none);
         let counters = counters
@@ -211,7 +220,7 @@ impl Report {
                 None => panic!("{name} is {value}"),
             })
             .collect();
-        Self { spans, counters, stderr }
+        Self { spans, logs, counters, stderr }
     }
 
     /// From all that it has said: JSON lines, the summary last.
@@ -228,8 +237,11 @@ impl Report {
         match lines.pop() {
             Some(summary) if summary["type"] == "summary" => {
                 let now = SystemTime::now();
-                let spans = lines.into_iter().map(|line| SpanJson::new(line, now)).collect();
-                Self::new(spans, &summary, stderr)
+                let (logs, spans) =
+                    lines.into_iter().partition::<Vec<_>, _>(|line| line["type"] == "log");
+                let spans = spans.into_iter().map(|line| SpanJson::new(line, now)).collect();
+                let logs = logs.into_iter().map(LogJson::new).collect();
+                Self::new(spans, logs, &summary, stderr)
             }
             last => panic!("no summary but {last:?}:\n{stderr}"),
         }

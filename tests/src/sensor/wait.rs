@@ -118,6 +118,27 @@ impl Sensor {
         }
     }
 
+    /// Waits until there are `spans` spans and `logs` records of logs, or none of both has come for `quiet`.
+    pub fn wait_while_logging(&self, spans: usize, logs: usize, quiet: Duration) {
+        let mut said = lock(&self.heard);
+        let (mut seen, mut last) = (0, Instant::now());
+        loop {
+            said.read();
+            if said.spans.len() + said.logs.len() > seen {
+                (seen, last) = (said.spans.len() + said.logs.len(), Instant::now());
+            }
+            let left = quiet.saturating_sub(last.elapsed());
+            let enough = said.spans.len() >= spans && said.logs.len() >= logs;
+            if enough || left.is_zero() || said.ended {
+                return;
+            }
+            said = match self.heard.1.wait_timeout(said, left) {
+                Ok((said, _)) => said,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
     /// Ends it as Ctrl-C does; its summary, if there is one soon.
     fn last_words(&self) -> Option<Value> {
         let _ = rustix::process::kill_process(
