@@ -60,6 +60,16 @@ impl Report {
         self.counters.iter().filter(|(name, _)| counts(name)).map(|(_, value)| value).sum()
     }
 
+    /// The most lines of services' logs that are missing, as the sensor says itself.
+    #[must_use]
+    pub fn lines_counted(&self) -> u64 {
+        let counts = |name: &str| {
+            let of_lines = name.contains("line") || name.starts_with("logs.");
+            of_lines && name.contains("lost") || name == "output.lost"
+        };
+        self.counters.iter().filter(|(name, _)| counts(name)).map(|(_, value)| value).sum()
+    }
+
     /// There are `spans` spans, and all was delivered; but for what runs that the kernel left out are
     /// the reason of.
     ///
