@@ -34,7 +34,7 @@ const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(60);
 
 /// What has it take what services write to their logs.
-const LOGS: &[&str] = &["--logs"];
+const LOGS: &[&str] = &["--logs", "on"];
 
 /// Which hooks the sensor uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

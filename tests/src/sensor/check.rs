@@ -64,8 +64,7 @@ impl Report {
     #[must_use]
     pub fn lines_counted(&self) -> u64 {
         let counts = |name: &str| {
-            let of_lines = name.contains("line") || name.starts_with("logs.");
-            of_lines && name.contains("lost") || name == "output.lost"
+            name.starts_with("logs.lost.") || ["kernel.lines_lost", "output.lost"].contains(&name)
         };
         self.counters.iter().filter(|(name, _)| counts(name)).map(|(_, value)| value).sum()
     }

@@ -56,7 +56,7 @@ pub fn java_classes(name: &str, class: &str) -> Option<String> {
     let directory = packages(name, &["pom.xml", &source], |directory| {
         command
             .args(["--quiet", "--batch-mode", "--strict-checksums"])
-            .arg(format!("-Dmaven.repo.local={}", directory.join("repository").display()))
+            .arg(format!("-Dmaven.repo.local={}", directory.with_file_name("maven").display()))
             .args(["dependency:copy-dependencies", "compiler:compile"]);
         command
     });
