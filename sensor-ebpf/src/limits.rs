@@ -43,6 +43,17 @@ pub const THREADS: u32 = 16_384;
 /// Threads that a process may have beside the one that acts, for it to be known that they slept
 /// meanwhile. With more, it is not known: looking costs some 40 ns a thread.
 pub const THREADS_ASIDE: u32 = 32;
+
+/// Most bytes of a log that one record has: a call's bytes come in as many as it takes.
+pub const LINE_WINDOW: usize = 4096;
+
+/// Bytes that are taken of one write to a log.
+pub const LINE_CALL_MAX: u64 = 1 << 20;
+
+/// Files beside standard output and error of which it is remembered whether what is written to them is
+/// wanted. The least recently used makes room: it is decided anew when it is written to.
+pub const LINE_FILES: u32 = 8192;
+
 /// Processes written in Go whose goroutines are told apart at once.
 pub const GO_PROCESSES: u32 = 8192;
 

@@ -5,6 +5,7 @@ mod emit;
 mod flow;
 mod golang;
 mod kernel;
+mod lines;
 mod maps;
 mod observe;
 mod own;

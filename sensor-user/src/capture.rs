@@ -21,7 +21,7 @@ pub mod recording;
 
 pub use decoding::{Decoding, Tee};
 
-use event::{ClockSync, Event, Tgid};
+use event::{ClockSync, Event, FileId, Tgid};
 
 use crate::model::Resource;
 
@@ -52,6 +52,13 @@ pub enum Raw<'a> {
         tgid: Tgid,
         /// Its identity.
         resource: &'a Arc<Resource>,
+    },
+    /// See [`Event::LogFile`].
+    LogFile {
+        /// The file.
+        file: FileId,
+        /// Its path.
+        path: &'a Arc<str>,
     },
     /// The two clocks at one moment. The first comes before all records.
     Clock(ClockSync),

@@ -141,6 +141,8 @@ counters! {
     SpansExisting = "spans.existing",
     /// Processes that were noticed to export spans of their own.
     ProcessesExporting = "processes.exporting",
+    /// Writes lost, to files other than standard output and error: it could not be told which file it was.
+    LogWritesLostFile = "logs.lost.file_unknown",
     /// Lines taken from what services wrote.
     LogLines = "logs.lines",
     /// Records made of them: lines that belong together are one.

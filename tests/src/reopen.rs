@@ -6,7 +6,7 @@ use std::io::{BufRead, Write};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use sensor::capture::live::{Engine, EngineChoice, Live, Options};
+use sensor::capture::live::{Engine, EngineChoice, Live, LogOptions, LogsOf, Options};
 use sensor::capture::{Progress, RawSource as _};
 use sensor::metrics::Metrics;
 use sensor::process::Selection;
@@ -40,6 +40,7 @@ pub fn run(engine: &str, orders: impl BufRead, mut report: impl Write) -> Result
             flows: None,
             event_loops: true,
             go_probes: true,
+            logs: LogOptions { of: LogsOf::Traced, ..LogOptions::default() },
             verbose: false,
         };
         let mut live = Live::open(&options, &Arc::new(Metrics::default()))?;

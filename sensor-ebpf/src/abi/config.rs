@@ -131,6 +131,14 @@ offsets! {
     inode_mode,
     /// `inode.i_ino`, unsigned long
     inode_ino,
+    /// `inode.i_rdev`, dev_t: which device a special file is
+    inode_rdev,
+    /// `inode.i_generation`, u32
+    inode_generation,
+    /// `inode.i_sb`, pointer to `super_block`
+    inode_sb,
+    /// `super_block.s_dev`, dev_t
+    sb_dev,
     /// `socket.sk`, pointer to `sock`
     socket_sk,
     /// `socket.file`, pointer to `file`
@@ -155,7 +163,7 @@ offsets! {
     task_compat_status,
 }
 
-/// Numbers of the system calls by which bytes go in and out of a socket on this architecture.
+/// Numbers of the system calls by which bytes go in and out of a socket, or into a file, on this architecture.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
@@ -168,6 +176,9 @@ pub struct Syscalls {
     pub recvmmsg: u32,
     pub write: u32,
     pub writev: u32,
+    pub pwrite64: u32,
+    pub pwritev: u32,
+    pub pwritev2: u32,
     pub sendto: u32,
     pub sendmsg: u32,
     pub sendmmsg: u32,
@@ -284,6 +295,9 @@ impl Syscalls {
         recvmmsg: u32::MAX,
         write: u32::MAX,
         writev: u32::MAX,
+        pwrite64: u32::MAX,
+        pwritev: u32::MAX,
+        pwritev2: u32::MAX,
         sendto: u32::MAX,
         sendmsg: u32::MAX,
         sendmmsg: u32::MAX,

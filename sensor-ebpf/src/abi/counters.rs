@@ -55,4 +55,13 @@ kernel_counters! {
     Resync = "resync",
     /// Bytes of HTTP/2 that went by while the place was lost.
     BytesOutOfPlace = "bytes_out_of_place",
+    /// Records of what processes write to their logs, delivered to their ring.
+    LinesRecords = "lines_records",
+    /// Such records that their ring had no room for.
+    LinesLost = "lines_lost",
+    /// Bytes written to logs that were copied to that ring.
+    LinesBytes = "lines_bytes",
+    /// Bytes written to logs that were not: in the records that had no room, beyond the limit of a call, or
+    /// unreadable in the caller's memory. With those copied, all that was written.
+    LinesBytesLost = "lines_bytes_lost",
 }

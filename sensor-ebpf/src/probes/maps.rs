@@ -10,17 +10,40 @@ use sensor_ebpf::{
     abi::{
         Config, EndRecord, GoProgram, KERNEL_COUNTERS, KernelCounter, Offsets, Syscalls, TurnCalls,
     },
-    limits::{FLOWS, GO_ASKED, GO_PROCESSES, PROCESSES, THREADS},
+    limits::{FLOWS, GO_ASKED, GO_PROCESSES, LINE_FILES, PROCESSES, THREADS},
 };
 
 use super::{
-    state::{Asked, Call, Ends, ExecScratch, Flow, Scratch, Vector},
+    state::{Asked, Call, Ends, ExecScratch, Flow, LineFile, LineScratch, Scratch, Vector},
     turn::Turn,
 };
 
 /// Everything that user space hears. User space sets its size.
 #[btf_map]
 pub(crate) static RING: RingBuf<u8, { 16 * 1024 * 1024 }> = RingBuf::new();
+
+/// What processes write to their logs. A ring of its own, so that a flood of lines takes no room from exchanges.
+/// User space sets its size: one page where no lines are wanted.
+#[btf_map]
+pub(crate) static LINES_RING: RingBuf<u8, { 8 * 1024 * 1024 }> = RingBuf::new();
+
+/// Whether the lines of a process are wanted, as user space says: 1 or 0. Where it has said nothing, that is
+/// what [`Config::lines`] says of traced processes.
+#[btf_map]
+pub(crate) static LINE_PROCESSES: HashMap<u32, u8, { PROCESSES as usize }> = HashMap::new();
+
+/// Whether what is written to a file is wanted, as user space says: 1 or 0.
+#[btf_map]
+pub(crate) static LINE_FILES_WANTED: LruHashMap<LineFile, u8, { LINE_FILES as usize }> =
+    LruHashMap::new();
+
+/// How many records [`LINES_RING`] could not take until now.
+#[btf_map]
+pub(crate) static LINES_LOST: Array<u64, 1> = Array::new();
+
+/// Working memory for what is written to logs.
+#[btf_map]
+pub(crate) static LINE_SCRATCH: PerCpuArray<LineScratch, 1> = PerCpuArray::new();
 
 /// Tracked sockets, by the address of their `sock`. The address may be used again: each entry
 /// carries what tells one socket from the next.

@@ -12,14 +12,14 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use sensor_ebpf::{
-    abi::{ProcessRecord, RecordKind, mode, process_flag},
+    abi::{ProcessRecord, RecordKind, lines, mode, process_flag},
     limits::{ARGS_MAX, ENV_MAX},
 };
 
 use super::{
     emit,
     kernel::{masked, probe},
-    maps::{EXEC_SCRATCH, GO, VERDICTS, setting},
+    maps::{EXEC_SCRATCH, GO, LINE_PROCESSES, VERDICTS, setting},
     select,
     state::ExecScratch,
     turn,
@@ -53,6 +53,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     turn::forget();
     let tgid: u32 = probe(task, setting!(OFFSETS.task_tgid));
     let _ = GO.remove(tgid);
+    forget_lines(tgid);
     if setting!(CONFIG.mode) == mode::UNDECIDED && !decided_for(tgid) {
         // Another program may mean another verdict: user space decides anew.
         let _ = VERDICTS.remove(tgid);
@@ -136,6 +137,7 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let traced = select::process(tgid);
     let _ = VERDICTS.remove(tgid);
     let _ = GO.remove(tgid);
+    forget_lines(tgid);
     if !traced {
         return 0;
     }
@@ -148,6 +150,14 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the whole record.
     unsafe { emit::put((&raw const scratch.record).cast(), size_of::<ProcessRecord>()) };
     0
+}
+
+/// User space decides anew on the lines of this process, if it has any.
+#[inline(always)]
+fn forget_lines(tgid: u32) {
+    if setting!(CONFIG.lines) != lines::OFF {
+        let _ = LINE_PROCESSES.remove(tgid);
+    }
 }
 
 #[inline(always)]

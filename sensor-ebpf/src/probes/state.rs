@@ -4,9 +4,9 @@ use core::mem::size_of;
 
 use super::{call::Registers, kernel::masked};
 use sensor_ebpf::{
-    abi::{FlowIdent, ProcessRecord, SegmentRecord, UnixPathRecord},
+    abi::{FlowIdent, LineRecord, ProcessRecord, SegmentRecord, UnixPathRecord},
     frame::{Framer, Pairing},
-    limits::{ARGS_MAX, ENV_MAX, WINDOW},
+    limits::{ARGS_MAX, ENV_MAX, LINE_WINDOW, WINDOW},
 };
 
 /// What is known of the protocol of a flow.
@@ -181,6 +181,39 @@ pub(crate) struct Call {
     pub(crate) discarded: u64,
     /// The `file` that the socket is behind.
     pub(crate) file: u64,
+}
+
+/// A write to a log, while it is copied. The window follows the record, as in [`Scratch`].
+#[repr(C)]
+pub(crate) struct LineScratch {
+    pub(crate) record: LineRecord,
+    /// Longer than what is used: the verifier knows sizes and places by their masks.
+    pub(crate) window: [u8; 3 * LINE_WINDOW],
+    /// An element of the array of parts: base and length.
+    pub(crate) part: [u64; 2],
+    /// The array of parts, or 0 when `base` is the only one.
+    pub(crate) parts: u64,
+    pub(crate) part_count: u64,
+    pub(crate) part_next: u64,
+    /// The current part: what is left of it.
+    pub(crate) base: u64,
+    pub(crate) left: u64,
+    /// The call's bytes that are not copied yet, and those that will not be.
+    pub(crate) todo: u64,
+    pub(crate) beyond: u64,
+    /// Bytes in the window.
+    pub(crate) len: u64,
+    /// The caller's stack pointer.
+    pub(crate) sp: u64,
+}
+
+/// A file that is no standard output or error, as [`sensor_ebpf::abi::LineRecord`] names it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct LineFile {
+    pub(crate) inode: u64,
+    pub(crate) device: u32,
+    pub(crate) generation: u32,
 }
 
 #[repr(C)]

@@ -64,7 +64,7 @@ use super::{
     call::Direction,
     flow,
     kernel::{direct, masked, probe},
-    maps::{MISSED_UNTIL, SCRATCH, TURN_CALLS, TURNS, setting},
+    maps::{LINE_SCRATCH, MISSED_UNTIL, SCRATCH, TURN_CALLS, TURNS, setting},
     select,
     syscall::{self, Found},
 };
@@ -229,11 +229,11 @@ extern "C" fn turn_read(flow: u64, position: u64, nonblocking: u64) -> u64 {
     if turn.state & state::MULTIPLEXES != 0 { u64::from(segment_flag::MULTIPLEXES) } else { 0 }
 }
 
-/// Puts into the record of what the thread is sending at `now` what it acts on. Says with what flags it goes
-/// out. Global, likewise.
+/// Puts what the thread acts on at `now` into the record that is begun of what it sends, or, if `line` is not 0,
+/// of what it writes to its log. Says with what flags that goes out. Global, likewise.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn turn_cause(now: u64) -> u64 {
+extern "C" fn turn_cause(now: u64, line: u64) -> u64 {
     let Some(turn) = known(bpf_get_current_pid_tgid()) else { return 0 };
     let multiplexes = turn.state & state::MULTIPLEXES != 0;
     let mut flags = if multiplexes { segment_flag::MULTIPLEXES } else { 0 };
@@ -259,7 +259,14 @@ extern "C" fn turn_cause(now: u64) -> u64 {
     } else if !whole || turn.state & state::VALID == 0 || turn.read_ns <= missed {
         return u64::from(flags);
     }
-    if let Some(scratch) = SCRATCH.get_ptr_mut(Direction::Send as u32) {
+    if line != 0 {
+        if let Some(scratch) = LINE_SCRATCH.get_ptr_mut(0) {
+            // SAFETY: this CPU's, and that program's: it asks.
+            let record = unsafe { &mut (*scratch).record };
+            record.cause_flow = turn.read_flow;
+            record.cause_position = turn.read_position;
+        }
+    } else if let Some(scratch) = SCRATCH.get_ptr_mut(Direction::Send as u32) {
         // SAFETY: this CPU's, and this direction's: nothing else uses it while the program runs.
         let record = unsafe { &mut (*scratch).record };
         record.cause_flow = turn.read_flow;
@@ -281,6 +288,12 @@ pub(crate) fn acts(direction: u64, len: u64) {
     turn_acts(direction, len);
 }
 
+/// The thread writes to its log at `now`: see [`turn_cause`]. The record is begun in [`LINE_SCRATCH`].
+#[inline(always)]
+pub(crate) fn writes_line(now: u64) -> u32 {
+    if setting!(CONFIG.causes) == 0 { 0 } else { turn_cause(now, 1) as u32 }
+}
+
 /// Global, because the functions that it is called from have no room left on the stack of old kernels.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -294,7 +307,7 @@ extern "C" fn turn_acts(direction: u64, len: u64) -> u64 {
         let after = scratch.dir.position.wrapping_add(len);
         turn_read(scratch.record.ident.flow, after, u64::from(nonblocking))
     } else {
-        turn_cause(scratch.record.time_ns)
+        turn_cause(scratch.record.time_ns, 0)
     };
     scratch.record.flags |= flags as u32;
     0

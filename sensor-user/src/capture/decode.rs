@@ -9,14 +9,14 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use sensor_ebpf::abi::{
-    EndRecord, Family, FlowIdent, GoStreamRecord, ProcessRecord, RecordKind, SegmentRecord,
-    UnixPathRecord, end_flag, process_flag, segment_flag,
+    EndRecord, Family, FlowIdent, GoStreamRecord, LineRecord, ProcessRecord, RecordKind,
+    SegmentRecord, UnixPathRecord, end_flag, line_flag, line_stream, process_flag, segment_flag,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::event::{
-    Caller, Cause, Direction, End, Endpoints, Event, Flow, FlowId, GoStream, Goroutine, Monotonic,
-    Segment, Tgid,
+    Caller, Cause, Direction, End, Endpoints, Event, FileId, Flow, FlowId, GoStream, Goroutine,
+    LogStream, Monotonic, Segment, Tgid, Written,
 };
 
 /// One decoded record.
@@ -101,6 +101,7 @@ pub fn decode(record: &[u8]) -> Result<Decoded<'_>, DecodeError> {
     const UNIX_PATH: u32 = RecordKind::UnixPath as u32;
     const PROCESS: u32 = RecordKind::Process as u32;
     const GO_STREAM: u32 = RecordKind::GoStream as u32;
+    const LINE: u32 = RecordKind::Line as u32;
 
     let (kind, _) = take::<u32>(record)?;
     match kind {
@@ -109,6 +110,7 @@ pub fn decode(record: &[u8]) -> Result<Decoded<'_>, DecodeError> {
         UNIX_PATH => unix_path(record).map(Decoded::Event),
         PROCESS => process(record).map(Decoded::Process),
         GO_STREAM => go_stream(record).map(|stream| Decoded::Event(Event::GoStream(stream))),
+        LINE => line(record).map(|written| Decoded::Event(Event::Written(written))),
         other => Err(undefined("kind", other)),
     }
 }
@@ -117,7 +119,13 @@ pub fn decode(record: &[u8]) -> Result<Decoded<'_>, DecodeError> {
 /// is looked at.
 pub(super) fn time(record: &[u8]) -> Option<Monotonic> {
     let (kind, _) = take::<u32>(record).ok()?;
-    let timed = [RecordKind::Segment, RecordKind::End, RecordKind::Process, RecordKind::GoStream];
+    let timed = [
+        RecordKind::Segment,
+        RecordKind::End,
+        RecordKind::Process,
+        RecordKind::GoStream,
+        RecordKind::Line,
+    ];
     if !timed.iter().any(|&timed| timed as u32 == kind) {
         return None;
     }
@@ -130,6 +138,7 @@ const _: () = assert!(
         && std::mem::offset_of!(EndRecord, time_ns) == 8
         && std::mem::offset_of!(ProcessRecord, time_ns) == 8
         && std::mem::offset_of!(GoStreamRecord, time_ns) == 8
+        && std::mem::offset_of!(LineRecord, time_ns) == 8
 );
 
 fn segment(record: &[u8]) -> Result<Segment<'_>, DecodeError> {
@@ -186,11 +195,7 @@ fn segment(record: &[u8]) -> Result<Segment<'_>, DecodeError> {
             asked: flags.has(segment_flag::GOROUTINE_ASKED),
             nonblocking: flags.has(segment_flag::NONBLOCKING),
             multiplexes: flags.has(segment_flag::MULTIPLEXES),
-            cause: (cause_flow != 0).then_some(Cause {
-                flow: FlowId(cause_flow),
-                position: cause_position,
-                alone: flags.has(segment_flag::CAUSE_ALONE),
-            }),
+            cause: cause(cause_flow, cause_position, flags),
         },
         position,
         skipped_before,
@@ -201,6 +206,65 @@ fn segment(record: &[u8]) -> Result<Segment<'_>, DecodeError> {
         lost_records,
         frame_start: flags.has(segment_flag::FRAME_START),
         head_too_large: flags.has(segment_flag::HEAD_TOO_LARGE),
+    })
+}
+
+fn cause(flow: u64, position: u64, flags: Flags) -> Option<Cause> {
+    (flow != 0).then_some(Cause {
+        flow: FlowId(flow),
+        position,
+        alone: flags.has(segment_flag::CAUSE_ALONE),
+    })
+}
+
+fn line(record: &[u8]) -> Result<Written<'_>, DecodeError> {
+    let (header, rest) = take::<LineRecord>(record)?;
+    let LineRecord {
+        kind: _,
+        flags,
+        time_ns,
+        tgid,
+        tid,
+        fd: _,
+        stream,
+        inode,
+        device,
+        generation,
+        copied,
+        lost_after,
+        lost_records,
+        goroutine: id,
+        goroutine_parent,
+        cause_flow,
+        cause_position,
+    } = header;
+    let known = line_flag::CONTINUES
+        | line_flag::UNDECIDED
+        | segment_flag::MULTIPLEXES
+        | segment_flag::CAUSE_ALONE;
+    let flags = Flags::new("line flags", flags, known)?;
+    Ok(Written {
+        time: Monotonic(time_ns),
+        tgid: Tgid(tgid),
+        caller: Caller {
+            tid,
+            goroutine: goroutine(id, goroutine_parent),
+            asked: false,
+            nonblocking: false,
+            multiplexes: flags.has(segment_flag::MULTIPLEXES),
+            cause: cause(cause_flow, cause_position, flags),
+        },
+        file: FileId { device, inode, generation },
+        stream: match stream {
+            line_stream::STDOUT => LogStream::Stdout,
+            line_stream::STDERR => LogStream::Stderr,
+            line_stream::FILE => LogStream::File,
+            other => return Err(undefined("stream", other)),
+        },
+        bytes: part(rest, 0, copied, size_of::<LineRecord>())?,
+        continues: flags.has(line_flag::CONTINUES),
+        lost_after,
+        lost_records,
     })
 }
 

@@ -79,6 +79,9 @@ impl<S: RawSource> Source for Decoding<S> {
                 Raw::Process { tgid, resource } => {
                     sink(Event::Process { tgid, resource: Arc::clone(resource) });
                 }
+                Raw::LogFile { file, path } => {
+                    sink(Event::LogFile { file, path: Arc::clone(path) });
+                }
                 Raw::Clock(clock) => sink(Event::Clock(clock)),
                 Raw::Missed => sink(Event::Missed),
                 Raw::Counters(counters) => {

@@ -8,8 +8,10 @@ pub mod programs;
 mod clock;
 mod doubt;
 mod golang;
+mod lines;
 mod missed;
 mod privileges;
+mod rings;
 mod scope;
 
 use std::mem::offset_of;
@@ -18,11 +20,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
-use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::maps::{MapData, PerCpuArray};
 use aya_log::EbpfLogger;
 use rustc_hash::FxHashMap;
-use sensor_ebpf::abi::{KERNEL_COUNTERS, RecordKind, SegmentRecord};
+use sensor_ebpf::abi::{KERNEL_COUNTERS, LineRecord, RecordKind, SegmentRecord};
 use sensor_ebpf::limits::PROCESSES;
+use zerocopy::FromBytes as _;
 
 use super::decode::{Decoded, ProcessChange, decode};
 use super::event::Tgid;
@@ -33,9 +36,12 @@ use crate::process::{Host, Identifier, Selection};
 
 use doubt::Doubt;
 use golang::Golang;
+use lines::{Lines, Wanted};
+pub use lines::{LogOptions, LogsOf};
 use missed::Missed;
 pub use programs::Engine;
 use programs::{Kernel, Sizes};
+use rings::{Merged, Ring};
 use scope::Scope;
 
 /// Records that one poll takes at most: some hundred microseconds of work, after which its caller
@@ -51,6 +57,9 @@ const QUIET: Duration = Duration::from_millis(200);
 
 /// Counter: records that were still in the ring when there was no more time to read them.
 pub const RING_UNREAD: &str = "kernel.ring_unread";
+
+/// Counter: the same of what was written to logs.
+pub const LINES_UNREAD: &str = "kernel.lines_unread";
 
 /// Counter: runs of our programs that the kernel left out, each an event that was missed.
 pub const RUNS_MISSED: &str = "kernel.runs_missed";
@@ -78,6 +87,8 @@ pub struct Options {
     pub event_loops: bool,
     /// Probes in programs written in Go, which tell who asks where another goroutine sends.
     pub go_probes: bool,
+    /// What is taken of what processes write to their logs.
+    pub logs: LogOptions,
     /// The kernel side's debug messages, through `tracing`.
     pub verbose: bool,
 }
@@ -133,7 +144,7 @@ pub enum OpenError {
 /// The running kernel.
 pub struct Live {
     engine: Engine,
-    ring: RingBuf<MapData>,
+    rings: Merged<Ring>,
     counters: PerCpuArray<MapData, u64>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     scope: Scope,
@@ -145,11 +156,12 @@ pub struct Live {
     /// Since when nothing came.
     quiet_since: Option<Instant>,
     stopping: bool,
-    /// Records that were left in the ring.
-    unread: u64,
+    /// Records that were left in the ring, and in that of lines.
+    unread: (u64, u64),
     missed: Missed,
     doubt: Doubt,
     golang: Golang,
+    lines: Lines,
     /// The programs stay attached as long as this lives.
     ebpf: Option<Ebpf>,
 }
@@ -164,7 +176,8 @@ impl Live {
         privileges::raise_memlock();
         let kernel = Kernel::read()?;
         let engine = choose(&kernel, options.engine)?;
-        let (mut scope, config) = Scope::new(options)?;
+        let (mut scope, mut config) = Scope::new(options)?;
+        let mut lines = Lines::new(&options.logs, &mut config, metrics)?;
         let ring_bytes = u32::try_from(options.ring_bytes).map_err(|_| {
             OpenError::Scope(format!("--ring-size {}: at most 2 GiB", options.ring_bytes))
         })?;
@@ -172,12 +185,13 @@ impl Live {
             Sizes { ring_bytes, flows: options.flows.unwrap_or(sensor_ebpf::limits::FLOWS) };
         let mut ebpf = programs::load(&kernel, engine, &config, &sizes, options.verbose)?;
         scope.connect(&mut ebpf)?;
+        lines.connect(&mut ebpf)?;
         let probes = options.go_probes
             && golang::load(&mut ebpf).inspect_err(|why| tracing::warn!("{why}")).is_ok();
         let mut golang = Golang::new(metrics, probes)?;
         golang.connect(&mut ebpf)?;
         golang.first(scope.running(), &mut ebpf);
-        let ring = take_map(&mut ebpf, "RING")?;
+        let rings = rings(&mut ebpf, options.logs.of != LogsOf::Nobody)?;
         let counters = take_map(&mut ebpf, "COUNTERS")?;
         let logger = if options.verbose {
             EbpfLogger::init(&mut ebpf)
@@ -191,11 +205,14 @@ impl Live {
             OpenError::Object(format!("the programs' /proc/self/fdinfo: {error}"))
         })?;
         programs::attach(&mut ebpf, engine, &config)?;
+        if lines.attachment_due() {
+            programs::attach_lines(&mut ebpf)?;
+        }
         scope.catch_up()?;
         privileges::give_back_memory();
         Ok(Self {
             engine,
-            ring,
+            rings,
             counters,
             logger,
             scope,
@@ -209,10 +226,11 @@ impl Live {
             next_housekeeping: Instant::now(),
             quiet_since: None,
             stopping: false,
-            unread: 0,
+            unread: (0, 0),
             missed,
             doubt: Doubt::new(missed::happens_to_calls(release())),
             golang,
+            lines,
             ebpf: Some(ebpf),
         })
     }
@@ -229,12 +247,12 @@ impl Live {
         self.ebpf = None;
     }
 
-    /// Leaves what is in the ring, and counts it as lost ([`RING_UNREAD`]). After
+    /// Leaves what is in the rings, and counts it as lost ([`RING_UNREAD`], [`LINES_UNREAD`]). After
     /// [`Self::stop`], so that it is the last of it.
     pub fn abandon(&mut self) {
-        while self.ring.next().is_some() {
-            self.unread += 1;
-        }
+        let (records, lines) = self.rings.abandon();
+        self.unread.0 += records;
+        self.unread.1 += lines;
     }
 
     /// The kernel side's counters, summed over the CPUs, what was left in the ring, and
@@ -248,7 +266,8 @@ impl Live {
                 (format!("kernel.{name}"), value)
             })
             .collect();
-        counters.push((RING_UNREAD.to_owned(), self.unread));
+        counters.push((RING_UNREAD.to_owned(), self.unread.0));
+        counters.push((LINES_UNREAD.to_owned(), self.unread.1));
         counters.push((RUNS_MISSED.to_owned(), self.missed.all()));
         counters.push((RECORDS_DOUBTFUL.to_owned(), self.doubt.dropped()));
         counters
@@ -283,29 +302,33 @@ impl RawSource for Live {
         }
         self.golang.settle(self.ebpf.as_mut());
         let mut delivered = 0;
-        while delivered < BATCH {
-            let Some(record) = self.ring.next() else {
-                break;
-            };
-            delivered += 1;
-            let mut announcer = Announcer {
-                known: &mut self.known,
-                identifier: &self.identifier,
-                scope: &mut self.scope,
-                metrics: &self.metrics,
-                golang: &mut self.golang,
-            };
-            let doubt = &mut self.doubt;
-            if announcer.announce(&record, &mut |raw| doubt.take(raw, sink)) {
-                doubt.take(Raw::Record(&record), sink);
+        let Self { rings, doubt, missed, .. } = self;
+        let mut announcer = Announcer {
+            known: &mut self.known,
+            identifier: &self.identifier,
+            scope: &mut self.scope,
+            metrics: &self.metrics,
+            golang: &mut self.golang,
+            lines: &mut self.lines,
+        };
+        let mut take = |record: &[u8]| {
+            if announcer.announce(record, &mut |raw| doubt.take(raw, sink)) {
+                doubt.take(Raw::Record(record), sink);
             }
+        };
+        while delivered < BATCH && rings.next(&mut take) {
+            delivered += 1;
         }
-        let Self { missed, doubt, .. } = self;
         doubt.settle(|| missed.look(), sink)?;
+        if self.lines.attachment_due()
+            && let Some(ebpf) = &mut self.ebpf
+        {
+            programs::attach_lines(ebpf).map_err(|error| CaptureError(error.to_string()))?;
+        }
         if delivered > 0 {
             self.quiet_since = None;
             Ok(Progress::Delivered(delivered))
-        } else if self.stopping {
+        } else if self.stopping && !self.rings.waits() {
             sink(Raw::Counters(&self.counters()));
             Ok(Progress::Finished)
         } else {
@@ -322,6 +345,7 @@ struct Announcer<'a> {
     scope: &'a mut Scope,
     metrics: &'a Metrics,
     golang: &'a mut Golang,
+    lines: &'a mut Lines,
 }
 
 impl Announcer<'_> {
@@ -329,23 +353,47 @@ impl Announcer<'_> {
     fn announce(&mut self, record: &[u8], sink: &mut dyn FnMut(Raw<'_>)) -> bool {
         match caller(record) {
             Caller::Process(tgid) => {
-                if self.known.contains_key(&tgid) {
-                    return true;
+                let wanted = self.process(tgid, sink);
+                if wanted {
+                    self.lines.exchange(tgid);
                 }
-                if !self.scope.wants(tgid) {
+                wanted
+            }
+            Caller::Writer(line) => {
+                let tgid = Tgid(line.tgid);
+                if !self.process(tgid, sink) {
                     return false;
                 }
-                let resource = self.identifier.identify(tgid).unwrap_or_else(|_| {
-                    self.metrics.inc(Counter::ProcessesUnknown);
-                    self.identifier.unknown(tgid)
-                });
-                self.golang.announce(tgid);
-                self.introduce(tgid, resource, sink);
-                true
+                let Some(resource) = self.known.get(&tgid) else { return false };
+                match self.lines.line(&line, resource) {
+                    Wanted::No => false,
+                    Wanted::Yes => true,
+                    Wanted::Named(file, path) => {
+                        sink(Raw::LogFile { file, path: &path });
+                        true
+                    }
+                }
             }
             Caller::Lifecycle => self.lifecycle(record, sink),
             Caller::None => true,
         }
+    }
+
+    /// Announces a process that is not known yet. Returns whether it is wanted.
+    fn process(&mut self, tgid: Tgid, sink: &mut dyn FnMut(Raw<'_>)) -> bool {
+        if self.known.contains_key(&tgid) {
+            return true;
+        }
+        if !self.scope.wants(tgid) {
+            return false;
+        }
+        let resource = self.identifier.identify(tgid).unwrap_or_else(|_| {
+            self.metrics.inc(Counter::ProcessesUnknown);
+            self.identifier.unknown(tgid)
+        });
+        self.golang.announce(tgid);
+        self.introduce(tgid, resource, sink);
+        true
     }
 
     fn lifecycle(&mut self, record: &[u8], sink: &mut dyn FnMut(Raw<'_>)) -> bool {
@@ -368,6 +416,7 @@ impl Announcer<'_> {
             ProcessChange::Exit => {
                 self.scope.forget(process.tgid);
                 self.golang.forget(process.tgid);
+                self.lines.forget(process.tgid);
                 self.known.remove(&process.tgid).is_some()
             }
             ProcessChange::Fork => false,
@@ -382,6 +431,7 @@ impl Announcer<'_> {
             self.known.clear();
         }
         sink(Raw::Process { tgid, resource: &resource });
+        self.lines.introduce(tgid, &resource);
         self.known.insert(tgid, resource);
     }
 }
@@ -389,6 +439,8 @@ impl Announcer<'_> {
 /// Whom a record names.
 enum Caller {
     Process(Tgid),
+    /// Of something that it has written to its log.
+    Writer(LineRecord),
     /// It is about a process's life.
     Lifecycle,
     None,
@@ -398,6 +450,10 @@ fn caller(record: &[u8]) -> Caller {
     let kind = record.first_chunk().map_or(0, |word| u32::from_ne_bytes(*word));
     if kind == RecordKind::Process as u32 {
         return Caller::Lifecycle;
+    }
+    if kind == RecordKind::Line as u32 {
+        return LineRecord::read_from_prefix(record)
+            .map_or(Caller::None, |(line, _)| Caller::Writer(line));
     }
     // The end of a connection is about the connection alone. It often comes after the end of its
     // process, which closes what is still open: then there is nobody left to ask about.
@@ -429,6 +485,18 @@ fn choose(kernel: &Kernel, choice: EngineChoice) -> Result<Engine, OpenError> {
             choose(kernel, EngineChoice::Only(Engine::Syscall))
         }
     }
+}
+
+/// The rings, that of lines only if it is wanted.
+fn rings(ebpf: &mut Ebpf, with_lines: bool) -> Result<Merged<Ring>, OpenError> {
+    let mut ring = |name: &str| {
+        Ring::new(take_map(ebpf, name)?).map_err(|error| OpenError::Refused {
+            what: format!("the pages of {name}"),
+            reason: error.to_string(),
+        })
+    };
+    let main = ring("RING")?;
+    Ok(Merged::new(main, with_lines.then(|| ring("LINES_RING")).transpose()?))
 }
 
 fn take_map<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(

@@ -38,8 +38,17 @@ pub(super) fn open_live(capture: &Capture, metrics: &Arc<Metrics>) -> Result<Liv
 }
 
 fn options(capture: &Capture) -> live::Options {
-    let Capture { selection, cgroups, ports, engine, event_loops, ring_bytes, go_probes, verbose } =
-        capture.clone();
+    let Capture {
+        selection,
+        cgroups,
+        ports,
+        engine,
+        event_loops,
+        ring_bytes,
+        go_probes,
+        logs,
+        verbose,
+    } = capture.clone();
     live::Options {
         selection,
         ports,
@@ -53,6 +62,7 @@ fn options(capture: &Capture) -> live::Options {
         flows: None,
         event_loops,
         go_probes,
+        logs,
         verbose,
     }
 }

@@ -99,7 +99,8 @@ mod tests {
             .iter()
             .map(|(_, name, _)| (*name).to_owned())
             .chain(
-                ["exchanges.open", RING_UNREAD, RUNS_MISSED, RECORDS_DOUBTFUL].map(str::to_owned),
+                ["exchanges.open", RING_UNREAD, LINES_UNREAD, RUNS_MISSED, RECORDS_DOUBTFUL]
+                    .map(str::to_owned),
             )
             .chain(
                 sensor_ebpf::abi::KERNEL_COUNTERS.iter().map(|(_, name)| format!("kernel.{name}")),

@@ -96,6 +96,15 @@ pub struct CaptureFlags {
     /// Probes in programs written in Go, which tell who asks where another goroutine sends: on or off. 1 to 2 microseconds for each request that a Go client sends and each stream of HTTP/2 that a Go program handles [default: on]
     #[arg(long, value_name = "SWITCH", help_heading = "Capture")]
     pub go_probes: Option<String>,
+    /// Take what processes write to their logs (standard output, standard error, --log-file): auto (of the processes named by --pid, --comm, --exe or --cgroup; where none is named, of those in which an exchange was seen, from then on), on (of all that are traced) or off. While it is off, or there is no such process, nothing is attached for it; else each write on this host costs some nanoseconds, and each line that is taken about half a microsecond [default: auto]
+    #[arg(long, value_name = "auto|on|off", help_heading = "Logs")]
+    pub logs: Option<String>,
+    /// Not the logs of this service (its service.name). Repeatable, or a,b
+    #[arg(long, value_name = "SERVICE", value_delimiter = ',', help_heading = "Logs")]
+    pub log_skip: Vec<String>,
+    /// What those processes write to files with such paths, too, for example '/var/log/app/*.log' (** crosses directories). As the process sees the path; files that come later count. Repeatable
+    #[arg(long, value_name = "GLOB", help_heading = "Logs")]
+    pub log_file: Vec<String>,
     /// Also log what the kernel side says; see --verbose of the command
     #[arg(skip)]
     pub verbose: bool,

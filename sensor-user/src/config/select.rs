@@ -6,6 +6,7 @@ use sensor_ebpf::limits::{CGROUPS, PORTS};
 
 use super::flags::CaptureFlags;
 use super::{Problem, Problems, value};
+use crate::capture::live::{LogOptions, LogsOf};
 use crate::process::Selection;
 
 /// What the ring between kernel and sensor holds unless told otherwise: at 400 bytes an event,
@@ -31,6 +32,8 @@ pub struct Capture {
     pub ring_bytes: usize,
     /// Probes in programs written in Go are wanted.
     pub go_probes: bool,
+    /// What is taken of what processes write to their logs.
+    pub logs: LogOptions,
     /// The kernel side's own messages are wanted.
     pub verbose: bool,
 }
@@ -57,6 +60,9 @@ pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture 
         event_loops,
         ring_size,
         go_probes,
+        logs: whose_logs,
+        log_skip,
+        log_file,
         verbose,
     } = flags;
     let pids = each("--pid", pid, value::pid, problems);
@@ -78,6 +84,22 @@ pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture 
     at_most("--cgroup", cgroups.len(), CGROUPS, problems);
     let ports = each("--port", port, value::port, problems);
     at_most("--port", ports.len(), PORTS, problems);
+    let named = !(selection.is_empty() && cgroups.is_empty());
+    let logs = LogOptions {
+        of: whose_logs
+            .as_deref()
+            .and_then(|text| problems.take("--logs", text, logs_of(text, named)))
+            .unwrap_or_else(|| auto(named)),
+        skip: each("--log-skip", log_skip, value::service, problems),
+        files: each("--log-file", log_file, value::path_glob, problems),
+    };
+    if logs.of == LogsOf::Nobody {
+        for (setting, values) in [("--log-skip", log_skip), ("--log-file", log_file)] {
+            if let Some(value) = values.first() {
+                problems.push(setting, value, "no such setting together with --logs off");
+            }
+        }
+    }
     Capture {
         selection,
         cgroups,
@@ -101,7 +123,22 @@ pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture 
             .as_deref()
             .and_then(|text| problems.take("--go-probes", text, parse_switch(text)))
             .unwrap_or(true),
+        logs,
         verbose: *verbose,
+    }
+}
+
+/// Whose logs are taken where that is not said; `named` is whether processes are.
+fn auto(named: bool) -> LogsOf {
+    if named { LogsOf::Traced } else { LogsOf::Exchanging }
+}
+
+fn logs_of(text: &str, named: bool) -> Result<LogsOf, String> {
+    match text {
+        "auto" => Ok(auto(named)),
+        "on" => Ok(LogsOf::Traced),
+        "off" => Ok(LogsOf::Nobody),
+        _ => Err("auto, on or off".into()),
     }
 }
 
@@ -116,6 +153,7 @@ impl Capture {
             event_loops: _,
             ring_bytes: _,
             go_probes: _,
+            logs: _,
             verbose: _,
         } = self;
         !(selection.is_empty() && cgroups.is_empty() && ports.is_empty())

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use super::flags::{CaptureFlags, ContextFlags, ExportFlags, GovernFlags};
 use super::*;
 use crate::capture::event::Tgid;
+use crate::capture::live::LogsOf;
 use crate::export::Policy;
 use crate::govern::{Existing, Ratio, Root, Sampler, adaptive};
 use crate::process::ProcessFacts;
@@ -61,6 +62,9 @@ fn every_flag_means_something() {
             event_loops: Some("off".into()),
             ring_size: Some("1GiB".into()),
             go_probes: Some("off".into()),
+            logs: Some("on".into()),
+            log_skip: texts(&["shop", "cart", "shop"]),
+            log_file: texts(&["/var/log/app/*.log"]),
             verbose: true,
         },
         context: ContextFlags {
@@ -96,6 +100,12 @@ fn every_flag_means_something() {
     assert!(!config.capture.event_loops);
     assert_eq!(config.capture.ring_bytes, 1 << 30);
     assert!(config.capture.verbose && !config.capture.go_probes);
+    let logs = &config.capture.logs;
+    assert_eq!(logs.of, LogsOf::Traced);
+    assert_eq!(
+        (&logs.skip, &logs.files),
+        (&texts(&["shop", "cart"]), &texts(&["/var/log/app/*.log"]))
+    );
     assert!(config.context.request(b"x-order").is_some());
     assert!(config.context.request(b"X-Request-ID").is_some());
     assert!(config.context.request(b"x-trace-id").is_none());
@@ -128,6 +138,9 @@ fn everything_wrong_is_said_at_once() {
             event_loops: Some("yes".into()),
             ring_size: Some("3MiB".into()),
             go_probes: Some("maybe".into()),
+            logs: Some("all".into()),
+            log_skip: texts(&[""]),
+            log_file: texts(&["app.log", "/var/log/["]),
             verbose: false,
         },
         context: ContextFlags {
@@ -158,6 +171,10 @@ fn everything_wrong_is_said_at_once() {
         r#"--cgroup "system.slice": expected the full path"#,
         r#"--port "65536": expected a port from 1 to 65535"#,
         r#"--port "http": expected a port"#,
+        r#"--logs "all": expected auto, on or off"#,
+        r#"--log-skip "": expected a service's name"#,
+        r#"--log-file "app.log": expected a glob of full paths"#,
+        r#"--log-file "/var/log/[": expected a glob of full paths"#,
         r#"--engine "kprobe": expected auto, socket or syscall"#,
         r#"--event-loops "yes": expected on or off"#,
         r#"--ring-size "3MiB": expected a power of two, such as 2MiB or 4MiB"#,
@@ -189,6 +206,33 @@ fn everything_wrong_is_said_at_once() {
         assert!(line.starts_with(expected), "{line}\nshould start with\n{expected}");
     }
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+}
+
+#[test]
+fn whose_logs_are_taken() {
+    let taken = |capture: CaptureFlags| run(&capturing(capture), &no_env).unwrap().capture.logs.of;
+    let logs = |text: &str| CaptureFlags { logs: Some(text.into()), ..CaptureFlags::default() };
+    assert_eq!(taken(CaptureFlags::default()), LogsOf::Exchanging);
+    assert_eq!(taken(logs("auto")), LogsOf::Exchanging);
+    assert_eq!(taken(logs("on")), LogsOf::Traced);
+    assert_eq!(taken(logs("off")), LogsOf::Nobody);
+    let ports = CaptureFlags { port: texts(&["80"]), ..CaptureFlags::default() };
+    assert_eq!(taken(ports), LogsOf::Exchanging, "a port names no process");
+    for named in [
+        CaptureFlags { pid: texts(&["1"]), ..CaptureFlags::default() },
+        CaptureFlags { comm: texts(&["nginx"]), ..logs("auto") },
+        CaptureFlags { exe: texts(&["nginx"]), ..CaptureFlags::default() },
+        CaptureFlags { cgroup: vec!["/sys/fs/cgroup".into()], ..CaptureFlags::default() },
+    ] {
+        assert_eq!(taken(named.clone()), LogsOf::Traced, "{named:?}");
+        let off = CaptureFlags { logs: Some("off".into()), ..named };
+        assert_eq!(taken(off), LogsOf::Nobody);
+    }
+    let contradiction = CaptureFlags { log_file: texts(&["/var/log/x"]), ..logs("off") };
+    assert_eq!(
+        lines(run(&capturing(contradiction), &no_env)),
+        [r#"--log-file "/var/log/x": expected no such setting together with --logs off"#]
+    );
 }
 
 #[test]

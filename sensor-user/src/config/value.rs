@@ -80,6 +80,23 @@ pub(super) fn glob(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("a glob, for example 'nginx*'".into()) } else { Ok(text.to_owned()) }
 }
 
+/// A service, by its name.
+pub(super) fn service(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("a service's name".into()) } else { Ok(text.to_owned()) }
+}
+
+/// Full paths to match.
+pub(super) fn path_glob(text: &str) -> Result<String, String> {
+    let wanted = "a glob of full paths, for example '/var/log/app/*.log'";
+    if !text.starts_with('/') {
+        return Err(wanted.into());
+    }
+    match globset::GlobBuilder::new(text).literal_separator(true).build() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{wanted}; {}", error.kind())),
+    }
+}
+
 /// How many, at least one.
 pub(super) fn count(text: &str, max: usize) -> Result<usize, String> {
     match text.trim().parse() {

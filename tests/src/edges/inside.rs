@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use sensor::capture::live::{self, EngineChoice, Live, Options};
+use sensor::capture::live::{self, EngineChoice, Live, LogOptions, Options};
 use sensor::capture::{Decoding, Progress, Source as _};
 use sensor::export::terminal::{JsonLines, SpanWriter as _, Summary};
 use sensor::metrics::Metrics;
@@ -84,6 +84,7 @@ fn open(engine: Engine, pids: &[u32], bounds: Bounds, metrics: &Arc<Metrics>) ->
         flows: Some(bounds.flows),
         event_loops: true,
         go_probes: true,
+        logs: LogOptions::default(),
         verbose: false,
     };
     Ok(Live::open(&options, metrics)?)

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use anyhow::{Result, ensure};
 use aya::programs::{ProgramInfo, loaded_programs};
-use sensor::capture::live::{Engine, EngineChoice, Live, Options};
+use sensor::capture::live::{Engine, EngineChoice, Live, LogOptions, LogsOf, Options};
 use sensor::metrics::Metrics;
 use sensor::process::Selection;
 use serde_json::json;
@@ -30,6 +30,7 @@ pub fn run(engine: Engine, mut out: impl Write) -> Result<()> {
         flows: None,
         event_loops: true,
         go_probes: true,
+        logs: LogOptions { of: LogsOf::Traced, ..LogOptions::default() },
         verbose: false,
     };
     let before: BTreeSet<u32> =

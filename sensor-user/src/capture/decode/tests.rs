@@ -311,6 +311,91 @@ fn a_stream_of_a_goroutine() {
     assert_eq!(stream(&GoStreamRecord { flow: 0, ..go_stream_record() }), undefined("flow"));
 }
 
+fn line_record() -> LineRecord {
+    LineRecord {
+        kind: 6,
+        flags: 0,
+        time_ns: 5_000,
+        tgid: 42,
+        tid: 43,
+        fd: 1,
+        stream: 1,
+        inode: 77,
+        device: 8,
+        generation: 3,
+        copied: 5,
+        lost_after: 0,
+        lost_records: 0,
+        goroutine: 0,
+        goroutine_parent: 0,
+        cause_flow: 0,
+        cause_position: 0,
+    }
+}
+
+fn written_of(record: &[u8]) -> Written<'_> {
+    match decode(record) {
+        Ok(Decoded::Event(Event::Written(written))) => written,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_was_written_to_a_log() {
+    let record = bytes(&line_record(), b"line\nand what was there before");
+    let written = written_of(&record);
+    assert_eq!(written.bytes, b"line\n");
+    assert_eq!((written.time, written.tgid), (Monotonic(5_000), Tgid(42)));
+    assert_eq!(written.caller, Caller { tid: 43, ..Caller::default() });
+    assert_eq!(written.file, FileId { device: 8, inode: 77, generation: 3 });
+    assert_eq!(written.stream, LogStream::Stdout);
+    assert_eq!((written.continues, written.lost_after, written.lost_records), (false, 0, 0));
+
+    let record = LineRecord {
+        flags: line_flag::CONTINUES | line_flag::UNDECIDED | 256 | 128,
+        stream: 3,
+        copied: 0,
+        lost_after: u32::MAX,
+        lost_records: 1 << 40,
+        goroutine: 19,
+        goroutine_parent: 3,
+        cause_flow: 8,
+        cause_position: 300,
+        ..line_record()
+    };
+    let record = bytes(&record, b"");
+    let written = written_of(&record);
+    let id = |id| NonZeroU64::new(id).unwrap();
+    let caller = Caller {
+        tid: 43,
+        goroutine: Some(Goroutine { id: id(19), parent: Some(id(3)) }),
+        multiplexes: true,
+        cause: Some(Cause { flow: FlowId(8), position: 300, alone: true }),
+        ..Caller::default()
+    };
+    assert_eq!((written.caller, written.stream), (caller, LogStream::File));
+    assert!(written.continues && written.bytes.is_empty());
+    assert_eq!((written.lost_after, written.lost_records), (u32::MAX, 1 << 40));
+}
+
+#[test]
+fn what_is_no_write_to_a_log() {
+    let with = |change: fn(&mut LineRecord)| {
+        let mut record = line_record();
+        change(&mut record);
+        error(&bytes(&record, b"line\n"))
+    };
+    let value = |field, value| DecodeError::Value { field, value };
+    assert_eq!(with(|record| record.stream = 0), value("stream", 0));
+    assert_eq!(with(|record| record.stream = 4), value("stream", 4));
+    // A flag of segments.
+    assert_eq!(with(|record| record.flags = 512), value("line flags", 512));
+    assert_eq!(with(|record| record.copied = 6), DecodeError::Short { have: 101, need: 102 });
+    let all = u64::from(u32::MAX);
+    let need = 96 + usize::try_from(all).unwrap();
+    assert_eq!(with(|record| record.copied = u32::MAX), DecodeError::Short { have: 101, need });
+}
+
 #[test]
 fn the_name_of_a_unix_connection() {
     let name = |family, local: u64| {
@@ -335,7 +420,7 @@ fn what_is_not_defined_is_an_error() {
         error(&bytes(&record, b"hello"))
     };
     let value = |field, value| DecodeError::Value { field, value };
-    assert_eq!(with(|record| record.kind = 6), value("kind", 6));
+    assert_eq!(with(|record| record.kind = 7), value("kind", 7));
     assert_eq!(with(|record| record.flags = 1 << 10), value("segment flags", 1 << 10));
     assert_eq!(with(|record| record.direction = 2), value("direction", 2));
     assert_eq!(with(|record| record.ident.family = 0), value("address family", 0));
@@ -355,6 +440,7 @@ fn every_prefix_is_too_short() {
         bytes(&UnixPathRecord { kind: 3, len: 1, flow: 1, path: [b'/'; 128] }, b""),
         bytes(&process_record(), b"curl\0x\0A=b\0"),
         bytes(&go_stream_record(), b""),
+        bytes(&line_record(), b"line\n"),
     ];
     for record in &all {
         assert!(decode(record).is_ok());
@@ -372,6 +458,7 @@ fn the_time_is_found_without_decoding() {
     assert_eq!(time(&bytes(&end_record(), b"")), Some(Monotonic(2_000)));
     assert_eq!(time(&bytes(&process_record(), b"")), Some(Monotonic(3_000)));
     assert_eq!(time(&bytes(&go_stream_record(), b"")), Some(Monotonic(4_000)));
+    assert_eq!(time(&bytes(&line_record(), b"")), Some(Monotonic(5_000)));
     assert_eq!(time(&[3, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]), None);
     assert_eq!(time(&[1, 0, 0, 0]), None);
 }
@@ -379,12 +466,15 @@ fn the_time_is_found_without_decoding() {
 proptest! {
     #[test]
     fn any_bytes_are_a_record_or_an_error(
-        kind in 0..7_u32,
+        kind in 0..8_u32,
         rest in prop::collection::vec(any::<u8>(), 0..300),
     ) {
         let record = [&kind.to_ne_bytes(), rest.as_slice()].concat();
         if let Ok(Decoded::Event(Event::Segment(segment))) = decode(&record) {
             prop_assert!(segment.bytes.len() <= rest.len());
+        }
+        if let Ok(Decoded::Event(Event::Written(written))) = decode(&record) {
+            prop_assert!(written.bytes.len() <= rest.len());
         }
         let _ = time(&record);
     }

@@ -14,12 +14,12 @@ use std::mem::offset_of;
 use std::sync::Arc;
 
 use sensor_ebpf::abi::{
-    EndRecord, Family, FlowIdent, ProcessRecord, RecordKind, SegmentRecord, process_flag,
-    segment_flag,
+    EndRecord, Family, FlowIdent, LineRecord, ProcessRecord, RecordKind, SegmentRecord,
+    process_flag, segment_flag,
 };
 
 use super::missed::Look;
-use crate::capture::event::{Monotonic, Tgid};
+use crate::capture::event::{FileId, Monotonic, Tgid};
 use crate::capture::{Raw, decode};
 use crate::model::Resource;
 
@@ -47,6 +47,7 @@ pub(super) struct Doubt {
 enum Held {
     Record { len: usize, unix: bool, caused: bool },
     Process { tgid: Tgid, resource: Arc<Resource> },
+    LogFile { file: FileId, path: Arc<str> },
 }
 
 /// Why a record matters here.
@@ -104,6 +105,9 @@ impl Doubt {
             Raw::Process { tgid, resource } if !self.held.is_empty() => {
                 self.held.push(Held::Process { tgid, resource: Arc::clone(resource) });
             }
+            Raw::LogFile { file, path } if !self.held.is_empty() => {
+                self.held.push(Held::LogFile { file, path: Arc::clone(path) });
+            }
             _ => sink(raw),
         }
     }
@@ -150,6 +154,7 @@ impl Doubt {
                 Held::Process { tgid, resource } => {
                     sink(Raw::Process { tgid, resource: &resource });
                 }
+                Held::LogFile { file, path } => sink(Raw::LogFile { file, path: &path }),
             }
         }
         self.bytes.clear();
@@ -185,23 +190,38 @@ impl Matter {
     }
 }
 
-/// Whether the record tells what its thread acted on.
-fn has_cause(record: &[u8]) -> bool {
-    let kind = record.first_chunk().map(|word| u32::from_ne_bytes(*word));
-    let cause = record.get(offset_of!(SegmentRecord, cause_flow)..).and_then(<[u8]>::first_chunk);
-    kind == Some(RecordKind::Segment as u32) && cause.is_some_and(|flow: &[u8; 8]| *flow != [0; 8])
+/// Where a record has its cause: the flow and the position in it. Segments have one, and lines.
+fn cause_at(record: &[u8]) -> Option<(usize, usize)> {
+    const SEGMENT: u32 = RecordKind::Segment as u32;
+    const LINE: u32 = RecordKind::Line as u32;
+    match record.first_chunk().map(|word| u32::from_ne_bytes(*word)) {
+        Some(SEGMENT) => {
+            Some((offset_of!(SegmentRecord, cause_flow), offset_of!(SegmentRecord, cause_position)))
+        }
+        Some(LINE) => {
+            Some((offset_of!(LineRecord, cause_flow), offset_of!(LineRecord, cause_position)))
+        }
+        _ => None,
+    }
 }
 
-/// Makes a segment's record one without a cause.
+/// Whether the record tells what its thread acted on.
+fn has_cause(record: &[u8]) -> bool {
+    cause_at(record)
+        .and_then(|(flow, _)| record.get(flow..)?.first_chunk())
+        .is_some_and(|flow: &[u8; 8]| *flow != [0; 8])
+}
+
+/// Makes a record one without a cause.
 fn leave_out_cause(record: &mut [u8]) {
     const FLAGS: usize = offset_of!(SegmentRecord, flags);
-    let mut put = |at: usize, bytes: &[u8]| {
-        if let Some(to) = record.get_mut(at..at + bytes.len()) {
-            to.copy_from_slice(bytes);
+    const _: () = assert!(offset_of!(LineRecord, flags) == FLAGS);
+    let Some((flow, position)) = cause_at(record) else { return };
+    for at in [flow, position] {
+        if let Some(to) = record.get_mut(at..at + 8) {
+            to.fill(0);
         }
-    };
-    put(offset_of!(SegmentRecord, cause_flow), &[0; 8]);
-    put(offset_of!(SegmentRecord, cause_position), &[0; 8]);
+    }
     if let Some(flags) = record.get_mut(FLAGS..).and_then(<[u8]>::first_chunk_mut::<4>) {
         *flags = (u32::from_ne_bytes(*flags) & !segment_flag::CAUSE_ALONE).to_ne_bytes();
     }

@@ -32,6 +32,8 @@ pub(super) struct Missed {
     /// Those that see bytes go by.
     calls: Vec<Program>,
     rest: Vec<Program>,
+    /// That which takes lines.
+    lines: Vec<Program>,
     /// How many there were, when they were last looked at.
     seen: u64,
     /// Where the programs read until when runs were missed.
@@ -43,7 +45,7 @@ pub(super) struct Missed {
 pub(super) struct Look {
     /// Runs of the programs that see bytes go by.
     pub(super) calls: u64,
-    /// Runs of any program.
+    /// Runs of any program but that which takes lines.
     pub(super) all: u64,
     /// All that are counted came before this.
     pub(super) until: Monotonic,
@@ -65,14 +67,18 @@ impl Missed {
         engine: Engine,
         until: Array<MapData, u64>,
     ) -> std::io::Result<Self> {
-        let mut missed = Self { calls: Vec::new(), rest: Vec::new(), seen: 0, until };
+        let mut missed =
+            Self { calls: Vec::new(), rest: Vec::new(), lines: Vec::new(), seen: 0, until };
         for (name, program) in ebpf.programs() {
             // Those of the other engine are not loaded.
             let Ok(fd) = program.fd() else { continue };
             let program = Program::new(fd.as_fd().try_clone_to_owned()?)?;
-            match engine.sees_calls_with(name) {
-                true => missed.calls.push(program),
-                false => missed.rest.push(program),
+            if engine.sees_calls_with(name) {
+                missed.calls.push(program);
+            } else if Engine::takes_lines_with(name) {
+                missed.lines.push(program);
+            } else {
+                missed.rest.push(program);
             }
         }
         Ok(missed)
@@ -80,7 +86,7 @@ impl Missed {
 
     /// Runs missed until now by any program.
     pub(super) fn all(&self) -> u64 {
-        sum(&self.calls) + sum(&self.rest)
+        sum(&self.calls) + sum(&self.rest) + sum(&self.lines)
     }
 
     /// What was missed until now. If that is more than before, the programs are told: what a thread had taken

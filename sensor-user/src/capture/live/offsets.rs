@@ -235,6 +235,10 @@ fields! {
     file_flags, Neither, Bytes(4), ["file f_flags"];
     inode_mode, Syscall, Bytes(2), ["inode i_mode"];
     inode_ino, Neither, Bytes(8), ["inode i_ino"];
+    inode_rdev, Neither, Bytes(4), ["inode i_rdev"];
+    inode_generation, Neither, Bytes(4), ["inode i_generation"];
+    inode_sb, Neither, Bytes(8), ["inode i_sb"];
+    sb_dev, Neither, Bytes(4), ["super_block s_dev"];
     socket_sk, Syscall, Bytes(8), ["socket sk"];
     socket_file, Neither, Bytes(8), ["socket file"];
     // arch/x86/include/asm/ptrace.h, arch/arm64/include/asm/ptrace.h
@@ -290,6 +294,9 @@ pub fn syscalls() -> Syscalls {
         recvmmsg: number(libc::SYS_recvmmsg),
         write: number(libc::SYS_write),
         writev: number(libc::SYS_writev),
+        pwrite64: number(libc::SYS_pwrite64),
+        pwritev: number(libc::SYS_pwritev),
+        pwritev2: number(libc::SYS_pwritev2),
         sendto: number(libc::SYS_sendto),
         sendmsg: number(libc::SYS_sendmsg),
         sendmmsg: number(libc::SYS_sendmmsg),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use sensor_ebpf::abi::{Config, mode};
+use sensor_ebpf::abi::{Config, lines, mode};
 
 use super::privileges;
 use super::programs::{self, Engine, Kernel, Sizes};
@@ -143,7 +143,13 @@ fn engine_check(engine: Engine, kernel: &Result<Kernel, super::OpenError>) -> Ch
 /// Loads an engine's programs, and lets them go.
 fn trial(kernel: &Kernel, engine: Engine) -> Result<(), String> {
     // Nothing is attached; should anything ever be, it would trace nobody.
-    let config = Config { mode: mode::SELECTED, causes: 1, ..Config::ALL };
+    let config = Config {
+        mode: mode::SELECTED,
+        causes: 1,
+        lines: lines::CHOSEN,
+        line_files: 1,
+        ..Config::ALL
+    };
     let sizes = Sizes { ring_bytes: 64 * 1024, flows: 16 };
     programs::load(kernel, engine, &config, &sizes, false)
         .map(drop)

@@ -3,8 +3,9 @@
 use std::fs;
 
 use aya::{Btf as AyaBtf, Ebpf, EbpfLoader, VerifierLogLevel, programs::BtfTracePoint};
-use sensor_ebpf::abi::{Config, Offsets};
-use sensor_ebpf::limits::THREADS;
+use rustix::param::page_size;
+use sensor_ebpf::abi::{Config, Offsets, lines};
+use sensor_ebpf::limits::{LINE_FILES, PROCESSES, THREADS};
 use zerocopy::IntoBytes;
 
 use super::{
@@ -40,6 +41,11 @@ impl Engine {
         }
     }
 
+    /// Whether a program of this name takes lines. What it misses says nothing of what threads act on.
+    pub(super) fn takes_lines_with(program: &str) -> bool {
+        program == LINES.0
+    }
+
     /// Whether its program of this name is one that sees bytes go by.
     pub(super) fn sees_calls_with(self, program: &str) -> bool {
         self.programs().iter().any(|&(name, _)| name == program)
@@ -68,6 +74,13 @@ const COMMON: &[(&str, &str)] = &[
 /// What event loops act on, with either engine. Attached behind the engine's own program at the same
 /// place, which says what was read: the kernel calls them in the order in which they were attached.
 const EVENT_LOOPS: &[(&str, &str)] = &[("turns", "sys_exit")];
+
+/// What processes write to their logs. Attached behind both: only then is it known what was read.
+const LINES: (&str, &str) = ("lines", "sys_exit");
+
+/// What the ring of lines holds, in bytes: at 100,000 lines of 100 bytes a second some 400 milliseconds, a hundred
+/// of the reader's rests. Its own, and no part of `--ring-size`: a flood of lines takes no room from exchanges.
+const LINES_RING: u32 = 8 << 20;
 
 /// The programs that are wanted, in the order in which they are attached: the end of connections first, since
 /// no flow may be tracked whose end cannot be seen.
@@ -142,7 +155,7 @@ impl Kernel {
     }
 }
 
-/// Loads the programs of `engine`, and attaches nothing yet.
+/// Loads the programs of `engine`, and those for lines where they are wanted, and attaches nothing yet.
 ///
 /// # Errors
 /// With the verifier's words, when the kernel refuses one.
@@ -157,6 +170,10 @@ pub fn load(
     let syscalls = offsets::syscalls();
     let turn_calls = offsets::turn_calls();
     let log_level: u8 = if verbose { 4 } else { 0 };
+    let with_lines = config.lines != lines::OFF;
+    // As little as the kernel gives where they are not wanted.
+    let page = u32::try_from(page_size()).unwrap_or(LINES_RING);
+    let lines_ring = if with_lines { LINES_RING } else { page };
     let mut ebpf = EbpfLoader::new()
         .btf(Some(&btf))
         .verifier_log_level(VerifierLogLevel::STATS)
@@ -168,9 +185,12 @@ pub fn load(
         .map_max_entries("RING", sizes.ring_bytes)
         .map_max_entries("FLOWS_BY_SOCK", sizes.flows)
         .map_max_entries("TURNS", if config.causes == 0 { 1 } else { THREADS })
+        .map_max_entries("LINES_RING", lines_ring)
+        .map_max_entries("LINE_PROCESSES", if with_lines { PROCESSES } else { 1 })
+        .map_max_entries("LINE_FILES_WANTED", if config.line_files == 0 { 1 } else { LINE_FILES })
         .load(OBJECT)
         .map_err(|error| refused("the BPF maps", &error))?;
-    for (name, tracepoint) in wanted(engine, config) {
+    for (name, tracepoint) in wanted(engine, config).chain(with_lines.then_some(LINES)) {
         let program = program(&mut ebpf, name)?;
         program
             .load(tracepoint, &btf)
@@ -179,7 +199,7 @@ pub fn load(
     Ok(ebpf)
 }
 
-/// Attaches the loaded programs. From here on events come.
+/// Attaches the loaded programs, but that for lines. From here on events come.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -189,6 +209,18 @@ pub fn attach(ebpf: &mut Ebpf, engine: Engine, config: &Config) -> Result<(), Op
         program.attach().map_err(|error| refused(&format!("program {name}"), &error))?;
     }
     Ok(())
+}
+
+/// Attaches the program that takes lines, behind the others.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn attach_lines(ebpf: &mut Ebpf) -> Result<(), OpenError> {
+    let (name, _) = LINES;
+    program(ebpf, name)?
+        .attach()
+        .map(drop)
+        .map_err(|error| refused(&format!("program {name}"), &error))
 }
 
 /// Loads and attaches programs that do nothing, at the places of the engine *socket*: the floor that
@@ -203,6 +235,9 @@ pub fn baseline() -> Result<Ebpf, OpenError> {
         .map_max_entries("RING", 64 * 1024)
         .map_max_entries("FLOWS_BY_SOCK", 16)
         .map_max_entries("TURNS", 1)
+        .map_max_entries("LINES_RING", u32::try_from(page_size()).unwrap_or(LINES_RING))
+        .map_max_entries("LINE_PROCESSES", 1)
+        .map_max_entries("LINE_FILES_WANTED", 1)
         .load(OBJECT)
         .map_err(|error| refused("the BPF maps", &error))?;
     for (name, tracepoint) in

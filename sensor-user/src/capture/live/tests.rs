@@ -9,7 +9,7 @@ fn announced(record: &[u8], selection: Selection) -> (bool, Vec<Tgid>, u64) {
     let metrics = Arc::new(Metrics::default());
     let host = Host { name: None, id: None };
     let identifier = Identifier::new("/nowhere".into(), host, Arc::clone(&metrics));
-    let (mut scope, _) = Scope::new(&Options {
+    let options = Options {
         selection,
         ports: vec![],
         cgroups: vec![],
@@ -18,12 +18,15 @@ fn announced(record: &[u8], selection: Selection) -> (bool, Vec<Tgid>, u64) {
         flows: None,
         event_loops: true,
         go_probes: false,
+        logs: LogOptions { of: LogsOf::Traced, ..LogOptions::default() },
         verbose: false,
-    })
-    .unwrap();
+    };
+    let (mut scope, mut config) = Scope::new(&options).unwrap();
+    let mut lines = Lines::new(&options.logs, &mut config, &metrics).unwrap();
     let mut golang = Golang::new(&metrics, false).unwrap();
     let mut announcer = Announcer {
         golang: &mut golang,
+        lines: &mut lines,
         known: &mut FxHashMap::default(),
         identifier: &identifier,
         scope: &mut scope,
@@ -60,13 +63,26 @@ fn a_connection_may_end_after_its_process() {
     }
 }
 
+/// What announces a process, and is of one that is gone.
+fn of_who_is_gone(record: &[u8]) {
+    let everybody = announced(record, Selection::default());
+    assert_eq!(everybody, (true, vec![Tgid(NOBODY)], 1));
+    // Nobody can tell that it had the name.
+    assert_eq!(announced(record, by_name()), (false, vec![], 0));
+}
+
 #[test]
 fn bytes_of_a_process_that_is_gone() {
     let mut record = SegmentRecord::new_zeroed();
     record.kind = RecordKind::Segment as u32;
     record.tgid = NOBODY;
-    let everybody = announced(record.as_bytes(), Selection::default());
-    assert_eq!(everybody, (true, vec![Tgid(NOBODY)], 1));
-    // Nobody can tell that it had the name.
-    assert_eq!(announced(record.as_bytes(), by_name()), (false, vec![], 0));
+    of_who_is_gone(record.as_bytes());
+}
+
+#[test]
+fn lines_of_a_process_that_is_gone() {
+    let mut record = LineRecord::new_zeroed();
+    record.kind = RecordKind::Line as u32;
+    (record.tgid, record.stream) = (NOBODY, 1);
+    of_who_is_gone(record.as_bytes());
 }

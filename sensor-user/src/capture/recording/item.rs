@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::codec::{Malformed, Put as _, Take};
 use super::{ITEM_MAX, RecordingError};
 use crate::capture::Raw;
-use crate::capture::event::{ClockSync, Monotonic, Tgid};
+use crate::capture::event::{ClockSync, FileId, Monotonic, Tgid};
 use crate::model::{Attribute, Resource, Text, Value};
 
 /// Tag and length before each payload.
@@ -18,6 +18,7 @@ const CLOCK: u8 = 3;
 const COUNTERS: u8 = 4;
 /// Without a payload.
 const MISSED: u8 = 5;
+const LOG_FILE: u8 = 6;
 
 const STR: u8 = 1;
 const INT: u8 = 2;
@@ -34,6 +35,7 @@ pub(super) fn put(block: &mut Vec<u8>, raw: Raw<'_>) -> Result<(), RecordingErro
         Raw::Clock(_) => CLOCK,
         Raw::Counters(_) => COUNTERS,
         Raw::Missed => MISSED,
+        Raw::LogFile { .. } => LOG_FILE,
     };
     block.push(tag);
     block.put_u32(0);
@@ -56,6 +58,12 @@ pub(super) fn put(block: &mut Vec<u8>, raw: Raw<'_>) -> Result<(), RecordingErro
             }
         }
         Raw::Missed => {}
+        Raw::LogFile { file: FileId { device, inode, generation }, path } => {
+            block.put_u32(device);
+            block.put_u64(inode);
+            block.put_u32(generation);
+            block.put_text(path);
+        }
     }
     let len = block.len() - payload;
     match u32::try_from(len) {
@@ -108,6 +116,7 @@ pub(super) enum Item<'a> {
     Clock(ClockSync),
     Counters(Vec<(String, u64)>),
     Missed,
+    LogFile(FileId, Arc<str>),
 }
 
 impl Item<'_> {
@@ -118,6 +127,7 @@ impl Item<'_> {
             Self::Clock(clock) => Raw::Clock(*clock),
             Self::Counters(counters) => Raw::Counters(counters),
             Self::Missed => Raw::Missed,
+            Self::LogFile(file, path) => Raw::LogFile { file: *file, path },
         }
     }
 }
@@ -142,6 +152,11 @@ pub(super) fn take<'a>(block: &mut Take<'a>) -> Result<Item<'a>, Malformed> {
             Item::Counters(counters.collect::<Result<_, _>>()?)
         }
         MISSED => Item::Missed,
+        LOG_FILE => {
+            let (device, inode) = (payload.u32()?, payload.u64()?);
+            let file = FileId { device, inode, generation: payload.u32()? };
+            Item::LogFile(file, payload.text()?.into())
+        }
         _ => return Err(Malformed),
     };
     payload.finish()?;

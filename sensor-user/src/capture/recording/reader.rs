@@ -379,7 +379,7 @@ fn time(item: &Item<'_>) -> Option<Monotonic> {
     match item {
         Item::Record(record) => decode::time(record),
         Item::Clock(clock) => Some(clock.monotonic),
-        Item::Process(..) | Item::Counters(_) | Item::Missed => None,
+        Item::Process(..) | Item::Counters(_) | Item::Missed | Item::LogFile(..) => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::capture::event::{ClockSync, Monotonic, Tgid};
+use crate::capture::event::{ClockSync, FileId, Monotonic, Tgid};
 use crate::capture::{Progress, Raw, RawSource};
 use crate::model::{Attribute, Resource, Value};
 
@@ -17,6 +17,7 @@ enum Owned {
     Clock(ClockSync),
     Counters(Vec<(String, u64)>),
     Missed,
+    LogFile(FileId, Arc<str>),
 }
 
 impl Owned {
@@ -27,6 +28,7 @@ impl Owned {
             Self::Clock(clock) => Raw::Clock(*clock),
             Self::Counters(counters) => Raw::Counters(counters),
             Self::Missed => Raw::Missed,
+            Self::LogFile(file, path) => Raw::LogFile { file: *file, path },
         }
     }
 
@@ -37,6 +39,7 @@ impl Owned {
             Raw::Clock(clock) => Self::Clock(clock),
             Raw::Counters(counters) => Self::Counters(counters.to_vec()),
             Raw::Missed => Self::Missed,
+            Raw::LogFile { file, path } => Self::LogFile(file, Arc::clone(path)),
         }
     }
 }
@@ -108,6 +111,11 @@ fn item() -> impl Strategy<Value = Owned> {
         })),
         prop::collection::vec((".*", any::<u64>()), 0..5).prop_map(Owned::Counters),
         Just(Owned::Missed),
+        (any::<u32>(), any::<u64>(), any::<u32>(), ".*").prop_map(
+            |(device, inode, generation, path): (u32, u64, u32, String)| {
+                Owned::LogFile(FileId { device, inode, generation }, path.into())
+            }
+        ),
     ]
 }
 

@@ -35,6 +35,7 @@ fn name(raw: Raw<'_>) -> String {
         Raw::Record(record) => decode::time(record).unwrap().0.to_string(),
         Raw::Process { tgid, .. } => format!("process {}", tgid.0),
         Raw::Missed => "missed".into(),
+        Raw::LogFile { path, .. } => path.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -123,9 +124,43 @@ fn who_a_process_is_keeps_its_place() {
     assert_eq!(out, names(&["process 1"]));
     doubt.take(Raw::Record(&segment(UNIX, 5)), &mut |_| panic!("held"));
     doubt.take(announce(2), &mut |_| panic!("held"));
+    let file = FileId { device: 1, inode: 2, generation: 3 };
+    doubt.take(Raw::LogFile { file, path: &"/a.log".into() }, &mut |_| panic!("held"));
     let look = || Ok::<_, Infallible>(Look { calls: 0, all: 0, until: Monotonic(9) });
     doubt.settle(look, &mut |raw| out.push(name(raw))).unwrap();
-    assert_eq!(out, names(&["process 1", "5", "process 2"]));
+    assert_eq!(out, names(&["process 1", "5", "process 2", "/a.log"]));
+}
+
+fn line(time_ns: u64, cause_flow: u64) -> Vec<u8> {
+    let mut record = LineRecord::new_zeroed();
+    record.kind = RecordKind::Line as u32;
+    (record.time_ns, record.cause_flow, record.cause_position) = (time_ns, cause_flow, 99);
+    record.flags = segment_flag::MULTIPLEXES | segment_flag::CAUSE_ALONE;
+    record.as_bytes().to_vec()
+}
+
+/// Lines are true whatever was missed; what they were written upon may not be.
+#[test]
+fn lines_keep_their_order_and_lose_doubtful_causes() {
+    let mut doubt = Doubt::new(true);
+    let out = poll(&mut doubt, &[line(1, 0), segment(UNIX, 2), line(3, 0)], (0, 10));
+    assert_eq!(out, (names(&["1"]), names(&["2", "3"]), true));
+    let out = poll(&mut doubt, &[segment(UNIX, 4), line(5, 0)], (1, 10));
+    assert_eq!(out.1, names(&["missed", "5"]));
+    let (mut doubt, mut whole) = (Doubt::new(true), Vec::new());
+    for (record, all) in [(line(6, 8), 0), (line(7, 8), 1), (line(11, 8), 1)] {
+        let mut note = |raw: Raw<'_>| {
+            let Raw::Record(record) = raw else { panic!("{raw:?}") };
+            let (record, _) = LineRecord::read_from_prefix(record).unwrap();
+            whole.push((record.time_ns, record.cause_flow, record.cause_position, record.flags));
+        };
+        doubt.take(Raw::Record(&record), &mut note);
+        let look = || Ok::<_, Infallible>(Look { calls: 0, all, until: Monotonic(10) });
+        doubt.settle(look, &mut note).unwrap();
+    }
+    const BARE: u32 = segment_flag::MULTIPLEXES;
+    const ALONE: u32 = BARE | segment_flag::CAUSE_ALONE;
+    assert_eq!(whole, [(6, 8, 99, ALONE), (7, 0, 0, BARE), (11, 8, 99, ALONE)]);
 }
 
 #[test]

@@ -1,0 +1,298 @@
+//! Whose lines are taken, and from what: user space decides, and tells the kernel side its verdicts.
+//!
+//! A line is taken once, at its origin. Who only passes on what others have written is left out: container
+//! runtimes and log agents, known by the names of their executables, and whoever has as its standard input
+//! a pipe that is the captured output of another process (`tee`, `svlogd`).
+
+mod files;
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::sync::Arc;
+
+use aya::Ebpf;
+use aya::maps::{HashMap as BpfHashMap, MapData};
+use rustc_hash::{FxHashMap, FxHashSet};
+use sensor_ebpf::abi::{Config, LineRecord, line_stream, lines};
+use sensor_ebpf::limits::PROCESSES;
+
+use super::{OpenError, take_map};
+use crate::capture::event::{FileId, Tgid};
+use crate::metrics::{Counter, Metrics};
+use crate::model::Resource;
+use files::{Files, Verdict};
+
+/// What is taken of what processes write to their logs.
+#[derive(Clone, Debug, Default)]
+pub struct LogOptions {
+    /// Whose.
+    pub of: LogsOf,
+    /// Not of services with these names (`service.name`).
+    pub skip: Vec<String>,
+    /// Globs of paths: files that are read beside standard output and error, once they are written to.
+    pub files: Vec<String>,
+}
+
+/// Of which processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogsOf {
+    /// Of none: nothing is loaded or attached for them.
+    #[default]
+    Nobody,
+    /// Of those in which an exchange was seen, from then on.
+    Exchanging,
+    /// Of all that are traced.
+    Traced,
+}
+
+/// Executables that pass on what others have written. One that ends in `*` stands for all that begin so.
+const COPIERS: &[&str] = &[
+    // Container runtimes.
+    "containerd",
+    "containerd-shim*",
+    "dockerd",
+    "docker-containerd*",
+    "conmon",
+    "conmonrs",
+    "crio",
+    "kubelet",
+    // The system's own.
+    "systemd-journald",
+    "systemd-journal-*",
+    "rsyslogd",
+    "syslogd",
+    "syslog-ng",
+    // Agents.
+    "fluent-bit",
+    "fluentd",
+    "td-agent*",
+    "vector",
+    "promtail",
+    "alloy",
+    "grafana-agent*",
+    "filebeat",
+    "elastic-agent*",
+    "otelcol*",
+    "otel-collector*",
+    "logstash",
+    "vlagent",
+];
+
+/// Whether an executable of this name passes on what others have written.
+fn is_copier(executable: &str) -> bool {
+    COPIERS.iter().any(|copier| match copier.strip_suffix('*') {
+        Some(beginning) => executable.starts_with(beginning),
+        None => executable == *copier,
+    })
+}
+
+/// A pipe or file, as far as it can be told from outside: device, as the kernel has it, and inode.
+type Place = (u32, u64);
+
+/// `st_dev` as the kernel has it (`MKDEV`, include/linux/kdev_t.h).
+fn device(of: u64) -> u32 {
+    libc::major(of) << 20 | libc::minor(of)
+}
+
+/// The pipe that is a process's standard input, if it is one.
+fn piped_input(tgid: Tgid) -> Option<Place> {
+    let metadata = fs::metadata(format!("/proc/{}/fd/0", tgid.0)).ok()?;
+    metadata.file_type().is_fifo().then(|| (device(metadata.dev()), metadata.ino()))
+}
+
+/// What is known of a process.
+#[derive(Clone, Copy, Debug)]
+struct Process {
+    /// Its lines are taken.
+    on: bool,
+    /// Nothing speaks against it.
+    may: bool,
+    input: Option<Place>,
+}
+
+/// Whose lines are taken, in step with the kernel side.
+pub(super) struct Lines {
+    of: LogsOf,
+    skip: FxHashSet<String>,
+    processes: FxHashMap<Tgid, Process>,
+    /// Captured outputs, and who was the first to write there.
+    outputs: FxHashMap<Place, Tgid>,
+    files: Files,
+    map: Option<BpfHashMap<MapData, u32, u8>>,
+    /// A process has lines on, so that the program is to be attached.
+    due: bool,
+    metrics: Arc<Metrics>,
+}
+
+/// What becomes of a line's record.
+pub(super) enum Wanted {
+    /// It is dropped.
+    No,
+    /// It is passed on.
+    Yes,
+    /// The same, after the file's name.
+    Named(FileId, Arc<str>),
+}
+
+impl Lines {
+    /// Checks what is asked for, and says it in the kernel side's terms.
+    ///
+    /// # Errors
+    /// For globs that are none.
+    pub(super) fn new(
+        options: &LogOptions,
+        config: &mut Config,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, OpenError> {
+        let LogOptions { of, skip, files } = options;
+        let files = Files::new("/proc".into(), files)?;
+        (config.lines, config.line_files) = match of {
+            LogsOf::Nobody => (lines::OFF, 0),
+            LogsOf::Exchanging => (lines::CHOSEN, u32::from(files.any())),
+            LogsOf::Traced => (lines::TRACED, u32::from(files.any())),
+        };
+        Ok(Self {
+            of: *of,
+            skip: skip.iter().cloned().collect(),
+            processes: FxHashMap::default(),
+            outputs: FxHashMap::default(),
+            files,
+            map: None,
+            due: *of == LogsOf::Traced,
+            metrics: Arc::clone(metrics),
+        })
+    }
+
+    /// Will tell the kernel side.
+    ///
+    /// # Errors
+    /// When the object has no such map.
+    pub(super) fn connect(&mut self, ebpf: &mut Ebpf) -> Result<(), OpenError> {
+        if self.of != LogsOf::Nobody {
+            self.map = Some(take_map(ebpf, "LINE_PROCESSES")?);
+            self.files.connect(ebpf)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the program is to be attached now; says so once.
+    pub(super) fn attachment_due(&mut self) -> bool {
+        std::mem::take(&mut self.due)
+    }
+
+    /// A process runs this program from now on.
+    pub(super) fn introduce(&mut self, tgid: Tgid, resource: &Resource) {
+        match self.of {
+            LogsOf::Nobody => {}
+            LogsOf::Exchanging => self.decide(tgid, resource, false),
+            LogsOf::Traced => self.decide(tgid, resource, true),
+        }
+    }
+
+    fn decide(&mut self, tgid: Tgid, resource: &Resource, on: bool) {
+        let skipped = resource.service_name().is_some_and(|name| self.skip.contains(name));
+        let copier = resource.text("process.executable.name").is_some_and(is_copier);
+        let input = piped_input(tgid);
+        let copies = copier
+            || input.and_then(|input| self.outputs.get(&input)).is_some_and(|&who| who != tgid);
+        let may = !skipped && !copies;
+        if on && !may {
+            tracing::debug!(pid = tgid.0, skipped, copies, "its lines are left out");
+        }
+        if self.processes.len() >= PROCESSES as usize {
+            self.processes.clear();
+        }
+        self.processes.insert(tgid, Process { on: on && may, may, input });
+        self.tell(tgid, on && may);
+    }
+
+    /// An exchange was seen in a process that has been introduced.
+    pub(super) fn exchange(&mut self, tgid: Tgid) {
+        if self.of != LogsOf::Exchanging {
+            return;
+        }
+        if let Some(process) = self.processes.get_mut(&tgid)
+            && process.may
+            && !process.on
+        {
+            process.on = true;
+            self.due = true;
+            self.tell(tgid, true);
+        }
+    }
+
+    /// Decides on a record of a process that has been introduced as `resource`.
+    pub(super) fn line(&mut self, record: &LineRecord, resource: &Resource) -> Wanted {
+        let tgid = Tgid(record.tgid);
+        if !self.processes.contains_key(&tgid) {
+            // Forgotten to make room; the kernel side had been told yes.
+            self.decide(tgid, resource, true);
+        }
+        if !self.processes.get(&tgid).is_some_and(|process| process.on) {
+            return Wanted::No;
+        }
+        let place = (record.device, record.inode);
+        if record.stream != line_stream::FILE {
+            if !self.outputs.contains_key(&place) {
+                self.captured(place, tgid);
+            }
+            return Wanted::Yes;
+        }
+        let file =
+            FileId { device: record.device, inode: record.inode, generation: record.generation };
+        match self.files.decide(tgid, record.fd, file) {
+            Verdict::Wanted => Wanted::Yes,
+            Verdict::WantedAs(path) => Wanted::Named(file, path),
+            Verdict::Unwanted => Wanted::No,
+            Verdict::Unknown => {
+                self.metrics.inc(Counter::LogWritesLostFile);
+                Wanted::No
+            }
+        }
+    }
+
+    /// Something is captured that was not before: who reads it passes it on.
+    fn captured(&mut self, place: Place, writer: Tgid) {
+        // As many outputs as processes, and more only where they come and go.
+        if self.outputs.len() >= PROCESSES as usize {
+            self.outputs.clear();
+        }
+        self.outputs.insert(place, writer);
+        let readers: Vec<Tgid> = self
+            .processes
+            .iter()
+            .filter(|(tgid, process)| **tgid != writer && process.input == Some(place))
+            .map(|(&tgid, _)| tgid)
+            .collect();
+        for reader in readers {
+            if let Some(process) = self.processes.get_mut(&reader) {
+                (process.on, process.may) = (false, false);
+            }
+            self.tell(reader, false);
+        }
+    }
+
+    /// A process has ended.
+    pub(super) fn forget(&mut self, tgid: Tgid) {
+        self.processes.remove(&tgid);
+    }
+
+    fn tell(&mut self, tgid: Tgid, on: bool) {
+        let Some(map) = &mut self.map else { return };
+        // Where nothing is said, the kernel side does what was asked for of all.
+        let told = if on == (self.of == LogsOf::Traced) {
+            // It may have been told the contrary. Mostly it has not: then there is nothing to remove.
+            let _ = map.remove(&tgid.0);
+            Ok(())
+        } else {
+            map.insert(tgid.0, u8::from(on), 0)
+        };
+        if let Err(error) = told {
+            let what = if on { "taken" } else { "left out in the kernel; they are dropped here" };
+            tracing::warn!("lines of process {} cannot be {what}: {error}", tgid.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
