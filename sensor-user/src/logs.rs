@@ -9,18 +9,22 @@
 pub mod format;
 pub mod join;
 
-use std::collections::VecDeque;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use crate::capture::event::{Event, FileId, LogStream, Tgid};
 use crate::metrics::{Counter, Metrics};
-use crate::model::{Attribute, LogIds, LogRecord, LogSource};
-use crate::trace::{Belongs, Owner, Pipeline};
+use crate::model::{Attribute, LogRecord, LogSource};
+use crate::trace::{Belongs, Owner, Pipeline, ServerId};
 
 use format::{Formats, Parsed};
 use join::{Joined, Joiner};
+use waiting::{Unsettled, Waiting};
 
 /// Attribute: the record is cut; how many bytes were left out.
 pub const CUT: &str = "sensor.log.cut_bytes";
@@ -33,19 +37,26 @@ pub const INCOMPLETE: &str = "sensor.log.incomplete";
 pub struct Limits {
     /// Of the joiner.
     pub join: join::Limits,
-    /// Streams whose format is remembered.
+    /// Streams whose format is remembered, and files whose path is.
     pub streams: usize,
     /// Records that wait until it is known whose they are.
     pub waiting: usize,
+    /// Bytes of text that they have.
+    pub waiting_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { join: join::Limits::default(), streams: 8192, waiting: 65_536 }
+        Self {
+            join: join::Limits::default(),
+            streams: 8192,
+            waiting: 65_536,
+            waiting_bytes: 32 << 20,
+        }
     }
 }
 
-/// The whole of it.
+/// The whole of it: events in, records out.
 #[derive(Debug)]
 pub struct Lines {
     limits: Limits,
@@ -53,16 +64,9 @@ pub struct Lines {
     joiner: Joiner<Owner>,
     formats: FxHashMap<(Tgid, FileId), Formats>,
     paths: FxHashMap<FileId, Arc<str>>,
-    waiting: VecDeque<Waiting>,
-}
-
-/// A record of which it is not known yet whose it is.
-#[derive(Debug)]
-struct Waiting {
-    tgid: Tgid,
-    owner: Owner,
-    ids: LogIds,
-    record: LogRecord,
+    /// What the joiner has just handed over.
+    joined: Vec<Joined<Owner>>,
+    waiting: Waiting,
 }
 
 impl Lines {
@@ -74,8 +78,14 @@ impl Lines {
             metrics,
             formats: FxHashMap::default(),
             paths: FxHashMap::default(),
-            waiting: VecDeque::new(),
+            joined: Vec::new(),
+            waiting: Waiting::new(limits.waiting, limits.waiting_bytes),
         }
+    }
+
+    /// Records that wait until it is known whose they are.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Takes the next event, after `pipeline` has, and hands over the records that are complete by it.
@@ -85,12 +95,13 @@ impl Lines {
         pipeline: &mut Pipeline,
         out: &mut dyn FnMut(LogRecord),
     ) {
-        let mut joined = Vec::new();
+        let Self { joiner, joined, .. } = self;
         let mut collect = |it| joined.push(it);
         match event {
             Event::Written(written) => {
                 let owner = pipeline.owner(written);
-                self.joiner.write(written, owner, &mut collect);
+                joiner.advance(written.time, &mut collect);
+                joiner.write(written, owner, &mut collect);
             }
             Event::LogFile { file, path } => {
                 if self.paths.len() >= self.limits.streams {
@@ -99,36 +110,94 @@ impl Lines {
                 self.paths.insert(*file, Arc::clone(path));
             }
             Event::ProcessExit { tgid, .. } => {
-                self.joiner.exit(*tgid, &mut collect);
+                joiner.exit(*tgid, &mut collect);
                 self.formats.retain(|(of, _), _| of != tgid);
             }
-            Event::Clock(sync) => self.joiner.advance(sync.monotonic, &mut collect),
+            Event::Clock(sync) => joiner.advance(sync.monotonic, &mut collect),
             _ => {}
         }
-        for it in joined {
-            self.record(it, pipeline);
+        self.take_joined(pipeline, out);
+        for server in pipeline.news() {
+            self.waited_for(server, pipeline, false, out);
         }
-        self.settle(pipeline, false, out);
+        while let Some(server) = self.waiting.overdue(pipeline.now()) {
+            self.waited_for(server, pipeline, true, out);
+        }
     }
 
-    /// No more is to come.
+    /// No more is to come, of `pipeline` either.
     pub fn finish(&mut self, pipeline: &mut Pipeline, out: &mut dyn FnMut(LogRecord)) {
-        let mut joined = Vec::new();
-        self.joiner.finish(&mut |it| joined.push(it));
-        for it in joined {
-            self.record(it, pipeline);
+        let Self { joiner, joined, .. } = self;
+        joiner.finish(&mut |it| joined.push(it));
+        self.take_joined(pipeline, out);
+        while let Some(server) = self.waiting.next() {
+            self.waited_for(server, pipeline, true, out);
         }
-        self.settle(pipeline, true, out);
     }
 
-    fn record(&mut self, joined: Joined<Owner>, pipeline: &mut Pipeline) {
-        let Joined { tgid, file, stream, time, with, text, lines: _, cut, incomplete } = joined;
+    fn take_joined(&mut self, pipeline: &mut Pipeline, out: &mut dyn FnMut(LogRecord)) {
+        for joined in std::mem::take(&mut self.joined) {
+            let unsettled = self.record(joined, pipeline);
+            self.settle(unsettled, pipeline, false, out);
+        }
+    }
+
+    /// Something is known of an exchange that records wait for, or, at `last`, will not be known any more.
+    fn waited_for(
+        &mut self,
+        server: ServerId,
+        pipeline: &mut Pipeline,
+        last: bool,
+        out: &mut dyn FnMut(LogRecord),
+    ) {
+        let (known, left) = self.waiting.take(server, |it| {
+            let belongs = pipeline.belongs(it.tgid, it.owner, &it.ids, false);
+            last || !matches!(belongs, Belongs::Pending(_))
+        });
+        if !left {
+            pipeline.unwatch(server);
+        }
+        for unsettled in known {
+            self.settle(unsettled, pipeline, last, out);
+        }
+    }
+
+    /// Hands a record over if it is known whose it is, and at `last` in any case.
+    fn settle(
+        &mut self,
+        unsettled: Unsettled,
+        pipeline: &mut Pipeline,
+        last: bool,
+        out: &mut dyn FnMut(LogRecord),
+    ) {
+        match pipeline.belongs(unsettled.tgid, unsettled.owner, &unsettled.ids, last) {
+            Belongs::Pending(server) => {
+                if self.waiting.add(server, unsettled, pipeline.now()) {
+                    pipeline.watch(server);
+                }
+            }
+            Belongs::To(correlation) => {
+                self.metrics.inc(Counter::LogRecordsCorrelated);
+                out(LogRecord { correlation: Some(correlation), ..*unsettled.record });
+            }
+            Belongs::Nothing => {
+                if last {
+                    self.metrics.inc(Counter::LogRecordsUnsettled);
+                }
+                out(*unsettled.record);
+            }
+        }
+    }
+
+    /// What a record says.
+    fn record(&mut self, joined: Joined<Owner>, pipeline: &mut Pipeline) -> Unsettled {
+        let Joined { tgid, file, stream, time, with: owner, text, lines: _, cut, incomplete } =
+            joined;
         if self.formats.len() >= self.limits.streams && !self.formats.contains_key(&(tgid, file)) {
             self.formats.clear();
         }
         let observed_unix_ns = pipeline.unix_ns(time);
         let formats = self.formats.entry((tgid, file)).or_default();
-        let parsed = formats.read(&text, observed_unix_ns);
         let Parsed {
             format: _,
             time_unix_ns,
@@ -141,7 +210,7 @@ impl Lines {
             class,
             mut attributes,
             breach,
-        } = parsed;
+        } = formats.read(&text, observed_unix_ns);
         if cut > 0 {
             attributes.push(Attribute::new(CUT, i64::try_from(cut).unwrap_or(i64::MAX)));
         }
@@ -151,45 +220,27 @@ impl Lines {
         let source = match stream {
             LogStream::Stdout => LogSource::Stdout,
             LogStream::Stderr => LogSource::Stderr,
-            LogStream::File => {
-                LogSource::File(self.paths.get(&file).cloned().unwrap_or_else(|| "".into()))
-            }
+            LogStream::File => LogSource::File(self.paths.get(&file).cloned().unwrap_or_default()),
         };
         self.metrics.inc(Counter::LogRecords);
         if breach.is_some() {
             self.metrics.inc(Counter::LogRecordsBroken);
         }
-        let resource = pipeline.process(tgid);
-        self.waiting.push_back(Waiting {
-            tgid,
-            owner: with,
-            ids,
-            record: LogRecord {
-                time_unix_ns,
-                observed_unix_ns,
-                severity,
-                severity_text,
-                message,
-                caller,
-                event,
-                correlation: None,
-                class,
-                source,
-                attributes,
-                breach,
-                resource,
-            },
+        let record = Box::new(LogRecord {
+            time_unix_ns,
+            observed_unix_ns,
+            severity,
+            severity_text,
+            message,
+            caller,
+            event,
+            correlation: None,
+            class,
+            source,
+            attributes,
+            breach,
+            resource: pipeline.process(tgid),
         });
-    }
-
-    /// Hands over the records of which it is known whose they are, or, if `all`, what is known of it.
-    fn settle(&mut self, pipeline: &mut Pipeline, _all: bool, out: &mut dyn FnMut(LogRecord)) {
-        while let Some(Waiting { tgid, owner, ids, mut record }) = self.waiting.pop_front() {
-            if let Belongs::To(correlation) = pipeline.belongs(tgid, owner, &ids) {
-                record.correlation = Some(correlation);
-                self.metrics.inc(Counter::LogRecordsCorrelated);
-            }
-            out(record);
-        }
+        Unsettled { tgid, owner, ids, record }
     }
 }

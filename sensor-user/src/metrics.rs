@@ -149,6 +149,8 @@ counters! {
     LogRecords = "logs.records",
     /// Of these, records whose trace is known.
     LogRecordsCorrelated = "logs.correlated",
+    /// Records that were handed over before it was known whose they are: too many waited, or for too long.
+    LogRecordsUnsettled = "logs.unsettled",
     /// Of these, records that break the schema: they go to the dead-letter stream.
     LogRecordsBroken = "logs.dead_letter",
     /// Spans offered to OTLP.

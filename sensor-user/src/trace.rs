@@ -18,7 +18,7 @@ mod owner;
 mod table;
 mod target;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub use exchange::{
 };
 
 pub use forest::{DOUBT, EVIDENCE, FAR_END};
-pub use owner::{Belongs, Owner};
+pub use owner::{Belongs, Owner, ServerId};
 
 use self::core::Core;
 use crate::capture::event::{

@@ -2,6 +2,7 @@
 
 mod calls;
 mod judge;
+mod lines;
 mod sensor;
 mod shop;
 
@@ -39,7 +40,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     watch(duration, args.rate, Output::Tree, &mut Names::default())
 }
 
-/// The demo as a test: JSON lines, every service in a joined trace, and every gRPC call as it was logged.
+/// The demo as a test: JSON lines, every service in a joined trace, every gRPC call as it was logged, and the
+/// services' lines below their requests.
 pub(crate) fn smoke(duration: Duration) -> Result<()> {
     watch(Some(duration), 20, Output::Json, &mut Json::default())
 }
@@ -62,9 +64,12 @@ fn watch(
     ));
     let mut sensor = Sensor::start(shop.pid(), duration, output)?;
     let ended = sensor.follow(judge, || shop.check())?;
-    let log = shop.dir().join("payments.log");
+    let dir = shop.dir().to_owned();
     drop(shop);
-    let log = fs::read_to_string(&log).with_context(|| format!("no {}", log.display()))?;
+    let log = |service: &str| {
+        let log = dir.join(format!("{service}.log"));
+        fs::read_to_string(&log).with_context(|| format!("no {}", log.display()))
+    };
     if !ended.success() {
         bail!("the sensor failed: {ended}; {}", doctor());
     }

@@ -155,7 +155,9 @@ impl Session {
         let mut work = Tracing {
             feed,
             lines: Lines::new(logs::Limits::default(), Arc::clone(&metrics)),
-            pipeline: Pipeline::new(trace::Limits::default(), metrics).reading(context),
+            pipeline: Pipeline::new(trace::Limits::default(), metrics)
+                .reading(context)
+                .with_lines(),
             sinks: &mut sinks,
             view: &view,
             long: LongLived::default(),

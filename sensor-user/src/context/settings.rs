@@ -113,6 +113,11 @@ impl Settings {
         Self { request_ids, baggage, names: [requests, responses] }
     }
 
+    /// The names of fields with identifiers, in lower case.
+    pub fn request_id_names(&self) -> impl Iterator<Item = &str> {
+        self.request_ids.iter().map(|it| it.name.as_ref())
+    }
+
     /// Which one a field of a request is.
     #[inline]
     pub fn request(&self, name: &[u8]) -> Option<Name> {

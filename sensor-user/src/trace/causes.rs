@@ -19,6 +19,8 @@
 //!   known.
 //! - A connection of HTTP/2 with several streams in flight, as something that was read.
 
+mod lines;
+
 use std::num::NonZeroU64;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -26,9 +28,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::few::{self, Few};
 use super::forest::{Cause, Doubt, Evidence, Forest, NodeId, Unknown};
 use super::identity::{InContext, Seed};
-use crate::capture::event::{self, Caller, FlowId, Goroutine, Tgid};
+use crate::capture::event::{self, Caller, FlowId, Goroutine, Monotonic, Tgid};
 use crate::context::RequestId;
 use crate::model::{Resource, TraceId};
+pub(super) use lines::Found;
+use lines::Past;
 
 /// Streams whose goroutine was told before their request was seen, at most.
 const EARLY_MAX: usize = 4096;
@@ -41,12 +45,15 @@ pub(super) struct Causes {
     requests: FxHashMap<(Tgid, RequestId), Few<Server>>,
     /// Of flows that event loops read.
     reads: FxHashMap<FlowId, Read>,
-    loops: FxHashMap<Tgid, Loop>,
+    loops: FxHashMap<Tgid, Threads>,
+    /// Threads that handle exchanges by themselves.
+    handlers: FxHashMap<Tgid, Threads>,
     /// How many server exchanges of a process are open.
     open: FxHashMap<Tgid, u32>,
     early: FxHashMap<(FlowId, u32), Goroutine>,
     go: FxHashSet<Tgid>,
     node: FxHashSet<Tgid>,
+    past: Past,
 }
 
 /// A server exchange that is open.
@@ -70,18 +77,27 @@ struct Read {
     answer: bool,
 }
 
-/// The threads of a process that take sockets in turns.
-#[derive(Clone, Copy, Debug)]
-enum Loop {
+/// Of a process, the threads of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Threads {
     One(u32),
     Several,
+}
+
+impl Threads {
+    fn count(loops: &mut FxHashMap<Tgid, Self>, tgid: Tgid, tid: u32) {
+        let known = loops.entry(tgid).or_insert(Self::One(tid));
+        if *known != Self::One(tid) {
+            *known = Self::Several;
+        }
+    }
 }
 
 /// Where a server exchange is handled, to be found and to be left again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
     goroutine: Option<NonZeroU64>,
-    thread: Option<u32>,
+    thread: Option<(u32, FlowId)>,
 }
 
 /// A request that begins, as far as it matters here.
@@ -111,6 +127,7 @@ impl Causes {
     /// A process is gone.
     pub(super) fn exit(&mut self, tgid: Tgid) {
         self.loops.remove(&tgid);
+        self.handlers.remove(&tgid);
         self.go.remove(&tgid);
         self.node.remove(&tgid);
     }
@@ -120,10 +137,7 @@ impl Causes {
         if caller.goroutine.is_some() {
             self.go.insert(tgid);
         } else if caller.nonblocking || caller.multiplexes {
-            let known = self.loops.entry(tgid).or_insert(Loop::One(caller.tid));
-            if !matches!(known, Loop::One(tid) if *tid == caller.tid) {
-                *known = Loop::Several;
-            }
+            Threads::count(&mut self.loops, tgid, caller.tid);
         }
     }
 
@@ -158,6 +172,9 @@ impl Causes {
         let mut server = Server { node, key, only: begun.first, answer: stream.is_none() };
         for &id in begun.ids {
             few::enter(&mut self.requests, (tgid, id), server);
+            if self.past.wanted {
+                self.past.request(tgid, id, node);
+            }
         }
         let goroutine = match stream {
             // Who reads a stream's request is not who handles it.
@@ -168,11 +185,16 @@ impl Causes {
             None => caller.goroutine,
         };
         if let Some(Goroutine { id, .. }) = goroutine {
+            // The next connection of a goroutine that serves one after the other.
+            server.only &= stream.is_some() || !self.past.knows(tgid, id);
             few::enter(&mut self.goroutines, (tgid, id), server);
             place.goroutine = Some(id);
         } else if stream.is_none() && caller.tid != 0 && !caller.nonblocking && !self.is_go(tgid) {
             few::enter(&mut self.threads, caller.tid, server);
-            place.thread = Some(caller.tid);
+            if self.past.wanted {
+                Threads::count(&mut self.handlers, tgid, caller.tid);
+            }
+            place.thread = Some((caller.tid, begun.flow));
         }
         place
     }
@@ -213,12 +235,29 @@ impl Causes {
         if let Some(id) = goroutine {
             few::leave(&mut self.goroutines, (tgid, id), |server| server.node == node);
         }
-        if let Some(tid) = thread {
+        if let Some((tid, _)) = thread {
             few::leave(&mut self.threads, tid, |server| server.node == node);
         }
         for &id in ids {
             few::leave(&mut self.requests, (tgid, id), |server| server.node == node);
         }
+    }
+
+    /// It has ended, and a line may still be its.
+    pub(super) fn remember(&mut self, node: NodeId, tgid: Tgid, place: &Place, end: Monotonic) {
+        if let Some(id) = place.goroutine {
+            self.past.goroutine(tgid, id, node, end);
+        }
+        if let Some((tid, flow)) = place.thread
+            && self.past.wanted
+        {
+            self.past.thread(tgid, tid, flow, node, end);
+        }
+    }
+
+    /// Lines are asked for.
+    pub(super) fn remember_more(&mut self) {
+        self.past.wanted = true;
     }
 
     /// What caused a client exchange. `context` is what its trace context says.
@@ -329,14 +368,7 @@ impl Causes {
             return Ok(None);
         };
         // Streams of HTTP/2 are written together, later.
-        let in_turn = self.node.contains(&begun.tgid)
-            && begun.stream.is_none()
-            && matches!(self.loops.get(&begun.tgid), Some(Loop::One(_)));
-        let read = self.reads.get(&flow).filter(|read| read.position <= position);
-        // An answer may set going what waits for it in memory: the next one for that connection, or for
-        // that semaphore, which need not be the same exchange's.
-        let by_itself = self.open.get(&begun.tgid).is_some_and(|&open| open == 1);
-        let read = read.filter(|read| (alone || in_turn) && (!read.answer || by_itself));
+        let read = self.acted_on(begun.tgid, flow, position, alone, begun.stream.is_none());
         let server = read.and_then(|read| read.server);
         Ok(server.filter(|&node| !forest.is_answered(node)).map(|node| Cause {
             node,
@@ -344,6 +376,26 @@ impl Causes {
             thread,
             answer: true,
         }))
+    }
+
+    /// What an event loop's thread acts on, by what it has read: all that there was for it if `alone`, else what it
+    /// took up last, which counts where things are done `at_once`.
+    fn acted_on(
+        &self,
+        tgid: Tgid,
+        flow: FlowId,
+        position: u64,
+        alone: bool,
+        at_once: bool,
+    ) -> Option<Read> {
+        let in_turn = at_once
+            && self.node.contains(&tgid)
+            && matches!(self.loops.get(&tgid), Some(Threads::One(_)));
+        let read = self.reads.get(&flow).filter(|read| read.position <= position)?;
+        // An answer may set going what waits for it in memory: the next one for that connection, or for
+        // that semaphore, which need not be the same exchange's.
+        let by_itself = self.open.get(&tgid).is_some_and(|&open| open == 1);
+        ((alone || in_turn) && (!read.answer || by_itself)).then_some(*read)
     }
 
     fn is_go(&self, tgid: Tgid) -> bool {

@@ -96,6 +96,9 @@ impl Core {
         self.closed(&exchange);
         let node = exchange.node;
         let end = exchange.end(ended);
+        if exchange.kind == SpanKind::Server {
+            self.causes.remember(node, exchange.tgid, &exchange.place, end);
+        }
         self.forest.end(node, end, exchange.into_span(Outcome::Ended(ended, cut)));
     }
 

@@ -16,6 +16,7 @@
 //! ever: after [`FORCED`], or if too many wait, a span goes as what is known by then makes it.
 
 mod place;
+mod watch;
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
@@ -30,6 +31,8 @@ use crate::model::{Span, SpanId, SpanKind, TraceId};
 use place::Settled;
 pub use place::{DOUBT, EVIDENCE, FAR_END};
 pub(super) use place::{Doubt, Evidence};
+pub(super) use watch::Owns;
+use watch::Watch;
 
 /// How long the other end of a connection may be behind, in nanoseconds: a thread that has sent a request may
 /// lose its core before its call is over, and be seen after the answer.
@@ -142,6 +145,7 @@ pub(super) struct Forest {
     now: Monotonic,
     tasks: VecDeque<Task>,
     ready: Vec<Span>,
+    watch: Watch,
 }
 
 impl Forest {
@@ -158,6 +162,7 @@ impl Forest {
             now: Monotonic(0),
             tasks: VecDeque::new(),
             ready: Vec::new(),
+            watch: Watch::default(),
         }
     }
 
@@ -233,6 +238,7 @@ impl Forest {
         self.with(id, |node| {
             node.answered.get_or_insert(thread);
         });
+        self.tell(id);
     }
 
     /// The exchange ended, and this is its span.
@@ -241,7 +247,9 @@ impl Forest {
             return self.ready.push(span);
         };
         node.end = Some(end);
-        if let Some(pair) = node.pair {
+        let pair = node.pair;
+        self.tell(id);
+        if let Some(pair) = pair {
             self.with(pair, |pair| pair.pair_end = Some(end));
         }
         self.outlive(id);
@@ -263,6 +271,7 @@ impl Forest {
     pub(super) fn lose(&mut self, id: NodeId) {
         self.wake(id);
         self.remove(id);
+        self.tell(id);
         self.run();
     }
 
@@ -444,6 +453,7 @@ impl Forest {
                 return;
             };
             self.with(id, |node| node.settled = Some(settled));
+            self.tell(id);
             self.wake(id);
         }
         let Some(node) = self.get_mut(id) else { return };
@@ -485,6 +495,7 @@ impl Forest {
     /// Its place is settled. It is forgotten once those below it have looked.
     fn hand_over(&mut self, id: NodeId, span: Span) {
         self.ready.push(span);
+        self.keep(id);
         self.wake(id);
         self.tasks.push_back(Task::Free(id));
     }

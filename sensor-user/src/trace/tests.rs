@@ -1,12 +1,13 @@
 //! Whole exchanges, from events to spans.
 
-mod causes;
+pub(crate) mod causes;
 mod contexts;
 mod cuts;
 mod http2;
+mod lines;
 mod properties;
 mod web;
-mod world;
+pub(crate) mod world;
 
 use std::num::NonZeroU64;
 

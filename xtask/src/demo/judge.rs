@@ -6,18 +6,22 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::calls::Calls;
+use super::lines::Lines;
 use super::shop::SERVICES;
+
+/// What a service has written to its log.
+pub(super) type Logs<'a> = &'a dyn Fn(&str) -> Result<String>;
 
 /// Reads what the sensor prints.
 pub(super) trait Judge {
     /// A line of its output; says whether people want to read it.
     fn line(&mut self, line: &str) -> bool;
 
-    /// With what payments logged.
+    /// With what the services logged.
     ///
     /// # Errors
     /// It did not see what it should have.
-    fn verdict(&self, log: &str) -> Result<()>;
+    fn verdict(&self, logs: Logs<'_>) -> Result<()>;
 }
 
 /// For people: each service's name shows up somewhere, as it does in the summary of spans by service.
@@ -31,7 +35,7 @@ impl Judge for Names {
         true
     }
 
-    fn verdict(&self, _: &str) -> Result<()> {
+    fn verdict(&self, _: Logs<'_>) -> Result<()> {
         if self.0.is_empty() {
             bail!("the sensor saw no exchange at all");
         }
@@ -39,13 +43,14 @@ impl Judge for Names {
     }
 }
 
-/// For CI: each service has spans, one trace joins the services that pass the context on, and the
-/// calls of gRPC are those that payments logged.
+/// For CI: each service has spans, one trace joins the services that pass the context on, the calls of gRPC are
+/// those that payments logged, and the services' lines are below the spans of their requests.
 #[derive(Default)]
 pub(super) struct Json {
     services: BTreeMap<String, u64>,
     traces: BTreeMap<String, BTreeSet<String>>,
     calls: Calls,
+    lines: Lines,
     summary: bool,
     strange: Option<String>,
 }
@@ -63,6 +68,7 @@ impl Judge for Json {
         match record.get("type").and_then(Value::as_str) {
             Some("span") => {
                 self.calls.span(&record);
+                self.lines.span(&record);
                 let service = text(record.get("resource").and_then(|r| r.get("service.name")));
                 let trace = text(record.get("trace_id"));
                 if let (Some(service), Some(trace)) = (service, trace) {
@@ -71,16 +77,21 @@ impl Judge for Json {
                 }
                 false
             }
+            Some("log") => {
+                self.lines.record(&record);
+                false
+            }
             Some("summary") => {
                 self.summary = true;
                 self.calls.summary(&record);
+                self.lines.summary(&record);
                 true
             }
             _ => false,
         }
     }
 
-    fn verdict(&self, log: &str) -> Result<()> {
+    fn verdict(&self, logs: Logs<'_>) -> Result<()> {
         if let Some(line) = &self.strange {
             bail!("not a line of JSON: {line}");
         }
@@ -97,13 +108,15 @@ impl Judge for Json {
         if !self.traces.values().any(joined) {
             bail!("no trace joins {JOINED:?}");
         }
-        self.calls.verdict(log)
+        self.calls.verdict(&logs("payments")?)?;
+        self.lines.verdict(logs)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::calls::tests::{LOG, spans};
+    use super::super::calls::tests::spans;
+    use super::super::lines::tests::{log, told};
     use super::{JOINED, Json, Judge as _};
 
     fn span(service: &str, trace: &str) -> String {
@@ -117,13 +130,13 @@ mod tests {
         for line in lines {
             judge.line(line);
         }
-        judge.verdict(LOG).map_err(|error| error.to_string())
+        judge.verdict(&log).map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_demo_passes_with_every_service_and_a_joined_trace() {
         let mut lines: Vec<_> = JOINED.iter().map(|service| span(service, "a")).collect();
-        lines.extend(spans().iter().map(|span| span.to_string()));
+        lines.extend(spans().iter().chain(&told()).map(|record| record.to_string()));
         assert!(judged(&lines).is_err_and(|why| why.contains("summary")));
         lines.push(r#"{"type":"summary"}"#.to_owned());
         assert_eq!(judged(&lines), Ok(()));

@@ -35,7 +35,7 @@ pub(in crate::trace) enum Evidence {
 }
 
 impl Evidence {
-    const fn name(self) -> &'static str {
+    pub(in crate::trace) const fn name(self) -> &'static str {
         match self {
             Self::Context => "context",
             Self::Promise => "promise",

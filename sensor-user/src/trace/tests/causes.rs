@@ -8,20 +8,21 @@ use super::*;
 use crate::capture::event::{Caller, Cause, ClockSync, Direction, GoStream, Goroutine};
 use crate::model::{Attribute, Resource};
 
-const SERVICE: u32 = 100;
-const CONTEXT: &str = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
+pub(crate) const SERVICE: u32 = 100;
+pub(crate) const CONTEXT: &str =
+    "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
 
 /// A service that answers on `server(n)` and calls on `client(n)`.
-struct Service {
-    world: World,
+pub(crate) struct Service {
+    pub(crate) world: World,
 }
 
 impl Service {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { world: World::new() }
     }
 
-    fn of(runtime: &'static str) -> Self {
+    pub(crate) fn of(runtime: &'static str) -> Self {
         let mut this = Self::new();
         let name = Attribute::new("process.runtime.name", runtime);
         let resource = Arc::new(Resource { attributes: vec![name] });
@@ -29,7 +30,7 @@ impl Service {
         this
     }
 
-    fn flow(&mut self, kind: bool, remote: u8) -> TestFlow {
+    pub(crate) fn flow(&mut self, kind: bool, remote: u8) -> TestFlow {
         let mut flow = self.world.flow(kind);
         flow.tgid = SERVICE;
         let far: IpAddr = [198, 51, 100, remote].into();
@@ -42,36 +43,43 @@ impl Service {
         flow
     }
 
-    fn server(&mut self, remote: u8) -> TestFlow {
+    pub(crate) fn server(&mut self, remote: u8) -> TestFlow {
         self.flow(SERVER, remote)
     }
 
-    fn client(&mut self, remote: u8) -> TestFlow {
+    pub(crate) fn client(&mut self, remote: u8) -> TestFlow {
         self.flow(CLIENT, remote)
     }
 
-    fn go(&mut self, flow: &TestFlow, way: Direction, time: u64, caller: Caller, bytes: &[u8]) {
+    pub(crate) fn go(
+        &mut self,
+        flow: &TestFlow,
+        way: Direction,
+        time: u64,
+        caller: Caller,
+        bytes: &[u8],
+    ) {
         self.world.segment(flow, way, time, bytes, 0, |segment| segment.caller = caller);
     }
 
-    fn asked(&mut self, flow: &TestFlow, time: u64, caller: Caller) {
+    pub(crate) fn asked(&mut self, flow: &TestFlow, time: u64, caller: Caller) {
         self.go(flow, Direction::Receive, time, caller, ASKED);
     }
 
-    fn answers(&mut self, flow: &TestFlow, time: u64, caller: Caller) {
+    pub(crate) fn answers(&mut self, flow: &TestFlow, time: u64, caller: Caller) {
         self.go(flow, Direction::Send, time, caller, ANSWER.as_bytes());
     }
 
-    fn asks(&mut self, flow: &TestFlow, time: u64, caller: Caller) {
+    pub(crate) fn asks(&mut self, flow: &TestFlow, time: u64, caller: Caller) {
         self.go(flow, Direction::Send, time, caller, b"GET /out HTTP/1.1\r\nHost: b\r\n\r\n");
     }
 
-    fn answered(&mut self, flow: &TestFlow, time: u64, caller: Caller) {
+    pub(crate) fn answered(&mut self, flow: &TestFlow, time: u64, caller: Caller) {
         self.go(flow, Direction::Receive, time, caller, ANSWER.as_bytes());
     }
 
     /// The spans of the service: its own exchange and the one below it.
-    fn spans(&mut self) -> Vec<Span> {
+    pub(crate) fn spans(&mut self) -> Vec<Span> {
         let spans = &mut self.world.spans;
         self.world.pipeline.finish(&mut |span| spans.push(span));
         let mut spans = std::mem::take(&mut self.world.spans);
@@ -80,25 +88,25 @@ impl Service {
     }
 }
 
-fn thread(tid: u32) -> Caller {
+pub(crate) fn thread(tid: u32) -> Caller {
     Caller { tid, ..Caller::default() }
 }
 
-fn goroutine(id: u64, parent: u64) -> Caller {
+pub(crate) fn goroutine(id: u64, parent: u64) -> Caller {
     let id = NonZeroU64::new(id).unwrap();
     let goroutine = Some(Goroutine { id, parent: NonZeroU64::new(parent) });
     Caller { tid: 1, goroutine, nonblocking: true, ..Caller::default() }
 }
 
-fn event_loop(cause: Option<(&TestFlow, u64, bool)>) -> Caller {
+pub(crate) fn event_loop(cause: Option<(&TestFlow, u64, bool)>) -> Caller {
     let cause = cause.map(|(flow, position, alone)| Cause { flow: flow.id, position, alone });
     Caller { tid: 1, nonblocking: true, multiplexes: true, cause, ..Caller::default() }
 }
 
 const ASKED: &[u8] = b"GET /in HTTP/1.1\r\nHost: a\r\n\r\n";
-const ASKED_END: u64 = ASKED.len() as u64;
+pub(crate) const ASKED_END: u64 = ASKED.len() as u64;
 const ANSWER: &str = "HTTP/1.1 204 No Content\r\n\r\n";
-const ANSWER_END: u64 = ANSWER.len() as u64;
+pub(crate) const ANSWER_END: u64 = ANSWER.len() as u64;
 
 fn joined(spans: &[Span], evidence: &str) {
     let [server, client] = spans else { panic!("two spans: {spans:?}") };
@@ -318,10 +326,10 @@ fn streams_of_goroutines() {
 }
 
 /// The preface, empty SETTINGS, and `GET http /` on stream 1 (RFC 7541 appendix A).
-const H2_REQUEST: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+pub(crate) const H2_REQUEST: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
     \0\0\x07\x01\x05\0\0\0\x01\x42\x03GET\x86\x84";
 /// Empty SETTINGS, and status 204.
-const H2_RESPONSE: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x05\x01\x05\0\0\0\x01\x08\x03204";
+pub(crate) const H2_RESPONSE: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x05\x01\x05\0\0\0\x01\x08\x03204";
 
 /// Two sensors: the link of the client's span at one leads to the server's span at the other.
 #[test]

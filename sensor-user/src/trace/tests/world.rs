@@ -10,22 +10,22 @@ use crate::capture::event::{Caller, Direction, End, Segment};
 use crate::metrics::CATALOGUE;
 use crate::model::{Attribute, Resource, Value};
 
-pub(super) const CLIENT: bool = true;
-pub(super) const SERVER: bool = false;
+pub(crate) const CLIENT: bool = true;
+pub(crate) const SERVER: bool = false;
 
 /// Sequence number of the first byte of either direction; it wraps on the way.
 const SEQ: u32 = u32::MAX - 20;
 
 #[derive(Clone)]
-pub(super) struct TestFlow {
-    pub(super) id: FlowId,
-    pub(super) endpoints: Endpoints,
-    pub(super) from_start: bool,
-    pub(super) tgid: u32,
-    pub(super) inode: Option<NonZeroU64>,
-    pub(super) unix_connection: Option<NonZeroU64>,
-    pub(super) received: u64,
-    pub(super) sent: u64,
+pub(crate) struct TestFlow {
+    pub(crate) id: FlowId,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) from_start: bool,
+    pub(crate) tgid: u32,
+    pub(crate) inode: Option<NonZeroU64>,
+    pub(crate) unix_connection: Option<NonZeroU64>,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
     positions: std::rc::Rc<[Cell<u64>; 2]>,
 }
 
@@ -54,21 +54,21 @@ impl TestFlow {
     }
 }
 
-pub(super) struct World {
-    pub(super) pipeline: Pipeline,
-    pub(super) spans: Vec<Span>,
+pub(crate) struct World {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) spans: Vec<Span>,
     delivered: u64,
     metrics: Arc<Metrics>,
     flows: u64,
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Limits::default())
     }
 
     /// The monotonic clock stands at 0 when it is one hour past the epoch.
-    pub(super) fn with(limits: Limits) -> Self {
+    pub(crate) fn with(limits: Limits) -> Self {
         let metrics = Arc::new(Metrics::default());
         let pipeline = Pipeline::new(limits, Arc::clone(&metrics));
         let mut world = Self { pipeline, spans: Vec::new(), delivered: 0, metrics, flows: 0 };
@@ -79,7 +79,7 @@ impl World {
 
     /// A connection of 192.0.2.1:40000 to 192.0.2.2:80, seen from one of the two. Each flow is
     /// of its own process, from 10 on.
-    pub(super) fn flow(&mut self, client: bool) -> TestFlow {
+    pub(crate) fn flow(&mut self, client: bool) -> TestFlow {
         self.flows += 1;
         let (a, b) = (
             (Ipv4Addr::new(192, 0, 2, 1).into(), 40_000),
@@ -104,7 +104,7 @@ impl World {
     }
 
     /// Every event is followed by a check of the equation.
-    pub(super) fn handle(&mut self, event: &Event<'_>) {
+    pub(crate) fn handle(&mut self, event: &Event<'_>) {
         let before = self.spans.len();
         let spans = &mut self.spans;
         self.pipeline.handle(event, &mut |span| spans.push(span));
@@ -121,7 +121,7 @@ impl World {
         assert_eq!(spans, self.delivered + waiting + self.count(Counter::SpansNotSampled));
     }
 
-    pub(super) fn segment(
+    pub(crate) fn segment(
         &mut self,
         flow: &TestFlow,
         direction: Direction,
@@ -155,16 +155,16 @@ impl World {
         self.handle(&Event::Segment(segment));
     }
 
-    pub(super) fn receive(&mut self, flow: &TestFlow, time: u64, text: &str) {
+    pub(crate) fn receive(&mut self, flow: &TestFlow, time: u64, text: &str) {
         self.segment(flow, Direction::Receive, time, text.as_bytes(), 0, |_| {});
     }
 
-    pub(super) fn send(&mut self, flow: &TestFlow, time: u64, text: &str) {
+    pub(crate) fn send(&mut self, flow: &TestFlow, time: u64, text: &str) {
         self.segment(flow, Direction::Send, time, text.as_bytes(), 0, |_| {});
     }
 
     /// A segment that only marks how far a body has come.
-    pub(super) fn skip(&mut self, flow: &TestFlow, direction: Direction, time: u64, n: u64) {
+    pub(crate) fn skip(&mut self, flow: &TestFlow, direction: Direction, time: u64, n: u64) {
         flow.advance(direction, n);
         self.segment(flow, direction, time, b"", 0, |segment| {
             segment.skipped_before = n;
@@ -172,12 +172,12 @@ impl World {
     }
 
     /// Bytes go by without a segment.
-    pub(super) fn pass(&mut self, flow: &TestFlow, direction: Direction, n: u64) {
+    pub(crate) fn pass(&mut self, flow: &TestFlow, direction: Direction, n: u64) {
         flow.advance(direction, n);
     }
 
     /// A request, and 204 for an answer.
-    pub(super) fn exchange(&mut self, flow: &TestFlow, request: &str) {
+    pub(crate) fn exchange(&mut self, flow: &TestFlow, request: &str) {
         let client = matches!(&flow.endpoints, Endpoints::Tcp { local, .. } if local.1 != 80);
         let response = "HTTP/1.1 204 No Content\r\n\r\n";
         if client {
@@ -190,11 +190,11 @@ impl World {
     }
 
     /// The connection is gone.
-    pub(super) fn end(&mut self, flow: &TestFlow, time: u64, error: bool) {
+    pub(crate) fn end(&mut self, flow: &TestFlow, time: u64, error: bool) {
         self.end_with(flow, time, error, [0; 2], [None; 2]);
     }
 
-    pub(super) fn end_with(
+    pub(crate) fn end_with(
         &mut self,
         flow: &TestFlow,
         time: u64,
@@ -219,12 +219,12 @@ impl World {
         }));
     }
 
-    pub(super) fn one(&mut self) -> Span {
+    pub(crate) fn one(&mut self) -> Span {
         assert_eq!(self.spans.len(), 1, "{:?}", self.spans);
         self.spans.remove(0)
     }
 
-    pub(super) fn count(&self, counter: Counter) -> u64 {
+    pub(crate) fn count(&self, counter: Counter) -> u64 {
         self.metrics.get(counter)
     }
 }
@@ -236,21 +236,21 @@ fn value<'a>(span: &'a Span, key: &str) -> Option<&'a Value> {
     value
 }
 
-pub(super) fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
+pub(crate) fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
     value(span, key).map(|value| match value {
         Value::Str(text) => text.as_ref(),
         other => panic!("{key} is {other:?}"),
     })
 }
 
-pub(super) fn texts(span: &Span, key: &str) -> Option<Vec<String>> {
+pub(crate) fn texts(span: &Span, key: &str) -> Option<Vec<String>> {
     value(span, key).map(|value| match value {
         Value::Strs(texts) => texts.to_vec(),
         other => panic!("{key} is {other:?}"),
     })
 }
 
-pub(super) fn int(span: &Span, key: &str) -> Option<i64> {
+pub(crate) fn int(span: &Span, key: &str) -> Option<i64> {
     value(span, key).map(|value| match value {
         Value::Int(n) => *n,
         other => panic!("{key} is {other:?}"),
@@ -258,7 +258,7 @@ pub(super) fn int(span: &Span, key: &str) -> Option<i64> {
 }
 
 /// All attributes as `key=value`, sorted.
-pub(super) fn attributes(span: &Span) -> Vec<String> {
+pub(crate) fn attributes(span: &Span) -> Vec<String> {
     let mut all: Vec<String> = span
         .attributes
         .iter()
@@ -272,6 +272,6 @@ pub(super) fn attributes(span: &Span) -> Vec<String> {
     all
 }
 
-pub(super) fn names(span: &Span) -> Vec<&'static str> {
+pub(crate) fn names(span: &Span) -> Vec<&'static str> {
     span.events.iter().map(|event| event.name).collect()
 }

@@ -1,0 +1,213 @@
+//! Whose a line is: the same evidence as for a call, and what there is of exchanges that are over.
+//!
+//! A line that is written after the response is still its request's, where the writer has done nothing for
+//! others since. Of a goroutine that is certain until it reads its next request. A thread may run what others
+//! have left for it, so only one that has served a single connection counts, or the only one of its process that
+//! serves any; and neither does after [`AFTER`].
+
+use std::num::NonZeroU64;
+
+use super::{Causes, Server, Threads, few::Few, one};
+use crate::capture::event::{self, Caller, FlowId, Goroutine, Monotonic, Tgid};
+use crate::context::RequestId;
+use crate::trace::forest::{Evidence, Forest, NodeId};
+use crate::trace::identity::Seed;
+use crate::trace::table::Table;
+
+/// How long after the end of an exchange a line can be its, in nanoseconds.
+const AFTER: u64 = 5_000_000_000;
+
+/// Goroutines, threads and request ids whose last exchange is remembered.
+const REMEMBERED: usize = 16_384;
+
+/// Whose a line is, if what is still to come bears it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::trace) struct Found {
+    pub(in crate::trace) node: NodeId,
+    pub(in crate::trace) evidence: Evidence,
+    /// The thread that has to answer the exchange, or to have answered it.
+    pub(in crate::trace) thread: Option<u32>,
+    /// It has to be answered before this is believed.
+    pub(in crate::trace) answer: bool,
+    /// It was over when the line was written.
+    pub(in crate::trace) over: bool,
+}
+
+/// Exchanges that are over, by who handled them.
+#[derive(Debug)]
+pub(super) struct Past {
+    /// Whether anybody asks for more than goroutines.
+    pub(super) wanted: bool,
+    goroutines: Table<(Tgid, NonZeroU64), Over>,
+    threads: Table<u32, Thread>,
+    /// Those that are open too; `None` where several have the same.
+    requests: Table<(Tgid, RequestId), Option<NodeId>>,
+}
+
+impl Default for Past {
+    fn default() -> Self {
+        Self {
+            wanted: false,
+            goroutines: Table::new(REMEMBERED),
+            threads: Table::new(REMEMBERED),
+            requests: Table::new(REMEMBERED),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Over {
+    node: NodeId,
+    at: Monotonic,
+    /// The only one of its goroutine.
+    only: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Thread {
+    tgid: Tgid,
+    over: Over,
+    flow: FlowId,
+    /// It has served other connections before.
+    several: bool,
+}
+
+impl Past {
+    /// Whether a goroutine has handled an exchange before.
+    pub(super) fn knows(&mut self, tgid: Tgid, goroutine: NonZeroU64) -> bool {
+        self.goroutines.get_mut((tgid, goroutine)).is_some()
+    }
+
+    /// An exchange of that goroutine is over.
+    pub(super) fn goroutine(
+        &mut self,
+        tgid: Tgid,
+        goroutine: NonZeroU64,
+        node: NodeId,
+        at: Monotonic,
+    ) {
+        let only = !self.knows(tgid, goroutine);
+        self.goroutines.insert((tgid, goroutine), Over { node, at, only });
+    }
+
+    /// One of that thread, on that connection.
+    pub(super) fn thread(
+        &mut self,
+        tgid: Tgid,
+        tid: u32,
+        flow: FlowId,
+        node: NodeId,
+        at: Monotonic,
+    ) {
+        let before = self.threads.get_mut(tid).filter(|before| before.tgid == tgid);
+        let several = before.is_some_and(|before| before.several || before.flow != flow);
+        let over = Over { node, at, only: false };
+        self.threads.insert(tid, Thread { tgid, over, flow, several });
+    }
+
+    /// A request with that identifier begins.
+    pub(super) fn request(&mut self, tgid: Tgid, id: RequestId, node: NodeId) {
+        match self.requests.get_mut((tgid, id)) {
+            Some(there) => *there = None,
+            None => {
+                self.requests.insert((tgid, id), Some(node));
+            }
+        }
+    }
+}
+
+impl Causes {
+    /// Whose a line is that this caller writes.
+    pub(in crate::trace) fn of_line(
+        &mut self,
+        tgid: Tgid,
+        caller: &Caller,
+        now: Monotonic,
+        forest: &Forest,
+    ) -> Option<Found> {
+        let recent = |over: &Over| now.0.saturating_sub(over.at.0) <= AFTER;
+        if let Some(goroutine) = caller.goroutine {
+            self.line_of_goroutine(tgid, goroutine, recent)
+        } else if self.is_go(tgid) {
+            None
+        } else if caller.multiplexes {
+            self.line_of_loop(tgid, caller, forest)
+        } else {
+            self.line_of_thread(tgid, caller.tid, recent)
+        }
+    }
+
+    /// The one exchange of a process that came with this identifier, of those of late.
+    pub(in crate::trace) fn of_request_id(&mut self, tgid: Tgid, id: RequestId) -> Option<NodeId> {
+        self.past.requests.get_mut((tgid, id)).copied().flatten()
+    }
+
+    fn line_of_goroutine(
+        &mut self,
+        tgid: Tgid,
+        writer: Goroutine,
+        recent: impl Fn(&Over) -> bool,
+    ) -> Option<Found> {
+        for (id, itself) in [(Some(writer.id), true), (writer.parent, false)] {
+            let Some(id) = id else { continue };
+            if let Some(open) = self.goroutines.get(&(tgid, id)) {
+                return sole(open).filter(|server| itself || server.only).map(|server| Found {
+                    node: server.node,
+                    evidence: Evidence::Goroutine,
+                    thread: None,
+                    answer: server.answer,
+                    over: false,
+                });
+            }
+            if let Some(over) = self.past.goroutines.get_mut((tgid, id)) {
+                return Some(*over).filter(|it| (itself || it.only) && recent(it)).map(|over| {
+                    let (node, evidence) = (over.node, Evidence::Goroutine);
+                    Found { node, evidence, thread: None, answer: false, over: true }
+                });
+            }
+        }
+        None
+    }
+
+    fn line_of_thread(
+        &mut self,
+        tgid: Tgid,
+        tid: u32,
+        recent: impl Fn(&Over) -> bool,
+    ) -> Option<Found> {
+        let found = |node, over| Found {
+            node,
+            evidence: Evidence::Thread,
+            thread: Some(tid),
+            answer: true,
+            over,
+        };
+        if let Some(open) = self.threads.get(&tid) {
+            return sole(open).map(|server| found(server.node, false));
+        }
+        let alone = self.handlers.get(&tgid) == Some(&Threads::One(tid));
+        let thread = self.past.threads.get_mut(tid).filter(|thread| thread.tgid == tgid)?;
+        let certain = (alone || !thread.several) && recent(&thread.over);
+        certain.then(|| found(thread.over.node, true))
+    }
+
+    fn line_of_loop(&self, tgid: Tgid, caller: &Caller, forest: &Forest) -> Option<Found> {
+        let event::Cause { flow, position, alone } = caller.cause?;
+        let read = self.acted_on(tgid, flow, position, alone, true)?;
+        let node = read.server?;
+        let over = forest.is_over(node);
+        // Of several that are open, one may have waited in memory for the answer to another's call.
+        (!read.answer || !over).then_some(Found {
+            node,
+            evidence: Evidence::EventLoop,
+            thread: Some(caller.tid),
+            answer: true,
+            over,
+        })
+    }
+}
+
+/// The only one.
+fn sole(servers: &Few<Server>) -> Option<Server> {
+    one(Some(servers), Seed::NONE).unwrap_or(None)
+}
