@@ -10,6 +10,7 @@ pub mod heap;
 pub mod hpack;
 pub mod lines;
 pub mod load;
+pub mod loggers;
 pub mod namespaces;
 pub mod process;
 pub mod reopen;

@@ -135,6 +135,7 @@ public class Loggers {
         said.put("message", "Exception in thread \"main\" java.lang.IllegalStateException: no payment");
         said.put("source", "stderr");
         said.put("loose", true);
+        said.put("among", true);
         said.put("words", STACK);
         said.put("before", now());
         // When it is over nobody knows any more.

@@ -165,7 +165,8 @@ def structured():
 def uncaught():
     """Of an exception that nobody catches Python writes the traceback, in many writes."""
     now = time.time_ns()
-    said = {"message": "RuntimeError: no payment", "source": "stderr", "loose": True, "words": STACK}
+    said = {"message": "RuntimeError: no payment", "source": "stderr", "loose": True}
+    said |= {"among": True, "words": STACK}
     # When it is over nobody knows any more.
     said |= {"before": now, "after": now + 5_000_000_000}
     TRUTH.write(json.dumps(said) + "\n")

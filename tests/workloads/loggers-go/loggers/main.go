@@ -37,7 +37,9 @@ type truth struct {
 	// The message has more around it, and attributes may be in its text.
 	Loose bool `json:"loose,omitempty"`
 	// The message is written as several lines, which may be one record or more.
-	Split   bool     `json:"split,omitempty"`
+	Split bool `json:"split,omitempty"`
+	// Whoever wrote it may have written more, before and after.
+	Among   bool     `json:"among,omitempty"`
 	TraceID string   `json:"trace_id,omitempty"`
 	SpanID  string   `json:"span_id,omitempty"`
 	File    string   `json:"file,omitempty"`

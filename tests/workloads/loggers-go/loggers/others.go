@@ -188,6 +188,7 @@ func panicked() {
 		// When it is over nobody knows any more.
 		Before: now, After: now + int64(5*time.Second),
 		Message: "panic: runtime error: index out of range [1] with length 1", Source: "stderr", Loose: true,
+		Among: true,
 		Words: []string{"goroutine 1 [running]:", "main.fail(", "main.main()", "main.park(", "main.panicked"},
 	})
 	fmt.Println(fail([]string{"o-17"}))
