@@ -1,10 +1,11 @@
-//! Where spans go: one directory per destination.
+//! Where spans and records of logs go: one directory per destination.
 //!
 //! The terminal is written to by whoever owns standard output, in that thread. The backends (OTLP,
 //! Loki) are reached by delivery tasks, one each, behind bounded queues; [`delivery`] is the one
 //! place where batches, retries and losses are decided. Per backend, at any quiet moment:
 //! `offered = sent + queued + Σ lost.*`.
 
+mod access;
 mod delivery;
 mod http;
 pub mod loki;
@@ -25,7 +26,8 @@ use crate::metrics::Metrics;
 use crate::model::{LogRecord, Span, SpanKind};
 
 pub use delivery::Policy;
-use delivery::{Backend, Queue, Worker};
+pub(crate) use delivery::weight_of_record;
+use delivery::{Backend, Item, Queue, Worker};
 
 /// What the sensor calls itself towards backends.
 const USER_AGENT: &str = concat!("sensor/", env!("CARGO_PKG_VERSION"));
@@ -38,7 +40,9 @@ const DROP_GRACE: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// Spans over OTLP.
     pub otlp: Option<otlp::Settings>,
-    /// A line per server exchange to Loki.
+    /// Records of logs over OTLP.
+    pub otlp_logs: Option<otlp::Settings>,
+    /// Records of logs, and one of each server exchange, to Loki.
     pub loki: Option<loki::Settings>,
 }
 
@@ -63,10 +67,10 @@ pub enum StartError {
     },
 }
 
-/// Spans waiting for or on their way to each backend.
+/// What waits for each backend, or is on its way there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queued {
-    /// Towards OTLP.
+    /// Towards OTLP: spans, and records of logs.
     pub otlp: u64,
     /// Towards Loki.
     pub loki: u64,
@@ -78,14 +82,15 @@ pub struct Exporters(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    otlp: Option<Delivery>,
-    loki: Option<Delivery>,
+    otlp: Option<Delivery<Arc<Span>>>,
+    otlp_logs: Option<Delivery<Arc<LogRecord>>>,
+    loki: Option<Delivery<loki::Entry>>,
 }
 
 /// A queue and the task that empties it.
 #[derive(Debug)]
-struct Delivery {
-    queue: Arc<Queue>,
+struct Delivery<T> {
+    queue: Arc<Queue<T>>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -96,7 +101,7 @@ impl Exporters {
     /// # Errors
     /// At once for what can never work (an unreadable certificate); not for an unreachable backend,
     /// which is retried, logged and counted.
-    #[expect(clippy::needless_pass_by_value, reason = "the settings have done their work here")]
+    #[expect(clippy::needless_pass_by_value, reason = "each task has its own")]
     pub fn start(
         settings: Settings,
         metrics: Arc<Metrics>,
@@ -104,76 +109,109 @@ impl Exporters {
     ) -> Result<Self, StartError> {
         // The gRPC channel binds itself to the runtime in whose context it is made.
         let _context = runtime.enter();
-        let otlp = settings
-            .otlp
-            .as_ref()
-            .map(|settings| {
-                let sink = otlp::Sink::new(settings)?;
-                let (policy, timeout) = (settings.policy.clone(), settings.timeout);
-                Ok(Delivery::start(sink, policy, timeout, &otlp::LEDGER, &metrics, runtime))
-            })
-            .transpose()?;
-        let loki = settings
-            .loki
-            .as_ref()
-            .map(|settings| {
-                let sink = loki::Sink::new(settings)?;
-                let (policy, timeout) = (settings.policy.clone(), settings.timeout);
-                Ok(Delivery::start(sink, policy, timeout, &loki::LEDGER, &metrics, runtime))
-            })
-            .transpose()?;
-        Ok(Self(Arc::new(Inner { otlp, loki })))
+        let Settings { otlp, otlp_logs, loki } = settings;
+        let start_otlp = |settings: otlp::Settings| {
+            let sink = otlp::Sink::traces(&settings)?;
+            let otlp::Settings { policy, timeout, .. } = settings;
+            Ok(Delivery::start(sink, policy, timeout, &otlp::LEDGER, &metrics, runtime))
+        };
+        let start_otlp_logs = |settings: otlp::Settings| {
+            let sink = otlp::Sink::logs(&settings)?;
+            let otlp::Settings { policy, timeout, .. } = settings;
+            Ok(Delivery::start(sink, policy, timeout, &otlp::LOGS_LEDGER, &metrics, runtime))
+        };
+        let start_loki = |settings: loki::Settings| {
+            let sink = loki::Sink::new(&settings)?;
+            let loki::Settings { policy, timeout, .. } = settings;
+            Ok(Delivery::start(sink, policy, timeout, &loki::LEDGER, &metrics, runtime))
+        };
+        Ok(Self(Arc::new(Inner {
+            otlp: otlp.map(start_otlp).transpose()?,
+            otlp_logs: otlp_logs.map(start_otlp_logs).transpose()?,
+            loki: loki.map(start_loki).transpose()?,
+        })))
     }
 
     /// Queues a span for every backend that wants it. Never blocks; what a full queue refuses is
     /// counted as lost.
     pub fn offer(&self, span: &Arc<Span>) {
         if let Some(otlp) = &self.0.otlp {
-            otlp.queue.offer(span);
+            otlp.queue.offer(Arc::clone(span));
         }
         if let Some(loki) = &self.0.loki
             && span.kind == SpanKind::Server
         {
-            loki.queue.offer(span);
+            loki.queue.offer(loki::Entry::Exchange(Arc::clone(span)));
         }
     }
 
     /// The same for a record of a log.
-    pub fn offer_record(&self, _record: &Arc<LogRecord>) {}
+    pub fn offer_record(&self, record: &Arc<LogRecord>) {
+        if let Some(otlp) = &self.0.otlp_logs {
+            otlp.queue.offer(Arc::clone(record));
+        }
+        if let Some(loki) = &self.0.loki {
+            loki.queue.offer(loki::Entry::Record(Arc::clone(record)));
+        }
+    }
 
     /// Whether there is any backend at all.
     pub fn any(&self) -> bool {
-        self.0.otlp.is_some() || self.0.loki.is_some()
+        let Inner { otlp, otlp_logs, loki } = &*self.0;
+        otlp.is_some() || otlp_logs.is_some() || loki.is_some()
     }
 
     /// What is queued now, requests on their way included.
     pub fn queued(&self) -> Queued {
-        let queued = |delivery: &Option<Delivery>| {
-            delivery.as_ref().map_or(0, |delivery| delivery.queue.queued())
-        };
-        Queued { otlp: queued(&self.0.otlp), loki: queued(&self.0.loki) }
+        let Inner { otlp, otlp_logs, loki } = &*self.0;
+        Queued {
+            otlp: queued(otlp.as_ref()) + queued(otlp_logs.as_ref()),
+            loki: queued(loki.as_ref()),
+        }
     }
 
     /// Delivers what is queued, for at most `deadline`, and ends the tasks. What remains then is
     /// counted as lost (`failed`), and so is everything that other clones offer afterwards.
     pub async fn shutdown(self, deadline: Duration) {
-        let deadline = Instant::now() + deadline;
-        let deliveries = || [&self.0.otlp, &self.0.loki].into_iter().flatten();
-        deliveries().for_each(|delivery| delivery.queue.close(deadline));
-        for delivery in deliveries() {
-            let worker = delivery.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(worker) = worker
-                && let Err(error) = worker.await
-            {
-                tracing::error!(%error, "a delivery task broke off: what it held is lost");
-            }
-            delivery.queue.abandon();
-        }
+        let Inner { otlp, otlp_logs, loki } = &*self.0;
+        self.0.close(Instant::now() + deadline);
+        end(otlp.as_ref()).await;
+        end(otlp_logs.as_ref()).await;
+        end(loki.as_ref()).await;
     }
 }
 
-impl Delivery {
-    fn start<B: Backend>(
+fn queued<T: Item>(delivery: Option<&Delivery<T>>) -> u64 {
+    delivery.map_or(0, |delivery| delivery.queue.queued())
+}
+
+/// Waits for a task that was asked to end, and gives up what it leaves.
+async fn end<T: Item>(delivery: Option<&Delivery<T>>) {
+    let Some(Delivery { queue, worker }) = delivery else { return };
+    let worker = worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(worker) = worker
+        && let Err(error) = worker.await
+    {
+        tracing::error!(%error, "a delivery task broke off: what it held is lost");
+    }
+    queue.abandon();
+}
+
+impl Inner {
+    fn close(&self, deadline: Instant) {
+        fn close<T: Item>(delivery: Option<&Delivery<T>>, deadline: Instant) {
+            if let Some(delivery) = delivery {
+                delivery.queue.close(deadline);
+            }
+        }
+        close(self.otlp.as_ref(), deadline);
+        close(self.otlp_logs.as_ref(), deadline);
+        close(self.loki.as_ref(), deadline);
+    }
+}
+
+impl<T: Item> Delivery<T> {
+    fn start<B: Backend<Item = T>>(
         backend: B,
         policy: Policy,
         timeout: Duration,
@@ -189,8 +227,6 @@ impl Delivery {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        for delivery in [&self.otlp, &self.loki].into_iter().flatten() {
-            delivery.queue.close(Instant::now() + DROP_GRACE);
-        }
+        self.close(Instant::now() + DROP_GRACE);
     }
 }

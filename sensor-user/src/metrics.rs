@@ -165,19 +165,35 @@ counters! {
     OtlpLostFailed = "otlp.lost.failed",
     /// Requests to the OTLP backend that were tried again.
     OtlpRetries = "otlp.retries",
-    /// Lines offered to Loki.
+    /// Log records offered to OTLP.
+    OtlpLogsOffered = "otlp.logs.offered",
+    /// Log records accepted by the OTLP backend.
+    OtlpLogsSent = "otlp.logs.sent",
+    /// Log records lost: the queue was full.
+    OtlpLogsLostQueueFull = "otlp.logs.lost.queue_full",
+    /// Log records lost: the backend rejected them (partial success).
+    OtlpLogsLostRejected = "otlp.logs.lost.rejected",
+    /// Log records lost: not delivered within the retry limit, or refused for good.
+    OtlpLogsLostFailed = "otlp.logs.lost.failed",
+    /// Requests with log records to the OTLP backend that were tried again.
+    OtlpLogsRetries = "otlp.logs.retries",
+    /// Lines offered to Loki: log records, and one of each server exchange.
     LokiOffered = "loki.offered",
     /// Lines accepted by Loki.
     LokiSent = "loki.sent",
     /// Lines lost: the queue was full.
     LokiLostQueueFull = "loki.lost.queue_full",
-    /// Lines lost: refused for good.
+    /// Lines lost: refused for good, for another reason than the next two.
     LokiLostRejected = "loki.lost.rejected",
+    /// Lines lost: Loki has lines of their stream that are newer by too much.
+    LokiLostOutOfOrder = "loki.lost.out_of_order",
+    /// Lines lost: older than Loki takes.
+    LokiLostTooOld = "loki.lost.too_old",
     /// Lines lost: not delivered within the retry limit.
     LokiLostFailed = "loki.lost.failed",
     /// Requests to Loki that were tried again.
     LokiRetries = "loki.retries",
-    /// Spans lost: standard output could not take them.
+    /// Spans and log records lost: standard output could not take them.
     OutputLost = "output.lost",
 }
 

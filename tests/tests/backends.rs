@@ -166,7 +166,8 @@ async fn through_the_collector(test: &str, protocol: otlp::Protocol, tls: bool) 
         let settings = otlp::Settings { compression, certificate, ..settings };
         let spans = spans();
         let before = collector.spans().unwrap().len();
-        let metrics = export(Settings { otlp: Some(settings), loki: None }, &spans).await;
+        let metrics =
+            export(Settings { otlp: Some(settings), ..Settings::default() }, &spans).await;
         assert_eq!(metrics.get(Counter::OtlpOffered), 60);
         assert_eq!(metrics.get(Counter::OtlpSent), 60, "{}", collector.log());
 
@@ -215,7 +216,8 @@ async fn strangers_are_not_trusted() {
     {
         let mut settings = otlp::Settings::new(&format!("https://{address}"), protocol).unwrap();
         settings.policy.retry_limit = Duration::from_millis(300);
-        let metrics = export(Settings { otlp: Some(settings), loki: None }, &spans()).await;
+        let metrics =
+            export(Settings { otlp: Some(settings), ..Settings::default() }, &spans()).await;
         assert_eq!(metrics.get(Counter::OtlpLostFailed), 60, "{protocol:?}");
     }
     assert_eq!(collector.spans().unwrap(), []);
@@ -229,7 +231,7 @@ async fn lines_are_queried_back_from_a_store() {
     };
     let settings = loki::Settings::new(&store.loki_endpoint()).unwrap();
     let spans = spans();
-    let metrics = export(Settings { otlp: None, loki: Some(settings) }, &spans).await;
+    let metrics = export(Settings { loki: Some(settings), ..Settings::default() }, &spans).await;
     let servers: Vec<_> = spans.iter().filter(|span| span.kind == SpanKind::Server).collect();
     assert_eq!(metrics.get(Counter::LokiOffered), servers.len() as u64);
     assert_eq!(metrics.get(Counter::LokiSent), servers.len() as u64);

@@ -1,5 +1,5 @@
 //! Standard output: a thread of its own behind a bounded queue, so that a reader who does not read
-//! costs spans (counted) and never the capture.
+//! costs spans and records (counted) and never the capture.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,15 +11,19 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::export::terminal::{SpanWriter, Summary};
+use crate::export::weight_of_record;
 use crate::metrics::{Counter, Metrics};
 use crate::model::{LogRecord, Span};
 
 use super::footer::{Footer, Watch};
 use super::stop::Stop;
 
-/// Spans that may wait to be written: about 16 MiB of them, or what comes in a twentieth of a second at 160,000 a
-/// second.
+/// Spans and records that may wait to be written: about 16 MiB of spans, or what comes in a twentieth of a second
+/// at 160,000 a second.
 const QUEUE: usize = 8192;
+
+/// Bytes of records that may wait, about: one may be as long as 64 KiB.
+const QUEUE_BYTES: u64 = 16 << 20;
 
 /// Spans written before the output is flushed and the footer looked after.
 const BATCH: u64 = 256;
@@ -79,6 +83,8 @@ pub(super) struct Output {
     thread: JoinHandle<io::Result<()>>,
     offered: u64,
     written: Arc<AtomicU64>,
+    /// Bytes of records, by weight, that wait.
+    bytes: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
 }
 
@@ -103,15 +109,16 @@ impl Output {
     pub(super) fn start(sheet: Sheet, stop: Stop, metrics: Arc<Metrics>) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
         let written = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&written);
+        let bytes = Arc::new(AtomicU64::new(0));
+        let counters = (Arc::clone(&written), Arc::clone(&bytes));
         let thread = thread::Builder::new().name("output".into()).spawn(move || {
-            let result = write_all(sheet, &receiver, &counter);
+            let result = write_all(sheet, &receiver, &counters.0, &counters.1);
             if result.is_err() {
                 stop.request();
             }
             result
         })?;
-        Ok(Self { sender, thread, offered: 0, written, metrics })
+        Ok(Self { sender, thread, offered: 0, written, bytes, metrics })
     }
 
     /// Queues a span. Never waits, unless `patient`: then as long as it takes, or until the end is
@@ -122,15 +129,29 @@ impl Output {
 
     /// The same for a record of a log.
     pub(super) fn offer_record(&mut self, record: &Arc<LogRecord>, patient: Option<&Stop>) {
-        self.send(Message::Record(Arc::clone(record)), patient);
+        let weight = weight_of_record(record) as u64;
+        // One that is larger than everything may wait where nothing else does.
+        let full = |bytes: u64| bytes > 0 && bytes + weight > QUEUE_BYTES;
+        while full(self.bytes.load(Ordering::Acquire)) {
+            if patient.is_none_or(Stop::requested) || self.thread.is_finished() {
+                self.metrics.inc(Counter::OutputLost);
+                return;
+            }
+            thread::sleep(WAIT);
+        }
+        self.bytes.fetch_add(weight, Ordering::AcqRel);
+        if !self.send(Message::Record(Arc::clone(record)), patient) {
+            self.bytes.fetch_sub(weight, Ordering::AcqRel);
+        }
     }
 
-    fn send(&mut self, mut message: Message, patient: Option<&Stop>) {
+    /// Whether it was taken; what is not is counted.
+    fn send(&mut self, mut message: Message, patient: Option<&Stop>) -> bool {
         loop {
             match self.sender.try_send(message) {
                 Ok(()) => {
                     self.offered += 1;
-                    return;
+                    return true;
                 }
                 Err(TrySendError::Full(back)) if patient.is_some_and(|stop| !stop.requested()) => {
                     message = back;
@@ -138,7 +159,7 @@ impl Output {
                 }
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                     self.metrics.inc(Counter::OutputLost);
-                    return;
+                    return false;
                 }
             }
         }
@@ -154,7 +175,7 @@ impl Output {
     /// Spans are lost before the summary is made, so that it tells of them: `summary` is asked once,
     /// when nothing is waiting any more or the time is up.
     pub(super) fn finish(self, summary: impl FnOnce() -> Summary, limit: Duration) -> Ended {
-        let Self { sender, thread, offered, written, metrics } = self;
+        let Self { sender, thread, offered, written, bytes: _, metrics } = self;
         let deadline = Instant::now() + limit;
         let unwritten = || offered - written.load(Ordering::Acquire);
         while unwritten() > 0 && !thread.is_finished() && Instant::now() < deadline {
@@ -197,6 +218,7 @@ fn write_all(
     mut sheet: Sheet,
     receiver: &Receiver<Message>,
     written: &AtomicU64,
+    bytes: &AtomicU64,
 ) -> io::Result<()> {
     let mut next_look = Instant::now();
     let mut explained = sheet.footer.is_some();
@@ -222,6 +244,7 @@ fn write_all(
                     batch += 1;
                 }
                 Message::Record(record) => {
+                    bytes.fetch_sub(weight_of_record(&record) as u64, Ordering::AcqRel);
                     sheet.writer.record(&record)?;
                     sheet.watch.note_shown();
                     batch += 1;

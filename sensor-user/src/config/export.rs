@@ -1,4 +1,4 @@
-//! Where spans go besides standard output. Each destination reads its own settings; here they are
+//! Where spans and records of logs go besides standard output. Each destination reads its own settings; here they are
 //! put together with the variables of OpenTelemetry's batch processor, and with what is worth
 //! saying about them
 //! (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
@@ -11,10 +11,10 @@ use super::flags::ExportFlags;
 use super::{Env, Problem, Problems, value};
 use crate::export::{Policy, Settings, loki, otlp};
 
-/// Spans that may wait, at most: 2 GiB of them.
+/// Spans or records that may wait, at most. What they take is bounded by bytes besides.
 const QUEUE_MAX: usize = 1 << 20;
 
-/// Where else spans go.
+/// Where else spans and records of logs go.
 #[derive(Clone, Debug, Default)]
 pub struct Export {
     /// The destinations.
@@ -30,7 +30,7 @@ pub(super) fn export(flags: &ExportFlags, env: Env<'_>, problems: &mut Problems)
         otlp::Settings::from_env_and_flags(env, otlp_endpoint.as_deref(), otlp_protocol.as_deref());
     let before = problems.0.len();
     let otlp = texts(otlp, problems).map(|mut settings| {
-        batches(&mut settings.policy, env, problems);
+        batches(&mut settings.policy, "OTEL_BSP", env, problems);
         notes.extend(grpc_port(&settings, otlp_protocol.as_deref(), env));
         settings
     });
@@ -50,34 +50,52 @@ pub(super) fn export(flags: &ExportFlags, env: Env<'_>, problems: &mut Problems)
     {
         problems.push("--loki-tenant", tenant, "--loki-endpoint URL beside it");
     }
-    Export { settings: Settings { otlp, loki }, notes }
+    // Loki takes them, where there is one, unless logs are asked for over OTLP too.
+    let otlp_logs = otlp::Settings::logs_from_env_and_flags(
+        env,
+        otlp_endpoint.as_deref(),
+        otlp_protocol.as_deref(),
+        loki.is_none(),
+    );
+    let otlp_logs = texts(otlp_logs, problems).map(|mut settings| {
+        batches(&mut settings.policy, "OTEL_BLRP", env, problems);
+        settings
+    });
+    Export { settings: Settings { otlp, otlp_logs, loki }, notes }
 }
 
 fn texts<T>(read: Result<Option<T>, Vec<String>>, problems: &mut Problems) -> Option<T> {
     read.unwrap_or_else(|texts| {
-        problems.0.extend(texts.into_iter().map(Problem::Said));
+        // What is for all signals is read for each of them, and said once.
+        for text in texts {
+            let said = |it: &Problem| matches!(it, Problem::Said(said) if *said == text);
+            if !problems.0.iter().any(said) {
+                problems.0.push(Problem::Said(text));
+            }
+        }
         None
     })
 }
 
-/// The queue and its batches, by `OTEL_BSP_*`.
-fn batches(policy: &mut Policy, env: Env<'_>, problems: &mut Problems) {
+/// The queue and its batches, by `OTEL_BSP_*` for spans and `OTEL_BLRP_*` for records of logs.
+fn batches(policy: &mut Policy, prefix: &str, env: Env<'_>, problems: &mut Problems) {
     let read = |setting: &str| {
-        let text = env(setting).filter(|text| !text.trim().is_empty())?;
-        Some((text.clone(), setting.to_owned()))
+        let setting = format!("{prefix}_{setting}");
+        let text = env(&setting).filter(|text| !text.trim().is_empty())?;
+        Some((text, setting))
     };
-    if let Some((text, setting)) = read("OTEL_BSP_MAX_QUEUE_SIZE") {
+    if let Some((text, setting)) = read("MAX_QUEUE_SIZE") {
         let parsed = value::count(&text, QUEUE_MAX);
         policy.capacity = problems.take(&setting, &text, parsed).unwrap_or(policy.capacity);
         // A smaller queue takes smaller batches, unless those are set too.
-        policy.batch_spans = policy.batch_spans.min(policy.capacity);
+        policy.batch_items = policy.batch_items.min(policy.capacity);
     }
-    if let Some((text, setting)) = read("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") {
+    if let Some((text, setting)) = read("MAX_EXPORT_BATCH_SIZE") {
         let parsed = value::count(&text, policy.capacity)
-            .map_err(|expected| format!("{expected} (the queue's size, OTEL_BSP_MAX_QUEUE_SIZE)"));
-        policy.batch_spans = problems.take(&setting, &text, parsed).unwrap_or(policy.batch_spans);
+            .map_err(|expected| format!("{expected} (the queue's size, {prefix}_MAX_QUEUE_SIZE)"));
+        policy.batch_items = problems.take(&setting, &text, parsed).unwrap_or(policy.batch_items);
     }
-    if let Some((text, setting)) = read("OTEL_BSP_SCHEDULE_DELAY") {
+    if let Some((text, setting)) = read("SCHEDULE_DELAY") {
         let parsed = value::milliseconds(&text);
         policy.batch_age = problems.take(&setting, &text, parsed).unwrap_or(policy.batch_age);
     }

@@ -319,10 +319,10 @@ fn batch_variables() {
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1024"),
         ("OTEL_BSP_SCHEDULE_DELAY", "2500"),
     ]);
-    assert_eq!((set.capacity, set.batch_spans), (4096, 1024));
+    assert_eq!((set.capacity, set.batch_items), (4096, 1024));
     assert_eq!(set.batch_age, Duration::from_millis(2500));
     let small = policy(&[("OTEL_BSP_MAX_QUEUE_SIZE", "10")]);
-    assert_eq!((small.capacity, small.batch_spans), (10, 10));
+    assert_eq!((small.capacity, small.batch_items), (10, 10));
     assert_eq!(policy(&[("OTEL_BSP_MAX_QUEUE_SIZE", " ")]), Policy::default());
 
     let vars = [

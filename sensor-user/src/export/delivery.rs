@@ -1,52 +1,59 @@
-//! How spans get to a backend, whatever it speaks: a bounded queue, batches by count, size and age,
-//! and a retry policy. A destination only says how to encode a batch and what an answer means.
+//! How spans and records of logs get to a backend, whatever it speaks: a bounded queue, batches by count,
+//! size and age, and a retry policy. A destination only says what it takes (an [`Item`]), how to encode a
+//! batch and what an answer means.
 //!
 //! One request is under way at a time, so that lines reach Loki in order and a backend in trouble
 //! is met by one retrying request, not several. Delivery is at least once: a connection that breaks
 //! after the backend took a request makes it come again.
 
+mod item;
 mod queue;
 mod retry;
 #[cfg(test)]
 mod tests;
 mod worker;
 
+pub(super) use item::Item;
+pub(crate) use item::weight_of_record;
+
 pub(super) use queue::Queue;
 pub(super) use worker::Worker;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metrics::Counter;
-use crate::model::Span;
 
 /// How a destination's queue, batches and retries are bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Spans that may wait or be under way; more are refused and counted. At about 2 KiB a span,
-    /// the default holds 16 MiB.
+    /// Items (spans, or records of logs) that may wait or be under way; more are refused and counted.
     pub capacity: usize,
-    /// Spans in one request. 512 is the default of the OpenTelemetry SDKs' batch processor.
-    pub batch_spans: usize,
-    /// Bytes of text in one request, about. Well below the 4 MiB at which gRPC servers refuse a
+    /// And bytes of them, about: what is beyond either is refused.
+    pub capacity_bytes: usize,
+    /// Items in one batch.
+    pub batch_items: usize,
+    /// Bytes of text in one batch, about. Well below the 4 MiB at which gRPC servers refuse a
     /// message unless told otherwise.
     pub batch_bytes: usize,
-    /// How long the first span of a batch waits for others.
+    /// How long the first item of a batch waits for others.
     pub batch_age: Duration,
     /// Wait before the first retry; doubles with each.
     pub initial_backoff: Duration,
     /// The longest wait between retries, unless the backend asks for more.
     pub max_backoff: Duration,
-    /// From when a batch is first due; then its spans are counted as lost. Five minutes is the
+    /// From when a batch is first due; then its items are counted as lost. Five minutes is the
     /// Collector's own default (`retry_on_failure.max_elapsed_time`).
     pub retry_limit: Duration,
 }
 
+/// For spans. At about 2 KiB each, what may wait is 16 MiB. 512 in a batch is the default of the
+/// OpenTelemetry SDKs' batch processor.
 impl Default for Policy {
     fn default() -> Self {
         Self {
             capacity: 8192,
-            batch_spans: 512,
+            capacity_bytes: 64 << 20,
+            batch_items: 512,
             batch_bytes: 2 << 20,
             batch_age: Duration::from_secs(1),
             initial_backoff: Duration::from_millis(500),
@@ -56,24 +63,55 @@ impl Default for Policy {
     }
 }
 
-/// Where a destination's spans are accounted for.
+impl Policy {
+    /// For records of logs: there are ten times as many, and they are shorter, but for some. 65,536 of half a KiB
+    /// are 32 MiB, and a long stack trace does not count as one line.
+    pub fn of_records() -> Self {
+        Self {
+            capacity: 65_536,
+            capacity_bytes: 32 << 20,
+            batch_items: 2048,
+            batch_bytes: 1 << 20,
+            ..Self::default()
+        }
+    }
+}
+
+/// Where what a destination is offered is accounted for.
 #[derive(Debug)]
 pub(super) struct Ledger {
+    /// What it is offered, for the log: `spans`.
+    pub(super) items: &'static str,
     pub(super) offered: Counter,
     pub(super) sent: Counter,
     pub(super) lost_queue_full: Counter,
     pub(super) lost_rejected: Counter,
     pub(super) lost_failed: Counter,
+    /// Of destinations that say so.
+    pub(super) lost_out_of_order: Option<Counter>,
+    /// Of destinations that say so.
+    pub(super) lost_too_old: Option<Counter>,
     pub(super) retries: Counter,
+}
+
+impl Ledger {
+    fn of(&self, loss: Loss) -> Counter {
+        match loss {
+            Loss::Rejected => self.lost_rejected,
+            Loss::Failed => self.lost_failed,
+            Loss::OutOfOrder => self.lost_out_of_order.unwrap_or(self.lost_rejected),
+            Loss::TooOld => self.lost_too_old.unwrap_or(self.lost_rejected),
+        }
+    }
 }
 
 /// What came of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The backend took it, except for `rejected` spans.
+    /// The backend took it, except for what is refused.
     Accepted {
-        /// Clamped to the batch: a backend may say anything.
-        rejected: u64,
+        /// How many for which reason. Clamped to the request: a backend may say anything.
+        refused: Vec<(Loss, u64)>,
         /// What the backend had to say, empty for nothing.
         message: String,
     },
@@ -93,17 +131,22 @@ pub(super) enum Outcome {
     },
 }
 
-/// The reasons for which a request is lost for good.
+/// The reasons for which something is lost for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
     /// The backend looked at the data and does not want it.
     Rejected,
+    /// The same, because it is older than what the backend has of that stream, by too much.
+    OutOfOrder,
+    /// The same, because it is too old.
+    TooOld,
     /// It could not be delivered.
     Failed,
 }
 
 impl Outcome {
-    pub(super) const ACCEPTED: Self = Self::Accepted { rejected: 0, message: String::new() };
+    pub(super) const ACCEPTED: Self =
+        Self::Accepted { refused: Vec::new(), message: String::new() };
 
     pub(super) fn retry(reason: impl Into<String>, after: Option<Duration>) -> Self {
         Self::Retry { reason: reason.into(), after }
@@ -114,17 +157,27 @@ impl Outcome {
     }
 }
 
+/// A batch, or what of it has to go by itself, encoded: sent as often as it takes.
+#[derive(Debug)]
+pub(super) struct Part<R> {
+    pub(super) request: R,
+    /// Items in it.
+    pub(super) items: u64,
+}
+
 /// A destination: how to say it, and what the answer means.
 pub(super) trait Backend: Send + Sync + 'static {
-    /// An encoded batch; sent as often as it takes.
+    /// What it takes.
+    type Item: Item;
+    /// What is sent.
     type Request: Send + Sync;
 
     /// For the log: what it is and where.
     fn target(&self) -> &str;
 
-    /// Encodes one batch.
-    fn encode(&self, batch: &[Arc<Span>]) -> Self::Request;
+    /// Encodes one batch; the parts have all its items together.
+    fn encode(&self, batch: Vec<Self::Item>) -> Vec<Part<Self::Request>>;
 
-    /// Sends it once. May hang: the caller bounds it in time.
-    fn send(&self, request: &Self::Request) -> impl Future<Output = Outcome> + Send;
+    /// Sends a part once. May hang: the caller bounds it in time.
+    fn send(&self, part: &Part<Self::Request>) -> impl Future<Output = Outcome> + Send;
 }

@@ -1,4 +1,4 @@
-//! Spans to an OTLP backend, over gRPC or HTTP with protobuf
+//! Spans and records of logs to OTLP backends, over gRPC or HTTP with protobuf
 //! (<https://opentelemetry.io/docs/specs/otlp/>).
 //!
 //! Built on `opentelemetry-proto`, not on the SDK's `opentelemetry-otlp`, because the latter cannot
@@ -14,22 +14,38 @@
 
 mod config;
 mod event;
+mod record;
 mod request;
 mod sink;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Compression, Protocol, Settings};
+pub use config::{Compression, Protocol, Settings, Signal};
 pub(super) use sink::Sink;
 
 use super::delivery::Ledger;
 use crate::metrics::Counter;
 
 pub(super) static LEDGER: Ledger = Ledger {
+    items: "spans",
     offered: Counter::OtlpOffered,
     sent: Counter::OtlpSent,
     lost_queue_full: Counter::OtlpLostQueueFull,
     lost_rejected: Counter::OtlpLostRejected,
     lost_failed: Counter::OtlpLostFailed,
+    lost_out_of_order: None,
+    lost_too_old: None,
     retries: Counter::OtlpRetries,
+};
+
+pub(super) static LOGS_LEDGER: Ledger = Ledger {
+    items: "log records",
+    offered: Counter::OtlpLogsOffered,
+    sent: Counter::OtlpLogsSent,
+    lost_queue_full: Counter::OtlpLogsLostQueueFull,
+    lost_rejected: Counter::OtlpLogsLostRejected,
+    lost_failed: Counter::OtlpLogsLostFailed,
+    lost_out_of_order: None,
+    lost_too_old: None,
+    retries: Counter::OtlpLogsRetries,
 };

@@ -1,8 +1,9 @@
-//! Spans for whoever started the sensor: JSON lines for programs, aligned lines for people.
+//! Spans and records of logs for whoever started the sensor: JSON lines for programs, aligned lines for people.
 
 mod footer;
 mod json;
 mod pretty;
+mod record;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -18,7 +19,7 @@ pub use json::JsonLines;
 pub use pretty::{Clock, Pretty, PrettyOptions};
 pub use tree::Tree;
 
-/// Writes spans as they come, and a summary at the end.
+/// Writes spans and records as they come, and a summary at the end.
 pub trait SpanWriter {
     /// Writes one span.
     ///

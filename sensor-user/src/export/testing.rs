@@ -1,4 +1,4 @@
-//! Spans to export, and backends that misbehave, for the tests of every destination.
+//! Spans and records to export, and backends that misbehave, for the tests of every destination.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,7 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::delivery::{Ledger, Policy};
 use crate::metrics::Metrics;
-use crate::model::{Attribute, Resource, Span, SpanId, SpanKind, Status, TraceFlags, TraceId};
+use crate::model::{
+    Attribute, Class, Correlation, LogRecord, LogSource, Resource, Severity, Span, SpanId,
+    SpanKind, Status, TraceFlags, TraceId,
+};
 
 pub(super) fn resource(service: &'static str) -> Arc<Resource> {
     Arc::new(Resource { attributes: vec![Attribute::new("service.name", service)] })
@@ -49,6 +52,36 @@ pub(super) fn spans(count: u8) -> Vec<Arc<Span>> {
     (1..=count).map(|n| Arc::new(span_of(&resource, n))).collect()
 }
 
+/// A line of that span, a millisecond after its start.
+pub(super) fn record_of(resource: &Arc<Resource>, n: u8) -> LogRecord {
+    let span = span_of(resource, n);
+    LogRecord {
+        time_unix_ns: None,
+        observed_unix_ns: span.start_unix_ns + 1_000_000,
+        severity: Some(Severity::Info),
+        severity_text: None,
+        message: "added to cart".into(),
+        caller: None,
+        event: None,
+        correlation: Some(Correlation {
+            trace_id: span.trace_id,
+            span_id: Some(span.span_id),
+            evidence: "goroutine",
+            after_response: false,
+        }),
+        class: Class::Business,
+        source: LogSource::Stdout,
+        attributes: Vec::new(),
+        breach: None,
+        resource: Arc::clone(resource),
+    }
+}
+
+pub(super) fn records(count: u8) -> Vec<Arc<LogRecord>> {
+    let resource = resource("shop");
+    (1..=count).map(|n| Arc::new(record_of(&resource, n))).collect()
+}
+
 /// Everything fast, so that five minutes take three seconds.
 pub(super) fn fast() -> Policy {
     Policy {
@@ -62,19 +95,25 @@ pub(super) fn fast() -> Policy {
 
 /// What the ledger says: offered, sent, queue full, rejected, failed.
 pub(super) fn account(metrics: &Metrics, ledger: &Ledger) -> [u64; 5] {
-    let Ledger { offered, sent, lost_queue_full, lost_rejected, lost_failed, retries: _ } = ledger;
+    let Ledger { offered, sent, lost_queue_full, lost_rejected, lost_failed, .. } = ledger;
     [*offered, *sent, *lost_queue_full, *lost_rejected, *lost_failed].map(|it| metrics.get(it))
+}
+
+/// And, of those that know: out of order, too old.
+pub(super) fn late(metrics: &Metrics, ledger: &Ledger) -> [u64; 2] {
+    [ledger.lost_out_of_order, ledger.lost_too_old].map(|it| it.map_or(0, |it| metrics.get(it)))
 }
 
 /// `offered = sent + queued + Σ lost.*`.
 #[track_caller]
 pub(super) fn assert_balanced(metrics: &Metrics, ledger: &Ledger, queued: u64) {
     let [offered, sent, queue_full, rejected, failed] = account(metrics, ledger);
+    let late: u64 = late(metrics, ledger).iter().sum();
     assert_eq!(
         offered,
-        sent + queued + queue_full + rejected + failed,
+        sent + queued + queue_full + rejected + failed + late,
         "offered != sent {sent} + queued {queued} + queue full {queue_full} + rejected {rejected} \
-         + failed {failed}"
+         + failed {failed} + out of order or too old {late}"
     );
 }
 

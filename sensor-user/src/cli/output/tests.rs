@@ -5,7 +5,9 @@ use std::sync::mpsc::{Sender, channel};
 use super::super::footer::Screen;
 use super::super::view::View;
 use super::*;
-use crate::model::{LogRecord, Resource, SpanId, SpanKind, Status, TraceFlags, TraceId};
+use crate::model::{
+    Class, LogRecord, LogSource, Resource, SpanId, SpanKind, Status, TraceFlags, TraceId,
+};
 
 pub(crate) fn span(n: u64) -> Arc<Span> {
     Arc::new(Span {
@@ -189,6 +191,48 @@ fn a_reader_that_does_not_read_costs_spans_and_nothing_else() {
     assert_eq!(summary.counters, [("x".to_owned(), 1)], "the summary is not lost with it");
     assert_eq!(metrics.get(Counter::OutputLost), sent, "nothing was delivered, all is counted");
     drop(gate);
+}
+
+fn record(bytes: usize) -> Arc<LogRecord> {
+    Arc::new(LogRecord {
+        time_unix_ns: None,
+        observed_unix_ns: 1,
+        severity: None,
+        severity_text: None,
+        message: "x".repeat(bytes).into(),
+        caller: None,
+        event: None,
+        correlation: None,
+        class: Class::Business,
+        source: LogSource::Stdout,
+        attributes: Vec::new(),
+        breach: None,
+        resource: Arc::default(),
+    })
+}
+
+/// A few long records are as much as many spans.
+#[test]
+fn the_bytes_of_records_that_wait_are_bounded() {
+    let (to, gate) = gated();
+    let Rig { mut output, stop, metrics } = rig(to, None, || false);
+    let long = record(1 << 20);
+    for _ in 0..40 {
+        output.offer_record(&long, None);
+    }
+    // Sixteen wait; what the thread took before it was stopped does not.
+    let lost = metrics.get(Counter::OutputLost);
+    assert!((15..=24).contains(&lost), "{lost}");
+    let opener = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(50));
+        drop(gate);
+    });
+    // Who is patient waits for room.
+    output.offer_record(&long, Some(&stop));
+    output.offer_record(&record(QUEUE_BYTES as usize * 2), Some(&stop));
+    assert!(matches!(output.finish(Summary::default, LIMIT), Ended::Written));
+    assert_eq!(metrics.get(Counter::OutputLost), lost);
+    opener.join().unwrap();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The bounded queue between the threads that make spans and the task that delivers them.
+//! The bounded queue between the threads that make spans and records and the task that delivers them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,16 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::{Ledger, Loss, Policy};
+use super::{Item, Ledger, Loss, Policy};
 use crate::metrics::{Counter, Metrics};
-use crate::model::{Span, Value};
 
-/// Spans on their way to one backend. A span is `queued` from when it is accepted until it is
-/// settled (sent or lost), so the capacity bounds requests under way too.
+/// Items on their way to one backend. One is `queued` from when it is accepted until it is settled
+/// (sent or lost), so the capacity bounds requests under way too.
 #[derive(Debug)]
-pub(crate) struct Queue {
-    state: Mutex<State>,
-    /// Wakes the one worker: on the first span, on a full batch, on closing.
+pub(crate) struct Queue<T> {
+    state: Mutex<State<T>>,
+    /// Wakes the one worker: on the first item, on a full batch, on closing.
     wake: Notify,
     /// When to stop trying, once somebody asked to stop.
     closing: watch::Sender<Option<Instant>>,
@@ -24,18 +23,47 @@ pub(crate) struct Queue {
     metrics: Arc<Metrics>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    waiting: VecDeque<Arc<Span>>,
+#[derive(Debug)]
+struct State<T> {
+    /// Each with its weight.
+    waiting: VecDeque<(usize, T)>,
+    waiting_bytes: usize,
+    /// Items of the one batch that was taken last and are not settled.
     under_way: usize,
-    /// When the longest-waiting span came; None while nothing waits.
+    /// Bytes of that batch, until all of it is settled.
+    under_way_bytes: usize,
+    /// When the longest-waiting item came; None while nothing waits.
     oldest: Option<Instant>,
     /// Refusing since the last success: said once in the log.
     overflowing: bool,
     abandoned: bool,
 }
 
-impl Queue {
+impl<T> Default for State<T> {
+    fn default() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            under_way: 0,
+            under_way_bytes: 0,
+            oldest: None,
+            overflowing: false,
+            abandoned: false,
+        }
+    }
+}
+
+impl<T> State<T> {
+    fn items(&self) -> usize {
+        self.waiting.len() + self.under_way
+    }
+
+    fn bytes(&self) -> usize {
+        self.waiting_bytes + self.under_way_bytes
+    }
+}
+
+impl<T: Item> Queue<T> {
     pub(crate) fn new(policy: Policy, ledger: &'static Ledger, metrics: Arc<Metrics>) -> Self {
         Self {
             state: Mutex::default(),
@@ -47,50 +75,62 @@ impl Queue {
         }
     }
 
-    /// Takes a span, or counts it as lost. Wakes the worker for the first span of a batch and for
+    /// Takes an item, or counts it as lost. Wakes the worker for the first item of a batch and for
     /// the last, not for each.
-    pub(crate) fn offer(&self, span: &Arc<Span>) {
+    pub(crate) fn offer(&self, item: T) {
         self.metrics.inc(self.ledger.offered);
+        let weight = item.weight();
         let mut state = self.lock();
         if state.abandoned {
             drop(state);
             self.metrics.inc(self.ledger.lost_failed);
             return;
         }
-        if state.waiting.len() + state.under_way >= self.policy.capacity {
+        // One that is larger than everything may wait alone.
+        let heavy = state.items() > 0 && state.bytes() + weight > self.policy.capacity_bytes;
+        if heavy || state.items() >= self.policy.capacity {
             let first = !std::mem::replace(&mut state.overflowing, true);
             drop(state);
             self.metrics.inc(self.ledger.lost_queue_full);
             if first {
                 tracing::warn!(
-                    "the queue of {} spans is full, the newest are dropped and counted as {}: the \
+                    "the queue of {} {} is full, the newest are dropped and counted as {}: the \
                      backend is too slow or down",
                     self.policy.capacity,
+                    self.ledger.items,
                     self.ledger.lost_queue_full.name(),
                 );
             }
             return;
         }
-        state.waiting.push_back(Arc::clone(span));
-        let waiting = state.waiting.len();
-        if waiting == 1 {
+        let due = self.is_full(&state);
+        state.waiting.push_back((weight, item));
+        state.waiting_bytes += weight;
+        let first = state.waiting.len() == 1;
+        if first {
             state.oldest = Some(Instant::now());
         }
+        let full = !due && self.is_full(&state);
         drop(state);
-        if waiting == 1 || waiting == self.policy.batch_spans {
+        if first || full {
             self.wake.notify_one();
         }
     }
 
-    /// Spans accepted and not yet settled.
+    /// Items accepted and not yet settled.
     pub(crate) fn queued(&self) -> u64 {
-        let state = self.lock();
-        (state.waiting.len() + state.under_way) as u64
+        self.lock().items() as u64
+    }
+
+    /// A whole batch waits.
+    fn is_full(&self, state: &State<T>) -> bool {
+        state.waiting.len() >= self.policy.batch_items
+            || state.waiting_bytes >= self.policy.batch_bytes
     }
 
     /// The next batch, when it is full or old enough; at once while closing. None when there will
     /// be no more. Dropping the future loses nothing.
-    pub(super) async fn next_batch(&self) -> Option<Vec<Arc<Span>>> {
+    pub(super) async fn next_batch(&self) -> Option<Vec<T>> {
         loop {
             let due = {
                 let mut state = self.lock();
@@ -98,11 +138,7 @@ impl Queue {
                 match state.oldest.map(|oldest| oldest + self.policy.batch_age) {
                     None if closing => return None,
                     None => None,
-                    Some(due)
-                        if closing
-                            || state.waiting.len() >= self.policy.batch_spans
-                            || due <= Instant::now() =>
-                    {
+                    Some(due) if closing || self.is_full(&state) || due <= Instant::now() => {
                         return Some(self.take(&mut state));
                     }
                     Some(due) => Some(due),
@@ -118,51 +154,50 @@ impl Queue {
         }
     }
 
-    fn take(&self, state: &mut State) -> Vec<Arc<Span>> {
+    fn take(&self, state: &mut State<T>) -> Vec<T> {
         let mut bytes = 0;
-        let fit = state
-            .waiting
-            .iter()
-            .take(self.policy.batch_spans)
-            .take_while(|span| {
-                bytes += weight(span);
-                bytes <= self.policy.batch_bytes
-            })
-            .count();
-        // A span heavier than a whole batch goes alone.
-        let count = fit.max(1).min(state.waiting.len());
-        let batch: Vec<_> = state.waiting.drain(..count).collect();
-        state.under_way += batch.len();
+        let mut count = 0;
+        for (weight, _) in state.waiting.iter().take(self.policy.batch_items) {
+            // One heavier than a whole batch goes alone.
+            if count > 0 && bytes + weight > self.policy.batch_bytes {
+                break;
+            }
+            bytes += weight;
+            count += 1;
+        }
+        let batch: Vec<_> = state.waiting.drain(..count).map(|(_, item)| item).collect();
+        state.waiting_bytes -= bytes;
+        state.under_way += count;
+        state.under_way_bytes += bytes;
         if state.waiting.is_empty() {
             state.oldest = None;
         }
         batch
     }
 
-    /// Accounts for spans of a batch that the backend took.
-    pub(super) fn sent(&self, spans: u64) {
-        self.settle(spans, self.ledger.sent);
+    /// Accounts for items of a batch that the backend took.
+    pub(super) fn sent(&self, items: u64) {
+        self.settle(items, self.ledger.sent);
         self.lock().overflowing = false;
     }
 
-    /// Accounts for spans of a batch that are lost.
-    pub(super) fn lost(&self, spans: u64, loss: Loss) {
-        let counter = match loss {
-            Loss::Rejected => self.ledger.lost_rejected,
-            Loss::Failed => self.ledger.lost_failed,
-        };
-        self.settle(spans, counter);
+    /// Accounts for items of a batch that are lost.
+    pub(super) fn lost(&self, items: u64, loss: Loss) {
+        self.settle(items, self.ledger.of(loss));
     }
 
     pub(super) fn retried(&self) {
         self.metrics.inc(self.ledger.retries);
     }
 
-    fn settle(&self, spans: u64, counter: Counter) {
+    fn settle(&self, items: u64, counter: Counter) {
         let mut state = self.lock();
         state.under_way =
-            state.under_way.saturating_sub(usize::try_from(spans).unwrap_or(usize::MAX));
-        self.metrics.add(counter, spans);
+            state.under_way.saturating_sub(usize::try_from(items).unwrap_or(usize::MAX));
+        if state.under_way == 0 {
+            state.under_way_bytes = 0;
+        }
+        self.metrics.add(counter, items);
     }
 
     /// Asks the worker to deliver what there is until `deadline`. The earliest deadline stands.
@@ -181,31 +216,13 @@ impl Queue {
     /// Counts everything that is left, and whatever comes later, as lost.
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
-        state.abandoned = true;
-        let left = state.waiting.len() + state.under_way;
-        state.waiting = VecDeque::new();
-        state.under_way = 0;
-        state.oldest = None;
+        let left = state.items();
+        *state = State { abandoned: true, ..State::default() };
         self.metrics.add(self.ledger.lost_failed, left as u64);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         // Nothing panics while holding it, and the state is whole between any two statements.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// About how many bytes a span adds to a request: its texts, and a flat charge for the rest.
-fn weight(span: &Span) -> usize {
-    const FIELD: usize = 16;
-    let value = |value: &Value| match value {
-        Value::Str(text) => text.len(),
-        Value::Strs(texts) => texts.iter().map(|text| text.len() + FIELD).sum(),
-        Value::Int(_) | Value::Double(_) | Value::Bool(_) => 8,
-    };
-    let attributes = span.attributes.iter().map(|it| it.key.len() + value(&it.value) + FIELD);
-    128 + span.name.len()
-        + span.trace_state.as_ref().map_or(0, |state| state.len())
-        + attributes.sum::<usize>()
-        + 64 * (span.events.len() + span.links.len())
 }

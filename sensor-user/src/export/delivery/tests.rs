@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Backend, Loss, Outcome, Policy, Queue, Worker};
+use super::{Backend, Loss, Outcome, Part, Policy, Queue, Worker};
 use crate::export::otlp::LEDGER;
 use crate::export::testing::{account, assert_balanced, spans};
 use crate::metrics::{Counter, Metrics};
@@ -19,23 +19,28 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// and with how many spans.
 #[derive(Clone, Debug, Default)]
 struct Scripted {
+    /// Spans that go by themselves; all of a batch if zero.
+    part: usize,
     script: Arc<Mutex<VecDeque<Option<Outcome>>>>,
     requests: Arc<Mutex<Vec<(Instant, usize)>>>,
 }
 
 impl Backend for Scripted {
-    type Request = usize;
+    type Item = Arc<Span>;
+    type Request = ();
 
     fn target(&self) -> &'static str {
         "the script"
     }
 
-    fn encode(&self, batch: &[Arc<Span>]) -> usize {
-        batch.len()
+    fn encode(&self, batch: Vec<Arc<Span>>) -> Vec<Part<()>> {
+        let size = if self.part == 0 { batch.len() } else { self.part };
+        batch.chunks(size).map(|part| Part { request: (), items: part.len() as u64 }).collect()
     }
 
-    async fn send(&self, request: &usize) -> Outcome {
-        self.requests.lock().unwrap().push((Instant::now(), *request));
+    async fn send(&self, part: &Part<()>) -> Outcome {
+        let spans = usize::try_from(part.items).unwrap();
+        self.requests.lock().unwrap().push((Instant::now(), spans));
         let next = {
             let mut script = self.script.lock().unwrap();
             if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
@@ -49,7 +54,7 @@ impl Backend for Scripted {
 
 struct Bench {
     backend: Scripted,
-    queue: Arc<Queue>,
+    queue: Arc<Queue<Arc<Span>>>,
     metrics: Arc<Metrics>,
     worker: tokio::task::JoinHandle<()>,
     start: Instant,
@@ -57,7 +62,16 @@ struct Bench {
 
 impl Bench {
     fn new(policy: Policy, script: impl IntoIterator<Item = Option<Outcome>>) -> Self {
+        Self::in_parts(0, policy, script)
+    }
+
+    fn in_parts(
+        part: usize,
+        policy: Policy,
+        script: impl IntoIterator<Item = Option<Outcome>>,
+    ) -> Self {
         let backend = Scripted {
+            part,
             script: Arc::new(Mutex::new(script.into_iter().collect())),
             ..Scripted::default()
         };
@@ -70,7 +84,7 @@ impl Bench {
 
     fn offer(&self, count: usize) {
         let span = &spans(1)[0];
-        (0..count).for_each(|_| self.queue.offer(span));
+        (0..count).for_each(|_| self.queue.offer(Arc::clone(span)));
     }
 
     /// Milliseconds since the start, and spans, of each request.
@@ -120,7 +134,7 @@ async fn a_batch_is_bounded_in_bytes_and_a_giant_goes_alone() {
         Arc::new(span)
     };
     for bytes in [4_000, 4_000, 4_000, 50_000, 100] {
-        bench.queue.offer(&heavy(bytes));
+        bench.queue.offer(heavy(bytes));
     }
     seconds(5).await;
     let sizes: Vec<_> = bench.requests().iter().map(|(_, spans)| *spans).collect();
@@ -206,9 +220,71 @@ async fn what_is_under_way_counts_against_the_capacity() {
     bench.assert_account([612, 0, 12, 0, 0]);
 }
 
+/// Few spans may be much.
+#[tokio::test(start_paused = true)]
+async fn the_bytes_of_what_waits_are_bounded_too() {
+    let policy = Policy { capacity_bytes: 1_100, batch_bytes: 600, ..Policy::default() };
+    let bench = Bench::new(policy, [None, accepted()]);
+    let weighing = |bytes: usize| {
+        let mut span = Span::clone(&spans(1)[0]);
+        let other = super::Item::weight(&Arc::new(Span { attributes: vec![], ..span.clone() }));
+        span.attributes = vec![Attribute::new("k", "x".repeat(bytes - other - 17))];
+        Arc::new(span)
+    };
+    assert_eq!(super::Item::weight(&weighing(300)), 300);
+    for _ in 0..4 {
+        bench.queue.offer(weighing(300));
+    }
+    assert_eq!(bench.queue.queued(), 3);
+    seconds(1).await;
+    // Two of them hang under way, and count.
+    bench.queue.offer(weighing(300));
+    bench.queue.offer(weighing(200));
+    bench.queue.offer(weighing(200));
+    bench.assert_account([7, 0, 3, 0, 0]);
+    seconds(60).await;
+    bench.assert_account([7, 4, 3, 0, 0]);
+    // One that is more than all may wait where nothing else does.
+    bench.queue.offer(weighing(5_000));
+    seconds(2).await;
+    bench.assert_account([8, 5, 3, 0, 0]);
+    let sizes: Vec<_> = bench.requests().iter().map(|(_, spans)| *spans).collect();
+    assert_eq!(sizes, [2, 2, 2, 1]);
+}
+
+/// Each part is tried by itself, and all of them have the time of one batch.
+#[tokio::test(start_paused = true)]
+async fn parts_of_a_batch_are_settled_one_by_one() {
+    let lost = |loss| Some(Outcome::lost(loss, "no"));
+    let partly = Some(Outcome::Accepted {
+        refused: vec![(Loss::TooOld, 1), (Loss::Rejected, 1)],
+        message: "some are too old".into(),
+    });
+    let script = [accepted(), retry(None), accepted(), partly, lost(Loss::OutOfOrder)];
+    let bench = Bench::in_parts(3, Policy::default(), script);
+    bench.offer(11);
+    seconds(20).await;
+    let sizes: Vec<_> = bench.requests().iter().map(|(_, spans)| *spans).collect();
+    assert_eq!(sizes, [3, 3, 3, 3, 2]);
+    // Of OTLP's losses, these are among the rejected.
+    bench.assert_account([11, 7, 0, 4, 0]);
+    assert_eq!(bench.queue.queued(), 0);
+
+    let policy = Policy { retry_limit: Duration::from_secs(20), ..Policy::default() };
+    let bench = Bench::in_parts(1, policy, [retry(None)]);
+    bench.offer(5);
+    seconds(25).await;
+    bench.assert_account([5, 0, 0, 0, 5]);
+    let late = bench.requests().iter().filter(|(at, _)| *at >= 21_000).count();
+    assert_eq!(late, 5, "{:?}", bench.requests());
+}
+
 #[tokio::test(start_paused = true)]
 async fn rejections_are_counted_and_clamped() {
-    let partial = |rejected| Some(Outcome::Accepted { rejected, message: "too old".into() });
+    let partial = |rejected| {
+        let refused = vec![(Loss::Rejected, rejected)];
+        Some(Outcome::Accepted { refused, message: "too old".into() })
+    };
     let bench = Bench::new(Policy::default(), [partial(2), partial(u64::MAX), partial(0)]);
     for _ in 0..3 {
         bench.offer(5);
@@ -239,7 +315,7 @@ async fn closing_delivers_what_is_queued_without_waiting() {
     assert_eq!(account(&bench.metrics, &LEDGER), [600, 600, 0, 0, 0]);
     // And what comes afterwards is counted too.
     bench.queue.abandon();
-    bench.queue.offer(&spans(1)[0]);
+    bench.queue.offer(Arc::clone(&spans(1)[0]));
     assert_eq!(account(&bench.metrics, &LEDGER), [601, 600, 0, 0, 1]);
 }
 

@@ -7,9 +7,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::retry::Backoff;
-use super::{Backend, Loss, Outcome, Policy, Queue};
+use super::{Backend, Loss, Outcome, Part, Policy, Queue};
 use crate::export::http;
-use crate::model::Span;
 
 /// A backend that asks for more patience than this gets no more than this: otherwise one bad header
 /// would silence the sensor for good.
@@ -17,9 +16,9 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// Delivers one backend's batches, one after the other.
 #[derive(Debug)]
-pub(crate) struct Worker<B> {
+pub(crate) struct Worker<B: Backend> {
     backend: B,
-    queue: Arc<Queue>,
+    queue: Arc<Queue<B::Item>>,
     closing: watch::Receiver<Option<Instant>>,
     policy: Policy,
     timeout: Duration,
@@ -47,7 +46,12 @@ enum Wait {
 }
 
 impl<B: Backend> Worker<B> {
-    pub(crate) fn new(backend: B, queue: Arc<Queue>, policy: Policy, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        backend: B,
+        queue: Arc<Queue<B::Item>>,
+        policy: Policy,
+        timeout: Duration,
+    ) -> Self {
         let closing = queue.closing();
         let health = Health::Unknown;
         Self { backend, queue, closing, policy, timeout, not_before: None, health }
@@ -60,32 +64,35 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    async fn deliver(&mut self, batch: Vec<Arc<Span>>) {
-        let spans = batch.len() as u64;
+    /// All parts have the time of one batch together; each is tried once at least.
+    async fn deliver(&mut self, batch: Vec<B::Item>) {
         let give_up = Instant::now() + self.policy.retry_limit;
-        let mut backoff = Backoff::new(&self.policy);
-        let request = self.backend.encode(&batch);
         // From here on only the encoded form is needed.
-        drop(batch);
+        for part in self.backend.encode(batch) {
+            self.deliver_part(part, give_up).await;
+        }
+    }
 
+    async fn deliver_part(&mut self, part: Part<B::Request>, give_up: Instant) {
+        let items = part.items;
+        let mut backoff = Backoff::new(&self.policy);
         if let Some(not_before) = self.not_before
             && self.wait(not_before, true).await == Wait::Hopeless
         {
-            return self.queue.lost(spans, Loss::Failed);
+            return self.queue.lost(items, Loss::Failed);
         }
         loop {
-            let Some(outcome) = self.attempt(&request).await else {
-                tracing::warn!(spans, "ended before {} answered", self.backend.target());
-                return self.queue.lost(spans, Loss::Failed);
+            let Some(outcome) = self.attempt(&part).await else {
+                tracing::warn!(items, "ended before {} answered", self.backend.target());
+                return self.queue.lost(items, Loss::Failed);
             };
             let (reason, after) = match outcome {
-                Outcome::Accepted { rejected, message } => {
-                    let rejected = rejected.min(spans);
-                    self.accepted(spans, rejected, &message);
+                Outcome::Accepted { refused, message } => {
+                    self.accepted(items, &refused, &message);
                     return;
                 }
                 Outcome::Lost { reason, loss } => {
-                    self.queue.lost(spans, loss);
+                    self.queue.lost(items, loss);
                     self.note_refused(&reason);
                     return;
                 }
@@ -104,15 +111,15 @@ impl<B: Backend> Worker<B> {
             }
             let late = now >= give_up || again > give_up;
             if late || self.wait(again, asked).await == Wait::Hopeless {
-                return self.queue.lost(spans, Loss::Failed);
+                return self.queue.lost(items, Loss::Failed);
             }
             self.queue.retried();
         }
     }
 
     /// One request, bounded by the timeout; None when the time to close was over first.
-    async fn attempt(&mut self, request: &B::Request) -> Option<Outcome> {
-        let answer = timeout(self.timeout, self.backend.send(request));
+    async fn attempt(&mut self, part: &Part<B::Request>) -> Option<Outcome> {
+        let answer = timeout(self.timeout, self.backend.send(part));
         tokio::select! {
             biased;
             answer = answer => Some(answer.unwrap_or_else(|_| {
@@ -149,18 +156,23 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    fn accepted(&mut self, spans: u64, rejected: u64, message: &str) {
+    fn accepted(&mut self, items: u64, refused: &[(Loss, u64)], message: &str) {
         self.not_before = None;
-        self.queue.sent(spans - rejected);
-        if rejected > 0 {
-            self.queue.lost(rejected, Loss::Rejected);
+        let mut taken = items;
+        for &(loss, count) in refused {
+            let count = count.min(taken);
+            taken -= count;
+            if count > 0 {
+                self.queue.lost(count, loss);
+            }
         }
+        self.queue.sent(taken);
         let target = self.backend.target();
-        if rejected > 0 || !message.is_empty() {
+        if taken < items || !message.is_empty() {
             if self.turn(Health::Warned) != Health::Warned {
                 tracing::warn!(
-                    rejected,
-                    of = spans,
+                    rejected = items - taken,
+                    of = items,
                     says = %http::snippet(message.as_bytes()),
                     "{} takes the data only in part, or with a warning",
                     self.backend.target(),

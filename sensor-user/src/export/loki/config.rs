@@ -70,7 +70,7 @@ impl Settings {
             authorization: None,
             timeout: DEFAULT_TIMEOUT,
             certificate: None,
-            policy: Policy::default(),
+            policy: Policy::of_records(),
         })
     }
 

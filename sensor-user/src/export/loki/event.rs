@@ -1,28 +1,67 @@
-//! A server span as a line of Loki: labels, a logfmt line, structured metadata.
+//! A record as an entry of one of Loki's streams: labels, a line, structured metadata.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use crate::model::{Span, Status, Value};
+use super::line::line;
+use super::metadata::metadata;
+use super::request::{EntryAdapter, Timestamp};
+use crate::export::access;
+use crate::export::delivery::Item;
+use crate::model::{LogRecord, Span};
 
-/// A line as Loki takes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// The end of the exchange: a line is written when there is something to say.
-    pub(super) time_unix_ns: u64,
-    /// logfmt, for people; the same facts as the metadata.
-    pub(super) line: String,
-    /// For queries and links.
-    pub(super) metadata: Vec<(&'static str, String)>,
+/// What becomes a line.
+#[derive(Clone, Debug)]
+pub(in crate::export) enum Entry {
+    /// A record of a log.
+    Record(Arc<LogRecord>),
+    /// A server span; it is made a record of when it goes out.
+    Exchange(Arc<Span>),
 }
 
-/// The labels of a span's stream, by name in order. Named as Loki names the same resource
+impl Item for Entry {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Record(record) => record.weight(),
+            Self::Exchange(span) => span.weight(),
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn record(&self) -> Cow<'_, LogRecord> {
+        match self {
+            Self::Record(record) => Cow::Borrowed(record),
+            Self::Exchange(span) => Cow::Owned(access::record(span)),
+        }
+    }
+}
+
+/// Longest value of a label; Loki takes 2,048 bytes (`max_label_value_length`) and refuses the stream beyond.
+const MAX_LABEL: usize = 1024;
+
+/// Where the process is: what tells streams apart beside the service. In Kubernetes the namespace, as pods come
+/// and go from node to node; else the host.
+fn place(record: &LogRecord) -> &'static str {
+    match record.resource.text("k8s.namespace.name") {
+        Some(namespace) if !namespace.is_empty() => "k8s.namespace.name",
+        _ => "host.name",
+    }
+}
+
+/// The labels of a record's stream, by name in order. Named as Loki names the same resource
 /// attributes when they come over OTLP: dots become underscores.
-pub(super) fn labels(span: &Span) -> String {
-    let resource = |key| span.resource.text(key);
+pub(super) fn labels(record: &LogRecord) -> String {
+    let resource = |key| record.resource.text(key);
+    let place = place(record);
     let labels = [
-        ("host_name", resource("host.name")),
+        ("class", Some(record.class.name())),
+        // The stream of what breaks the schema.
+        ("dead_letter", record.breach.map(|_| "true")),
+        ("host_name", resource("host.name").filter(|_| place == "host.name")),
         ("k8s_namespace_name", resource("k8s.namespace.name")),
-        ("level", Some(level(span))),
+        ("level", record.severity.map(|it| it.name())),
         ("service_name", resource("service.name")),
         ("service_namespace", resource("service.namespace")),
     ];
@@ -36,102 +75,27 @@ pub(super) fn labels(span: &Span) -> String {
         }
         text.push_str(name);
         text.push('=');
-        quote(&mut text, value);
+        quote(&mut text, &value[..value.floor_char_boundary(MAX_LABEL)]);
     }
     text.push('}');
     text
 }
 
-/// `error` where the conventions see one (5xx, no answer), `warn` for what the client did wrong
-/// (4xx), else `info`.
-fn level(span: &Span) -> &'static str {
-    match (span.status, find(span, "http.response.status_code")) {
-        (Status::Error, _) => "error",
-        (Status::Unset, Some(Value::Int(400..500))) => "warn",
-        (Status::Unset, _) => "info",
+/// The entry of a record. Its time is the kernel's: the line's own may lie, and has its place in the line.
+#[expect(clippy::cast_possible_wrap, reason = "seconds of a u64 of nanoseconds fit an i64")]
+pub(super) fn entry(record: &LogRecord) -> EntryAdapter {
+    let place = place(record);
+    EntryAdapter {
+        timestamp: Some(Timestamp {
+            seconds: (record.observed_unix_ns / 1_000_000_000) as i64,
+            nanos: (record.observed_unix_ns % 1_000_000_000) as i32,
+        }),
+        line: line(record),
+        structured_metadata: metadata(record, |key| key == place),
     }
 }
 
-/// The attributes that go into a line, under the short names that people filter by.
-const FIELDS: &[(&str, &str)] = &[
-    ("method", "http.request.method"),
-    ("route", "http.route"),
-    ("path", "url.path"),
-    ("query", "url.query"),
-    ("status", "http.response.status_code"),
-    ("error", "error.type"),
-    ("client", "client.address"),
-    ("server", "server.address"),
-    ("request_bytes", "http.request.body.size"),
-    ("response_bytes", "http.response.body.size"),
-    ("user_agent", "user_agent.original"),
-];
-
-pub(super) fn entry(span: &Span) -> Entry {
-    let mut metadata = Vec::with_capacity(FIELDS.len() + 4);
-    for (name, key) in FIELDS {
-        let Some(value) = find(span, key) else {
-            continue;
-        };
-        metadata.push((
-            *name,
-            match value {
-                Value::Str(text) => text.to_string(),
-                Value::Int(number) => number.to_string(),
-                Value::Double(number) => number.to_string(),
-                Value::Bool(truth) => truth.to_string(),
-                Value::Strs(texts) => texts.join(","),
-            },
-        ));
-    }
-    metadata.push(("duration", duration(span.end_unix_ns.saturating_sub(span.start_unix_ns))));
-    metadata.push(("trace_id", span.trace_id.to_string()));
-    metadata.push(("span_id", span.span_id.to_string()));
-    if let Some(parent) = span.parent_span_id {
-        metadata.push(("parent_span_id", parent.to_string()));
-    }
-    let mut line = String::with_capacity(256);
-    for (name, value) in &metadata {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(name);
-        line.push('=');
-        logfmt(&mut line, value);
-    }
-    Entry { time_unix_ns: span.end_unix_ns, line, metadata }
-}
-
-fn find<'a>(span: &'a Span, key: &str) -> Option<&'a Value> {
-    span.attributes.iter().find(|attribute| attribute.key == key).map(|it| &it.value)
-}
-
-/// As Go writes it, so that LogQL and LogsQL compare it (`| duration > 10ms`), and exact.
-fn duration(ns: u64) -> String {
-    let (divisor, digits, unit) = match ns {
-        0..1_000 => return format!("{ns}ns"),
-        1_000..1_000_000 => (1_000, 3, "us"),
-        1_000_000..1_000_000_000 => (1_000_000, 6, "ms"),
-        _ => (1_000_000_000, 9, "s"),
-    };
-    let fraction = format!("{:0digits$}", ns % divisor);
-    match fraction.trim_end_matches('0') {
-        "" => format!("{}{unit}", ns / divisor),
-        fraction => format!("{}.{fraction}{unit}", ns / divisor),
-    }
-}
-
-/// A value of logfmt: bare where it can be read back, else quoted.
-fn logfmt(line: &mut String, value: &str) {
-    let bare = |byte: u8| byte > b' ' && !matches!(byte, b'=' | b'"' | b'\\' | 0x7f);
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii() && bare(byte)) {
-        line.push_str(value);
-    } else {
-        quote(line, value);
-    }
-}
-
-/// In double quotes, with the escapes that Go's `strconv.Unquote` and JSON share.
+/// In double quotes, with the escapes of Go's `strconv.Unquote`.
 fn quote(text: &mut String, value: &str) {
     text.push('"');
     for character in value.chars() {

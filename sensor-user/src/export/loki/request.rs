@@ -3,12 +3,10 @@
 //! The messages are those of `pkg/push/push.proto` of Loki, field by field.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use prost::Message as _;
 
 use super::event::{self, Entry};
-use crate::model::Span;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct PushRequest {
@@ -56,35 +54,22 @@ pub(super) struct Timestamp {
 }
 
 /// One stream for each set of labels, its entries in order of time.
-pub(super) fn push_request(batch: &[Arc<Span>]) -> PushRequest {
-    let mut streams: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
-    for span in batch {
-        streams.entry(event::labels(span)).or_default().push(event::entry(span));
+pub(super) fn streams(batch: &[Entry]) -> Vec<StreamAdapter> {
+    let mut streams: BTreeMap<String, Vec<(u64, EntryAdapter)>> = BTreeMap::new();
+    for item in batch {
+        let record = item.record();
+        let entry = (record.observed_unix_ns, event::entry(&record));
+        streams.entry(event::labels(&record)).or_default().push(entry);
     }
-    let streams = streams
+    streams
         .into_iter()
         .map(|(labels, mut entries)| {
-            entries.sort_by_key(|entry| entry.time_unix_ns);
-            StreamAdapter { labels, entries: entries.into_iter().map(adapt).collect(), hash: 0 }
+            // Stable: what was written at the same time stays in the order in which it came.
+            entries.sort_by_key(|(time, _)| *time);
+            let entries = entries.into_iter().map(|(_, entry)| entry).collect();
+            StreamAdapter { labels, entries, hash: 0 }
         })
-        .collect();
-    PushRequest { streams }
-}
-
-#[expect(clippy::cast_possible_wrap, reason = "seconds of a u64 of nanoseconds fit an i64")]
-fn adapt(entry: Entry) -> EntryAdapter {
-    let Entry { time_unix_ns, line, metadata } = entry;
-    EntryAdapter {
-        timestamp: Some(Timestamp {
-            seconds: (time_unix_ns / 1_000_000_000) as i64,
-            nanos: (time_unix_ns % 1_000_000_000) as i32,
-        }),
-        line,
-        structured_metadata: metadata
-            .into_iter()
-            .map(|(name, value)| LabelPairAdapter { name: name.to_owned(), value })
-            .collect(),
-    }
+        .collect()
 }
 
 /// Protobuf in a raw snappy block.

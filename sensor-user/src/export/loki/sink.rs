@@ -1,17 +1,15 @@
 //! Loki: how requests go out and what its answers mean.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 
-use super::request::{encode, push_request};
-use super::{Authorization, Settings};
+use super::answer::outcome;
+use super::request::{PushRequest, encode, streams};
+use super::{Authorization, Entry, Settings};
 use crate::export::StartError;
-use crate::export::delivery::{Backend, Loss, Outcome};
-use crate::export::http::{Answer, client, post, shown, snippet};
-use crate::model::Span;
+use crate::export::delivery::{Backend, Outcome, Part};
+use crate::export::http::{client, post, shown};
 
 /// One Loki.
 #[derive(Debug)]
@@ -62,35 +60,43 @@ fn credentials(
         })
 }
 
+/// The lines of one stream.
+#[derive(Debug)]
+pub(crate) struct Push {
+    pub(super) body: Bytes,
+    /// As Loki repeats them in its answers.
+    pub(super) labels: String,
+}
+
 impl Backend for Sink {
-    type Request = Bytes;
+    type Item = Entry;
+    type Request = Push;
 
     fn target(&self) -> &str {
         &self.target
     }
 
-    fn encode(&self, batch: &[Arc<Span>]) -> Bytes {
-        encode(&push_request(batch)).into()
+    /// Each stream by itself: an ingester answers for the last of several streams only (`Push` of
+    /// `pkg/ingester/instance.go`, 2.9 to 3.7), so that what it refuses of the others would pass for taken.
+    fn encode(&self, batch: Vec<Entry>) -> Vec<Part<Push>> {
+        let part = |stream| {
+            let request = PushRequest { streams: vec![stream] };
+            let body = encode(&request).into();
+            let mut streams = request.streams.into_iter();
+            let (labels, items) = streams
+                .next()
+                .map(|stream| (stream.labels, stream.entries.len() as u64))
+                .unwrap_or_default();
+            Part { request: Push { body, labels }, items }
+        };
+        streams(&batch).into_iter().map(part).collect()
     }
 
-    async fn send(&self, request: &Bytes) -> Outcome {
-        match post(&self.client, &self.endpoint, &self.headers, request.clone()).await {
-            Ok(answer) => outcome(&answer),
+    async fn send(&self, part: &Part<Push>) -> Outcome {
+        let body = part.request.body.clone();
+        match post(&self.client, &self.endpoint, &self.headers, body).await {
+            Ok(answer) => outcome(&answer, &part.request.labels, part.items),
             Err(outcome) => outcome,
         }
-    }
-}
-
-/// As Promtail has it: 429 and 5xx may work later, the rest will not.
-///
-/// A 400 may be for some lines of the request only, and its text is not made to be parsed: all of
-/// them are counted, so that what is counted as sent was taken.
-fn outcome(answer: &Answer) -> Outcome {
-    let text = snippet(&answer.body);
-    match answer.status.as_u16() {
-        200..300 => Outcome::ACCEPTED,
-        429 | 500..600 => Outcome::retry(answer.reason(&text), answer.retry_after()),
-        400..500 => Outcome::lost(Loss::Rejected, answer.reason(&text)),
-        _ => Outcome::lost(Loss::Failed, answer.reason(&text)),
     }
 }

@@ -13,6 +13,40 @@ use crate::export::http::{append_path, parse_endpoint, parse_timeout};
 /// The specification's default for every signal.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Records of logs.
+    Logs,
+}
+
+impl Signal {
+    /// As variables are called.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "TRACES",
+            Self::Logs => "LOGS",
+        }
+    }
+
+    /// Where it is posted to, below the base URL.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Traces => "v1/traces",
+            Self::Logs => "v1/logs",
+        }
+    }
+
+    fn policy(self) -> Policy {
+        match self {
+            Self::Traces => Policy::default(),
+            Self::Logs => Policy::of_records(),
+        }
+    }
+}
+
 /// What OTLP is spoken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -52,20 +86,32 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings for an endpoint as [`from_env_and_flags`](Self::from_env_and_flags) would read it
+    /// Settings for spans to an endpoint as [`from_env_and_flags`](Self::from_env_and_flags) would read it
     /// from the flag, everything else at its default.
     ///
     /// # Errors
     /// What is wrong with the endpoint.
     pub fn new(endpoint: &str, protocol: Protocol) -> Result<Self, String> {
         Ok(Self {
-            endpoint: resolve(endpoint, Scope::Base, protocol)?,
+            endpoint: resolve(endpoint, Scope::Base, protocol, Signal::Traces)?,
             protocol,
             compression: Compression::Gzip,
             headers: Vec::new(),
             timeout: DEFAULT_TIMEOUT,
             certificate: None,
             policy: Policy::default(),
+        })
+    }
+
+    /// The same for records of logs.
+    ///
+    /// # Errors
+    /// What is wrong with the endpoint.
+    pub fn logs(endpoint: &str, protocol: Protocol) -> Result<Self, String> {
+        Ok(Self {
+            endpoint: resolve(endpoint, Scope::Base, protocol, Signal::Logs)?,
+            policy: Signal::Logs.policy(),
+            ..Self::new(endpoint, protocol)?
         })
     }
 
@@ -82,23 +128,94 @@ impl Settings {
         endpoint_flag: Option<&str>,
         protocol_flag: Option<&str>,
     ) -> Result<Option<Self>, Vec<String>> {
-        Reader { env, errors: Vec::new() }.read(endpoint_flag, protocol_flag)
+        let mut reader = Reader { env, signal: Signal::Traces, errors: Vec::new() };
+        let exporter = reader.exporter();
+        let flag = |flag: &str| Endpoint::new("--otlp-endpoint", flag.to_owned(), Scope::Base);
+        let endpoint = match (endpoint_flag.map(flag), exporter) {
+            (Some(flag), _) => Some(flag),
+            (None, Some(Exporter::None)) => None,
+            (None, exporter) => reader
+                .endpoint_of_signal()
+                .or_else(|| reader.endpoint_of_all())
+                .or_else(|| exporter.map(|_| reader.default_endpoint())),
+        };
+        let protocol = reader.protocol(protocol_flag);
+        reader.settings(endpoint, protocol)
+    }
+
+    /// The same for records of logs, with the variables for logs. They go to the endpoint for all signals too, if
+    /// `by_default` (nothing else takes them), or if `OTEL_LOGS_EXPORTER=otlp` says so. A variable that is for logs
+    /// alone wins over a flag, which is for all signals.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn logs_from_env_and_flags(
+        env: &dyn Fn(&str) -> Option<String>,
+        endpoint_flag: Option<&str>,
+        protocol_flag: Option<&str>,
+        by_default: bool,
+    ) -> Result<Option<Self>, Vec<String>> {
+        let mut reader = Reader { env, signal: Signal::Logs, errors: Vec::new() };
+        let exporter = reader.exporter();
+        // One that is for traces alone says nothing of logs.
+        let flag = endpoint_flag.filter(|flag| !flag.trim_end().ends_with(Signal::Traces.path()));
+        let flag = flag.map(|flag| Endpoint::new("--otlp-endpoint", flag.to_owned(), Scope::Base));
+        let endpoint = match exporter {
+            Some(Exporter::None) => None,
+            Some(Exporter::Otlp) => Some(
+                reader
+                    .endpoint_of_signal()
+                    .or(flag)
+                    .or_else(|| reader.endpoint_of_all())
+                    .unwrap_or_else(|| reader.default_endpoint()),
+            ),
+            None => reader
+                .endpoint_of_signal()
+                .or_else(|| flag.or_else(|| reader.endpoint_of_all()).filter(|_| by_default)),
+        };
+        let own = reader.get("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL");
+        let protocol = match own {
+            Some(_) => reader.protocol(None),
+            None => reader.protocol(protocol_flag),
+        };
+        reader.settings(endpoint, protocol)
     }
 }
 
-/// Whether an endpoint is for all signals or for traces alone.
+/// Whether an endpoint is for all signals or for one alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     Base,
-    Traces,
+    One,
 }
 
-fn resolve(text: &str, scope: Scope, protocol: Protocol) -> Result<Url, String> {
+/// What `OTEL_{signal}_EXPORTER` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exporter {
+    Otlp,
+    None,
+}
+
+/// An endpoint, and which setting it is from.
+#[derive(Debug)]
+struct Endpoint {
+    setting: String,
+    text: String,
+    scope: Scope,
+}
+
+impl Endpoint {
+    fn new(setting: impl Into<String>, text: String, scope: Scope) -> Self {
+        Self { setting: setting.into(), text, scope }
+    }
+}
+
+fn resolve(text: &str, scope: Scope, protocol: Protocol, signal: Signal) -> Result<Url, String> {
     let url = parse_endpoint(text)?;
     match protocol {
-        Protocol::HttpProtobuf if scope == Scope::Traces => Ok(url),
-        Protocol::HttpProtobuf if url.path().ends_with("/v1/traces") => Ok(url),
-        Protocol::HttpProtobuf => Ok(append_path(&url, "v1/traces")),
+        Protocol::HttpProtobuf if scope == Scope::One => Ok(url),
+        Protocol::HttpProtobuf if url.path().ends_with(&format!("/{}", signal.path())) => Ok(url),
+        Protocol::HttpProtobuf => Ok(append_path(&url, signal.path())),
         Protocol::Grpc if !matches!(url.path(), "" | "/") || url.query().is_some() => Err(
             "must not have a path for gRPC; leave it away, or set the protocol to http/protobuf"
                 .into(),
@@ -109,20 +226,16 @@ fn resolve(text: &str, scope: Scope, protocol: Protocol) -> Result<Url, String> 
 
 struct Reader<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
+    signal: Signal,
     errors: Vec<String>,
 }
 
 impl Reader<'_> {
-    fn read(
+    fn settings(
         mut self,
-        endpoint_flag: Option<&str>,
-        protocol_flag: Option<&str>,
+        endpoint: Option<Endpoint>,
+        protocol: Protocol,
     ) -> Result<Option<Settings>, Vec<String>> {
-        let endpoint = match endpoint_flag {
-            Some(flag) => Some(("--otlp-endpoint".to_owned(), flag.to_owned(), Scope::Base)),
-            None => self.endpoint_of_env(),
-        };
-        let protocol = self.protocol(protocol_flag);
         // Everything is read even when OTLP is not wanted in the end: a mistake is a mistake.
         let settings = Settings {
             endpoint: Url::parse("http://localhost").map_err(|error| vec![error.to_string()])?,
@@ -135,15 +248,15 @@ impl Reader<'_> {
             headers: self.headers(),
             timeout: self.one("TIMEOUT", DEFAULT_TIMEOUT, parse_timeout),
             certificate: self.one("CERTIFICATE", None, |path| Ok(Some(PathBuf::from(path)))),
-            policy: Policy::default(),
+            policy: self.signal.policy(),
         };
         for suffix in ["CLIENT_CERTIFICATE", "CLIENT_KEY"] {
             self.one(suffix, (), |_| {
                 Err("is not supported: the sensor has no client certificates, use headers".into())
             });
         }
-        let endpoint = endpoint.and_then(|(setting, text, scope)| {
-            resolve(&text, scope, protocol)
+        let endpoint = endpoint.and_then(|Endpoint { setting, text, scope }| {
+            resolve(&text, scope, protocol, self.signal)
                 .map_err(|error| self.errors.push(format!("{setting} {error}")))
                 .ok()
         });
@@ -153,36 +266,41 @@ impl Reader<'_> {
         Ok(endpoint.map(|endpoint| Settings { endpoint, ..settings }))
     }
 
-    /// The setting's name, its text and its scope, where the environment asks for OTLP at all.
-    fn endpoint_of_env(&mut self) -> Option<(String, String, Scope)> {
-        let exporter = self.get("OTEL_TRACES_EXPORTER");
-        match exporter.as_deref() {
-            None | Some("otlp") => {}
-            Some("none") => return None,
-            Some(_) => {
-                let error = "OTEL_TRACES_EXPORTER has to be otlp or none for the sensor";
-                self.errors.push(error.to_owned());
-            }
+    /// Anything that is not understood counts as a wish for OTLP, and is an error.
+    fn exporter(&mut self) -> Option<Exporter> {
+        let name = format!("OTEL_{}_EXPORTER", self.signal.name());
+        let text = self.get(&name)?;
+        match text.as_str() {
+            "otlp" => {}
+            "none" => return Some(Exporter::None),
+            _ => self.errors.push(format!("{name} has to be otlp or none for the sensor")),
         }
-        for (name, scope) in [
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", Scope::Traces),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", Scope::Base),
-        ] {
-            if let Some(text) = self.get(name) {
-                return Some((name.to_owned(), text, scope));
-            }
-        }
-        let default = match self.protocol_text() {
+        Some(Exporter::Otlp)
+    }
+
+    fn endpoint_of_signal(&self) -> Option<Endpoint> {
+        let name = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", self.signal.name());
+        self.get(&name).map(|text| Endpoint::new(name, text, Scope::One))
+    }
+
+    fn endpoint_of_all(&self) -> Option<Endpoint> {
+        let name = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        self.get(name).map(|text| Endpoint::new(name, text, Scope::Base))
+    }
+
+    fn default_endpoint(&self) -> Endpoint {
+        let url = match self.protocol_text() {
             Some((_, text)) if text == "grpc" => "http://localhost:4317",
             _ => "http://localhost:4318",
         };
-        exporter.map(|_| ("the default endpoint".to_owned(), default.to_owned(), Scope::Base))
+        Endpoint::new("the default endpoint", url.to_owned(), Scope::Base)
     }
 
     fn protocol_text(&self) -> Option<(String, String)> {
         self.first("PROTOCOL")
     }
 
+    /// The flag's, else the variables'.
     fn protocol(&mut self, flag: Option<&str>) -> Protocol {
         let setting = match flag {
             Some(flag) => Some(("--otlp-protocol".to_owned(), flag.to_owned())),
@@ -221,7 +339,7 @@ impl Reader<'_> {
         headers
     }
 
-    /// A setting with a variant for traces alone, which wins.
+    /// A setting with a variant for this signal alone, which wins.
     fn one<T>(
         &mut self,
         suffix: &str,
@@ -238,10 +356,9 @@ impl Reader<'_> {
     }
 
     fn first(&self, suffix: &str) -> Option<(String, String)> {
-        ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"].into_iter().find_map(|prefix| {
-            let name = format!("{prefix}{suffix}");
-            self.get(&name).map(|text| (name, text))
-        })
+        let own = format!("OTEL_EXPORTER_OTLP_{}_{suffix}", self.signal.name());
+        let all = format!("OTEL_EXPORTER_OTLP_{suffix}");
+        [own, all].into_iter().find_map(|name| self.get(&name).map(|text| (name, text)))
     }
 
     /// Empty counts as not set

@@ -96,7 +96,7 @@ fn link(link: &Link) -> OtlpLink {
     }
 }
 
-fn key_values(attributes: &[Attribute]) -> Vec<KeyValue> {
+pub(super) fn key_values(attributes: &[Attribute]) -> Vec<KeyValue> {
     let convert = |attribute: &Attribute| KeyValue {
         key: attribute.key.clone().into_owned(),
         value: Some(any_value(&attribute.value)),

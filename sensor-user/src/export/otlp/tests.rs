@@ -1,6 +1,7 @@
 mod config;
 mod grpc;
 mod http;
+mod logs;
 
 use std::sync::Arc;
 

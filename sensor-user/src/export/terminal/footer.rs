@@ -11,6 +11,8 @@ const REMARKS: &[(&str, &str)] = &[
     ("connections.upgraded", "upgraded"),
     ("connections.evicted", "connections evicted"),
     ("exchanges.orphan_responses", "orphan responses"),
+    ("logs.records", "log records"),
+    ("logs.dead_letter", "broken log records"),
     ("spans.not_sampled", "not sampled"),
     ("spans.kept_error", "kept as errors"),
     ("spans.kept_slow", "kept as slow"),

@@ -240,7 +240,7 @@ impl<'a> Serialize for RecordLine<'a> {
         let (source, file) = match source {
             LogSource::Stdout => ("stdout", None),
             LogSource::Stderr => ("stderr", None),
-            LogSource::File(path) => ("file", Some(path)),
+            LogSource::File(path) => ("file", Some(path).filter(|path| !path.is_empty())),
             LogSource::Exchange => ("exchange", None),
         };
         map.serialize_entry("source", source)?;

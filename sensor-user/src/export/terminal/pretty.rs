@@ -1,10 +1,11 @@
-//! One aligned line per exchange, for people.
+//! One aligned line per exchange and per record of a log, for people.
 //!
 //! ```text
-//! 14:03:07.215   ⇐ shop             GET     /cart?user=7    200   1.24ms  10.0.0.7:41822  4bf92f35
+//! 14:03:07.214   · shop             info  4bf92f35  added to cart  user=7
+//! 14:03:07.215  └⇐ shop             GET     /cart?user=7    200   1.24ms  10.0.0.7:41822  4bf92f35
 //! ```
 //!
-//! `⇐` is a request received, `⇒` one sent; `└` before it means that the trace was seen a moment
+//! `⇐` is a request received, `⇒` one sent, `·` a line that a service wrote; `└` before it means that the trace was seen a moment
 //! ago, in a line above. Spans come when they end, so what was called stands above its caller. An
 //! exchange that goes on for long has lines with `open` before that, each with its time so far.
 
@@ -12,9 +13,10 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
+use super::record;
 use super::text::{clean, cut, duration};
 use super::{ServiceCount, SpanWriter, Summary, footer};
-use crate::model::{LogRecord, Severity, Span, SpanKind, Status, TraceId, Value};
+use crate::model::{LogRecord, Span, SpanKind, Status, TraceId, Value};
 use crate::wire::grpc;
 
 /// How lines look.
@@ -41,6 +43,9 @@ pub enum Clock {
 
 /// Traces remembered for the `└`; enough for what fits on a screen.
 const RECENT_TRACES: usize = 64;
+
+/// Where what stands below a line begins.
+const MARGIN: usize = 17;
 
 const SERVICE: usize = 16;
 pub(super) const METHOD: usize = 7;
@@ -83,8 +88,8 @@ impl<W: Write> Pretty<W> {
         &mut self.out
     }
 
-    /// Whether a span of this trace was written lately; it is now.
-    fn seen(&mut self, trace: TraceId) -> bool {
+    /// Whether something of this trace was written lately; it is now.
+    pub(super) fn seen(&mut self, trace: TraceId) -> bool {
         let at = self.recent.iter().position(|known| *known == trace);
         if let Some(at) = at {
             self.recent.remove(at);
@@ -116,7 +121,7 @@ impl<W: Write> Pretty<W> {
         let took = duration(span.end_unix_ns.saturating_sub(span.start_unix_ns));
         tail.push("", &format!(" {took:>8}  "));
         tail.column(DIM, &peer(span), PEER);
-        let (style, trace) = trace(span, self.options.full_trace_ids);
+        let (style, trace) = trace(span.trace_id, self.options.full_trace_ids);
         tail.push(style, &trace);
 
         let target = target(span);
@@ -132,6 +137,26 @@ impl<W: Write> Pretty<W> {
         head.text.push('\n');
         head.text
     }
+
+    fn record_line(&mut self, record: &LogRecord) -> String {
+        let PrettyOptions { colour, width, full_trace_ids, clock } = self.options;
+        let id = record.correlation.map(|it| it.trace_id);
+        let mut head = Line::new(colour);
+        // The kernel's time: it is the one that is in order with all others.
+        head.push(DIM, &time_of_day(record.observed_unix_ns, clock));
+        head.push(DIM, if id.is_some_and(|id| self.seen(id)) { "  └" } else { "   " });
+        head.push(BOLD, "· ");
+        head.column("", record.resource.service_name().unwrap_or("-"), SERVICE);
+        let (style, level) = record::level(record);
+        head.push(style, &level);
+        let columns = if full_trace_ids { 32 } else { 8 };
+        match id.map(|id| trace(id, full_trace_ids)) {
+            Some((style, id)) => head.push(style, &id),
+            None => head.push("", &" ".repeat(columns)),
+        }
+        head.push("", "  ");
+        record::finish(head, record, width, &" ".repeat(MARGIN))
+    }
 }
 
 impl<W: Write> SpanWriter for Pretty<W> {
@@ -141,11 +166,8 @@ impl<W: Write> SpanWriter for Pretty<W> {
     }
 
     fn record(&mut self, record: &LogRecord) -> io::Result<()> {
-        let time = time_of_day(record.timestamp(), self.options.clock);
-        let level = record.severity.map_or("-", Severity::name);
-        let service = record.resource.service_name().unwrap_or("-");
-        let message = clean(&record.message);
-        writeln!(self.out, "{time}  {level:5} {service:12} {message}")
+        let line = self.record_line(record);
+        self.out.write_all(line.as_bytes())
     }
 
     fn open(&mut self, so_far: &Span) -> io::Result<()> {
@@ -181,12 +203,12 @@ impl<W: Write> SpanWriter for Pretty<W> {
 }
 
 /// The trace's colour and its identifier, in full or not.
-pub(super) fn trace(span: &Span, full: bool) -> (&'static str, String) {
-    let mut id = span.trace_id.to_string();
+pub(super) fn trace(trace: TraceId, full: bool) -> (&'static str, String) {
+    let mut id = trace.to_string();
     if !full {
         id.truncate(8);
     }
-    let last = usize::from(span.trace_id.bytes()[15]);
+    let last = usize::from(trace.bytes()[15]);
     (TRACE_COLOURS[last % TRACE_COLOURS.len()], id)
 }
 

@@ -1,5 +1,7 @@
 //! Golden output, written by hand from the contract.
 
+mod records;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -4,7 +4,6 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 use tonic::codec::{
     BufferSettings, Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder,
@@ -14,24 +13,23 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::super::{Compression, Settings};
+use super::super::{Compression, Settings, Signal};
 use super::accepted;
-use super::wire::{RETRY_INFO, RetryInfo, RpcStatus};
+use super::wire::{ExportResponse, RETRY_INFO, RetryInfo, RpcStatus};
 use crate::export::delivery::{Loss, Outcome};
 use crate::export::http::{chain, shown, snippet, trusted};
 use crate::export::{StartError, USER_AGENT};
 
-const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-
-/// Calls `TraceService.Export`.
+/// Calls `Export` of the signal's service.
 #[derive(Debug)]
 pub(super) struct Grpc {
+    signal: Signal,
     client: tonic::client::Grpc<Channel>,
     metadata: MetadataMap,
 }
 
 impl Grpc {
-    pub(super) fn new(settings: &Settings) -> Result<Self, StartError> {
+    pub(super) fn new(settings: &Settings, signal: Signal) -> Result<Self, StartError> {
         let failed = |error: &dyn std::error::Error| StartError::Client {
             target: shown(&settings.endpoint),
             reason: chain(error),
@@ -56,7 +54,7 @@ impl Grpc {
         }
         client = client.accept_compressed(CompressionEncoding::Gzip);
         let headers = settings.headers.iter().cloned().collect();
-        Ok(Self { client, metadata: MetadataMap::from_headers(headers) })
+        Ok(Self { signal, client, metadata: MetadataMap::from_headers(headers) })
     }
 
     pub(super) async fn send(&self, message: Bytes) -> Outcome {
@@ -66,10 +64,11 @@ impl Grpc {
         }
         let mut request = Request::new(message);
         *request.metadata_mut() = self.metadata.clone();
-        let answer = client.unary(request, PathAndQuery::from_static(EXPORT), ExportCodec).await;
+        let path = PathAndQuery::from_static(self.signal.grpc_path());
+        let answer = client.unary(request, path, ExportCodec).await;
         match answer {
             Ok(response) => accepted(response.into_inner()),
-            Err(status) => outcome(&status),
+            Err(status) => outcome(&status, self.signal),
         }
     }
 }
@@ -84,7 +83,7 @@ fn unreachable(text: &str) -> Outcome {
 }
 
 /// The table of retryable codes: <https://opentelemetry.io/docs/specs/otlp/#failures>.
-fn outcome(status: &Status) -> Outcome {
+fn outcome(status: &Status, signal: Signal) -> Outcome {
     // An error of the connection, not an answer: tonic keeps what broke as the source.
     if let Some(source) = status.source() {
         let text = chain(source);
@@ -114,10 +113,9 @@ fn outcome(status: &Status) -> Outcome {
             Loss::Failed,
             format!("{code:?}: check the credentials in the headers ({says})"),
         ),
-        Code::Unimplemented => Outcome::lost(
-            Loss::Failed,
-            format!("{code:?}: no OTLP trace receiver there, check endpoint and protocol ({says})"),
-        ),
+        Code::Unimplemented => {
+            Outcome::lost(Loss::Failed, format!("{code:?}: {} ({says})", signal.not_taken()))
+        }
         _ => Outcome::lost(Loss::Failed, format!("{code:?}: see the backend's log ({says})")),
     }
 }
@@ -133,13 +131,13 @@ fn retry_delay(details: &[u8]) -> Option<Duration> {
 }
 
 /// Sends a message that is encoded already, so that a retry costs no second encoding and no copy of
-/// the spans is kept.
+/// what is in it is kept.
 #[derive(Clone, Copy, Debug)]
 struct ExportCodec;
 
 impl Codec for ExportCodec {
     type Encode = Bytes;
-    type Decode = ExportTraceServiceResponse;
+    type Decode = ExportResponse;
     type Encoder = Self;
     type Decoder = Self;
 
@@ -168,11 +166,11 @@ impl Encoder for ExportCodec {
 }
 
 impl Decoder for ExportCodec {
-    type Item = ExportTraceServiceResponse;
+    type Item = ExportResponse;
     type Error = Status;
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
-        ExportTraceServiceResponse::decode(from)
+        ExportResponse::decode(from)
             .map(Some)
             .map_err(|error| Status::internal(format!("the answer is not OTLP's: {error}")))
     }

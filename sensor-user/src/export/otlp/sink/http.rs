@@ -4,25 +4,23 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 use flate2::write::GzEncoder;
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTracePartialSuccess, ExportTraceServiceResponse,
-};
 use prost::Message as _;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 
-use super::super::{Compression, Settings};
+use super::super::{Compression, Settings, Signal};
 use super::accepted;
-use super::wire::RpcStatus;
+use super::wire::{ExportResponse, PartialSuccess, RpcStatus};
 use crate::export::StartError;
 use crate::export::delivery::{Loss, Outcome};
 use crate::export::http::{Answer, client, post, snippet};
 
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// Posts to `/v1/traces`.
+/// Posts to `/v1/traces` or `/v1/logs`.
 #[derive(Debug)]
 pub(super) struct Http {
+    signal: Signal,
     client: Client,
     endpoint: Url,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -30,7 +28,7 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(settings: &Settings) -> Result<Self, StartError> {
+    pub(super) fn new(settings: &Settings, signal: Signal) -> Result<Self, StartError> {
         let custom: HeaderMap = settings.headers.iter().cloned().collect();
         let certificate = settings.certificate.as_deref();
         let client = client(&settings.endpoint, custom, certificate, settings.timeout)?;
@@ -39,7 +37,7 @@ impl Http {
             headers.push((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
         }
         let endpoint = settings.endpoint.clone();
-        Ok(Self { client, endpoint, headers, compression: settings.compression })
+        Ok(Self { signal, client, endpoint, headers, compression: settings.compression })
     }
 
     /// Compresses once, however often it is sent.
@@ -52,7 +50,7 @@ impl Http {
 
     pub(super) async fn send(&self, body: Bytes) -> Outcome {
         match post(&self.client, &self.endpoint, &self.headers, body).await {
-            Ok(answer) => outcome(&answer, self.endpoint.port()),
+            Ok(answer) => outcome(&answer, self.signal, self.endpoint.port()),
             Err(outcome) => outcome,
         }
     }
@@ -67,26 +65,30 @@ fn gzip(message: &[u8]) -> Vec<u8> {
 }
 
 /// <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>
-fn outcome(answer: &Answer, port: Option<u16>) -> Outcome {
+fn outcome(answer: &Answer, signal: Signal, port: Option<u16>) -> Outcome {
     match answer.status.as_u16() {
-        200..300 => success(answer, port),
+        200..300 => success(answer, signal, port),
         429 | 502 | 503 | 504 => Outcome::retry(answer.reason(&text(answer)), answer.retry_after()),
+        404 | 405 if signal == Signal::Logs => {
+            let reason = format!("{}: {} ({})", answer.status, signal.not_taken(), text(answer));
+            Outcome::lost(Loss::Failed, reason)
+        }
         _ => Outcome::lost(Loss::Failed, answer.reason(&text(answer))),
     }
 }
 
 /// An answer that is not OTLP's means that whatever is there is no OTLP backend, or that it speaks
-/// of rejected spans in a way not understood: the spans are not known to be delivered.
-fn success(answer: &Answer, port: Option<u16>) -> Outcome {
+/// of rejected items in a way not understood: they are not known to be delivered.
+fn success(answer: &Answer, signal: Signal, port: Option<u16>) -> Outcome {
     let response = match answer.content_type() {
         _ if answer.cut => None,
         // Against the specification, but some backends answer protobuf with JSON.
-        Some("application/json") => from_json(&answer.body),
+        Some("application/json") => from_json(&answer.body, signal),
         Some(PROTOBUF | "application/protobuf") | None => {
-            ExportTraceServiceResponse::decode(answer.body.as_slice()).ok()
+            ExportResponse::decode(answer.body.as_slice()).ok()
         }
         // No body says "nothing to complain of", whatever type it is of.
-        Some(_) if answer.body.is_empty() => Some(ExportTraceServiceResponse::default()),
+        Some(_) if answer.body.is_empty() => Some(ExportResponse::default()),
         Some(_) => None,
     };
     match response {
@@ -103,24 +105,24 @@ fn success(answer: &Answer, port: Option<u16>) -> Outcome {
 }
 
 /// Proto3 JSON: 64-bit numbers are strings, but numbers have to be understood too.
-fn from_json(body: &[u8]) -> Option<ExportTraceServiceResponse> {
+fn from_json(body: &[u8], signal: Signal) -> Option<ExportResponse> {
     if body.is_empty() {
-        return Some(ExportTraceServiceResponse::default());
+        return Some(ExportResponse::default());
     }
     let value: serde_json::Value = serde_json::from_slice(body).ok()?;
     let partial = match value.as_object()?.get("partialSuccess") {
-        None | Some(serde_json::Value::Null) => return Some(ExportTraceServiceResponse::default()),
+        None | Some(serde_json::Value::Null) => return Some(ExportResponse::default()),
         Some(partial) => partial.as_object()?,
     };
-    let rejected_spans = match partial.get("rejectedSpans") {
+    let rejected = match partial.get(signal.rejected_key()) {
         None | Some(serde_json::Value::Null) => 0,
         Some(serde_json::Value::String(text)) => text.parse().ok()?,
         Some(number) => number.as_i64()?,
     };
     let error_message = partial.get("errorMessage").and_then(serde_json::Value::as_str);
-    Some(ExportTraceServiceResponse {
-        partial_success: Some(ExportTracePartialSuccess {
-            rejected_spans,
+    Some(ExportResponse {
+        partial_success: Some(PartialSuccess {
+            rejected,
             error_message: error_message.unwrap_or_default().to_owned(),
         }),
     })

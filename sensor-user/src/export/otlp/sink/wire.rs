@@ -1,4 +1,22 @@
-//! The messages of `google.rpc` in which failures are told.
+//! The messages in which success and failure are told.
+
+/// `ExportTraceServiceResponse` and `ExportLogsServiceResponse`, which are the same on the wire
+/// (`opentelemetry/proto/collector/{trace,logs}/v1/*_service.proto`).
+#[derive(Clone, PartialEq, prost::Message)]
+pub(in crate::export::otlp) struct ExportResponse {
+    #[prost(message, optional, tag = "1")]
+    pub(in crate::export::otlp) partial_success: Option<PartialSuccess>,
+}
+
+/// `ExportTracePartialSuccess` and `ExportLogsPartialSuccess`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(in crate::export::otlp) struct PartialSuccess {
+    /// `rejected_spans` or `rejected_log_records`.
+    #[prost(int64, tag = "1")]
+    pub(in crate::export::otlp) rejected: i64,
+    #[prost(string, tag = "2")]
+    pub(in crate::export::otlp) error_message: String,
+}
 
 /// `google.rpc.Status`
 /// (<https://github.com/googleapis/googleapis/blob/master/google/rpc/status.proto>).

@@ -29,7 +29,7 @@ fn settings(url: &str) -> Settings {
 
 pub(super) fn start(settings: Settings) -> (Exporters, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
-    let settings = ExportSettings { otlp: Some(settings), loki: None };
+    let settings = ExportSettings { otlp: Some(settings), ..ExportSettings::default() };
     (Exporters::start(settings, Arc::clone(&metrics), &Handle::current()).unwrap(), metrics)
 }
 
@@ -229,7 +229,7 @@ async fn unreadable_certificates_fail_at_the_start() {
                 certificate: Some(path.clone()),
                 ..Settings::new("https://localhost:1", protocol).unwrap()
             };
-            let settings = ExportSettings { otlp: Some(otlp), loki: None };
+            let settings = ExportSettings { otlp: Some(otlp), ..ExportSettings::default() };
             let error = Exporters::start(settings, Arc::default(), &Handle::current()).unwrap_err();
             assert!(
                 matches!(error, StartError::Certificate { .. }),

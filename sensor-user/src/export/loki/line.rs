@@ -1,0 +1,130 @@
+//! The line: one JSON object with the keys of the schema, whatever logged it.
+//!
+//! `timestamp` (RFC 3339: the record's own time, else the kernel's), `observed_timestamp` (the kernel's, where it
+//! differs), `level`, `level_text` (the record's own word, where it differs), `service`, `host`, `trace_id`,
+//! `span_id`, `message`, `caller`, `event`, `class`, `source` (`stdout`, `stderr`, `file`, `exchange`), `file`,
+//! `correlation`, `after_response`, `dead_letter` (why it breaks the schema), and all other fields under their own
+//! names. One that is called like a key of the schema has [`PREFIX`] before it. What is not known is absent.
+
+use std::time::{Duration, SystemTime};
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::model::{Correlation, LogRecord, LogSource, Value};
+
+/// Before the name of a field that is called like a key of the schema.
+pub(super) const PREFIX: &str = "field_";
+
+/// The keys of the schema.
+pub(super) const KEYS: [&str; 17] = [
+    "timestamp",
+    "observed_timestamp",
+    "level",
+    "level_text",
+    "service",
+    "host",
+    "trace_id",
+    "span_id",
+    "message",
+    "caller",
+    "event",
+    "class",
+    "source",
+    "file",
+    "correlation",
+    "after_response",
+    "dead_letter",
+];
+
+/// The line of a record.
+pub(super) fn line(record: &LogRecord) -> String {
+    #[expect(clippy::expect_used, reason = "texts and finite numbers, keyed by texts, into memory")]
+    serde_json::to_string(&Line(record)).expect("a record is JSON")
+}
+
+struct Line<'a>(&'a LogRecord);
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let LogRecord {
+            time_unix_ns: _,
+            observed_unix_ns,
+            severity,
+            severity_text,
+            message,
+            caller,
+            event,
+            correlation,
+            class,
+            source,
+            attributes,
+            breach,
+            resource,
+        } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        let time = self.0.timestamp();
+        map.serialize_entry("timestamp", &rfc3339(time))?;
+        if time != *observed_unix_ns {
+            map.serialize_entry("observed_timestamp", &rfc3339(*observed_unix_ns))?;
+        }
+        let level = severity.map(|it| it.name());
+        let mut text = |key: &str, value: Option<&str>| match value {
+            Some(value) => map.serialize_entry(key, value),
+            None => Ok(()),
+        };
+        text("level", level)?;
+        text("level_text", severity_text.as_deref().filter(|text| Some(*text) != level))?;
+        text("service", resource.service_name())?;
+        text("host", resource.text("host.name"))?;
+        let ids = correlation.as_ref();
+        text("trace_id", ids.map(|it| it.trace_id.to_string()).as_deref())?;
+        text("span_id", ids.and_then(|it| it.span_id).map(|it| it.to_string()).as_deref())?;
+        text("message", Some(message))?;
+        text("caller", caller.as_deref())?;
+        text("event", event.as_deref())?;
+        text("class", Some(class.name()))?;
+        let (source, file) = source_of(source);
+        text("source", Some(source))?;
+        text("file", file)?;
+        text("dead_letter", breach.map(|it| it.name()))?;
+        if let Some(Correlation { evidence, after_response, .. }) = correlation {
+            map.serialize_entry("correlation", evidence)?;
+            if *after_response {
+                map.serialize_entry("after_response", &true)?;
+            }
+        }
+        for attribute in attributes {
+            let mut key = std::borrow::Cow::Borrowed(attribute.key.as_ref());
+            // Once more where a field has that name too.
+            while KEYS.contains(&key.as_ref())
+                || (key.as_ref() != attribute.key && attributes.iter().any(|it| it.key == key))
+            {
+                key = format!("{PREFIX}{key}").into();
+            }
+            match &attribute.value {
+                Value::Str(text) => map.serialize_entry(&key, text.as_str())?,
+                Value::Int(number) => map.serialize_entry(&key, number)?,
+                Value::Double(number) => map.serialize_entry(&key, number)?,
+                Value::Bool(truth) => map.serialize_entry(&key, truth)?,
+                Value::Strs(texts) => map.serialize_entry(&key, texts.as_ref())?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// Where a record was written to: what, and the path of a file.
+pub(super) fn source_of(source: &LogSource) -> (&'static str, Option<&str>) {
+    match source {
+        LogSource::Stdout => ("stdout", None),
+        LogSource::Stderr => ("stderr", None),
+        LogSource::File(path) => ("file", Some(path.as_ref()).filter(|path| !path.is_empty())),
+        LogSource::Exchange => ("exchange", None),
+    }
+}
+
+/// `2023-11-14T22:13:20.123456789Z`.
+fn rfc3339(unix_ns: u64) -> String {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_ns);
+    humantime::format_rfc3339_nanos(time).to_string()
+}
