@@ -2,6 +2,7 @@
 //! were, and what the sensor made of them.
 
 mod judge;
+pub mod nginx;
 mod truth;
 
 use std::path::{Path, PathBuf};
@@ -16,9 +17,7 @@ pub use truth::Truth;
 
 use crate::process::{Held, fresh_directory};
 use crate::sensor::{Engine, LogJson, Report, Sensor, loggers_go_workload, python, tool};
-use crate::workloads::{
-    cargo_program, java_classes, npm_packages, python_packages, source,
-};
+use crate::workloads::{cargo_program, java_classes, npm_packages, python_packages, source};
 
 /// How long a program may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -99,8 +98,7 @@ pub const LANGUAGES: [Language; 5] = [
         name: "rust",
         loggers: &["tracing", "tracing-compact", "tracing-json", "env_logger", "!panic"],
         program: |logger| {
-            let mut command =
-                Command::new(cargo_program("loggers-rust", "workloads-loggers-rust"));
+            let mut command = Command::new(cargo_program("loggers-rust", "workloads-loggers-rust"));
             command.arg(logger).env("RUST_BACKTRACE", "1");
             Some(command)
         },
@@ -152,7 +150,10 @@ pub fn run(language: &Language, engine: Engine) -> Result<Option<(Vec<Logged>, R
         );
         let truth = truths(&file).context(logger)?;
         count += truth.len();
-        all.push((*pid, Logged { name: logger.trim_start_matches('!'), truth, records: Vec::new() }));
+        all.push((
+            *pid,
+            Logged { name: logger.trim_start_matches('!'), truth, records: Vec::new() },
+        ));
     }
     sensor.wait_while_logging(0, count, QUIET);
     let report = sensor.stop();

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
-use sensor_tests::loggers::{LANGUAGES, differences, run};
+use sensor_tests::loggers::{self, LANGUAGES, differences, run};
 use sensor_tests::sensor::{Engine, can_trace};
 
 fn language(name: &str) {
@@ -44,4 +44,14 @@ fn python() {
 #[test]
 fn rust() {
     language("rust");
+}
+
+#[test]
+fn nginx() {
+    if !can_trace("nginx") {
+        return;
+    }
+    let Some((truth, records)) = loggers::nginx::run(Engine::Socket).unwrap() else { return };
+    let differ = loggers::nginx::differences(&truth, &records);
+    assert!(differ.is_empty(), "{} differences:\n{}", differ.len(), differ.join("\n"));
 }

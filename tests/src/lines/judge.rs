@@ -131,8 +131,7 @@ impl Judgement {
                 told.insert(line, (record, twice.or(mixed)));
             }
         }
-        let sent: BTreeMap<&str, &Sent> =
-            sent.iter().map(|sent| (&*sent.marker, sent)).collect();
+        let sent: BTreeMap<&str, &Sent> = sent.iter().map(|sent| (&*sent.marker, sent)).collect();
         for line in wrote {
             let Some(sent) = sent.get(&*line.marker) else { continue };
             let (record, what) = told.remove(line).unzip();

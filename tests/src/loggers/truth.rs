@@ -52,7 +52,11 @@ impl Truth {
             level: text("level"),
             message: text("message").context("message")?,
             source: text("source").context("source")?,
-            attributes: said.get("attributes").and_then(Value::as_object).cloned().unwrap_or_default(),
+            attributes: said
+                .get("attributes")
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default(),
             untyped: flag("untyped"),
             loose: flag("loose"),
             split: flag("split"),

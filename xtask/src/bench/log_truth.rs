@@ -103,7 +103,9 @@ impl Service {
     fn progress(&self) -> String {
         let Self { name, lines, wrong, lost, places, .. } = self;
         let share = self.share();
-        format!("{name}: of {lines} lines {share:.1} % right ({places}), {wrong} wrong, {lost} lost")
+        format!(
+            "{name}: of {lines} lines {share:.1} % right ({places}), {wrong} wrong, {lost} lost"
+        )
     }
 
     fn row(&self) -> Row {

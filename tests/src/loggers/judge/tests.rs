@@ -51,11 +51,18 @@ fn each_difference_is_told() {
         ("timestamp_unix_nano", json!(1_000_000_000_100_000_000_u64)),
         ("observed_time_unix_nano", json!(1_000_000_000_100_000_000_u64)),
         ("dead_letter", json!("malformed")),
-        ("attributes", json!({ "attempt": "3", "user.name": "Ana", "ratio": 0.25, "error": "card" })),
+        (
+            "attributes",
+            json!({ "attempt": "3", "user.name": "Ana", "ratio": 0.25, "error": "card" }),
+        ),
         ("attributes", json!({ "attempt": 3, "ratio": 0.25, "error": "card" })),
         ("attributes", json!({ "attempt": 3, "user.name": "Ana", "ratio": 0.25 })),
     ] {
-        assert_ne!(differ(&said(), &[with(record(), key, value.clone())]).len(), 0, "{key} {value}");
+        assert_ne!(
+            differ(&said(), &[with(record(), key, value.clone())]).len(),
+            0,
+            "{key} {value}"
+        );
     }
     assert_eq!(differ(&said(), &[]).len(), 1);
     assert_eq!(differ(&said(), &[record(), record()]).len(), 1);

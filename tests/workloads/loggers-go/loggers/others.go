@@ -50,12 +50,14 @@ func zapped(name string) {
 
 func logrused(name string) {
 	s := style{resolution: time.Second, source: "stderr", caller: true, text: true}
-	logger, trace := logrus.New(), "trace_id"
+	logger, trace, span, spanValue := logrus.New(), "trace_id", "span_id", spanID
 	logger.SetLevel(logrus.DebugLevel)
 	logger.SetReportCaller(true)
 	if name == "logrus-json" {
 		logger.SetFormatter(&logrus.JSONFormatter{})
-		trace, s.text = "dd.trace_id", false
+		s.text = false
+		// Datadog's: a span's identifier is a decimal number.
+		trace, span, spanValue = "dd.trace_id", "dd.span_id", "67667974448284343"
 	}
 	run(s, func(e event) place {
 		entry := logrus.NewEntry(logger)
@@ -63,7 +65,7 @@ func logrused(name string) {
 			entry = entry.WithField(field.key, field.value)
 		}
 		if e.ids {
-			entry = entry.WithField(trace, traceID).WithField("span_id", spanID)
+			entry = entry.WithField(trace, traceID).WithField(span, spanValue)
 		}
 		if e.err != nil {
 			entry = entry.WithError(e.err).WithField("stack", stack())
