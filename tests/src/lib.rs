@@ -10,6 +10,7 @@ pub mod heap;
 pub mod hpack;
 pub mod lines;
 pub mod load;
+pub mod loggers;
 pub mod namespaces;
 pub mod process;
 pub mod reopen;
@@ -17,6 +18,7 @@ pub mod sensor;
 pub mod traces;
 pub mod vm;
 pub mod workloads;
+pub mod writes;
 
 use std::io::Write as _;
 use std::net::TcpListener;

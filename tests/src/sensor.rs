@@ -23,8 +23,8 @@ pub use line::LogJson;
 pub use report::{Report, SpanJson};
 pub use rustix::process::Signal;
 pub use tools::{
-    can_trace, go_workload, go_workload_with, grpc_go_workload, grpc_go_workload_with, python,
-    tool, traces_go_workload,
+    can_trace, go_workload, go_workload_with, grpc_go_workload, grpc_go_workload_with,
+    loggers_go_workload, python, tool, traces_go_workload,
 };
 
 /// How long loading and attaching may take, on a machine that is busy with other tests.

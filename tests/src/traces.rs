@@ -5,11 +5,11 @@
 //! a call is can be read from its path, and is in the service's log besides. The sensor reads neither.
 
 pub mod bench;
-mod driver;
+pub(crate) mod driver;
 mod judge;
 mod run;
 pub mod sdk;
-mod services;
+pub(crate) mod services;
 mod table;
 
 use std::fmt;
@@ -140,7 +140,9 @@ impl Sent {
         (1..=self.cell.pattern.calls()).map(|number| format!("{}.{number}", self.marker))
     }
 
-    fn path(&self) -> String {
+    /// The path that was asked for.
+    #[must_use]
+    pub fn path(&self) -> String {
         format!("/work/{}/{}", self.cell.pattern, self.marker)
     }
 }

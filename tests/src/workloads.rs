@@ -20,7 +20,7 @@ use crate::sensor::{Engine, Report, Sensor, python};
 pub use curl::{Transfer, curl, curl_marked, transfers};
 pub use nghttp2::{HELLO, LARGE, Loaded, h2load, nghttpd, received};
 pub use nginx::{ACCESS, BIG, nginx};
-pub use packages::{java_classes, jdk_classes, npm_packages, python_packages};
+pub use packages::{cargo_program, java_classes, jdk_classes, npm_packages, python_packages};
 
 /// A program's source in `tests/workloads`.
 #[must_use]

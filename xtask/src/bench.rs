@@ -14,6 +14,8 @@ mod hpack;
 mod http;
 mod idle_calls;
 mod joins;
+mod log_load;
+mod log_truth;
 mod loss;
 mod memory;
 mod picture;
@@ -167,6 +169,18 @@ const MEASUREMENTS: &[Measurement] = &[
         about: "the same requests traced by OpenTelemetry's SDKs: traces, hops and times",
         scope: Scope::Sensor,
         run: sdk::run,
+    },
+    Measurement {
+        name: "log-truth",
+        about: "whose each line is, beside the truth, of services in every runtime",
+        scope: Scope::Sensor,
+        run: log_truth::run,
+    },
+    Measurement {
+        name: "log-load",
+        about: "services that log a lot: throughput, and a number in each line",
+        scope: Scope::Sensor,
+        run: log_load::run,
     },
     Measurement {
         name: "cpu",

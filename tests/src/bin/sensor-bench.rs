@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use sensor_tests::{bpf, calls, heap, hpack, reopen, traces};
+use sensor_tests::{bpf, calls, heap, hpack, lines, reopen, traces};
 
 #[global_allocator]
 static ALLOCATOR: heap::Counting = heap::Counting;
@@ -59,6 +59,26 @@ enum Helper {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Whose the sensor says that lines are, beside the truth, of services in every runtime: a JSON object for each, and
+    /// a last one with the tables. The sensor is the one that SENSOR names
+    Lines {
+        #[arg(long, default_value = "socket")]
+        engine: String,
+        /// Only these services (a,b)
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        only: Vec<String>,
+        /// Requests at once, and how many in all
+        #[arg(
+            long,
+            value_name = "AT_ONCE:REQUESTS",
+            value_delimiter = ',',
+            default_value = "1:240,8:480,64:960"
+        )]
+        loads: Vec<String>,
+        /// Of the trace contexts
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// The sensor beside OpenTelemetry's SDKs, on the same requests: a JSON object for each
     Sdk {
         #[arg(long, default_value = "socket")]
@@ -89,6 +109,9 @@ fn main() -> Result<()> {
         Helper::Hpack { round } => hpack::measure(Duration::from_millis(round), report),
         Helper::Traces { engine, only, loads, seed } => {
             traces::bench::run(&engine, &only, &loads, seed, report)
+        }
+        Helper::Lines { engine, only, loads, seed } => {
+            lines::bench::run(&engine, &only, &loads, seed, report)
         }
         Helper::Sdk { engine, at_once, requests } => {
             traces::sdk::bench(&engine, at_once, requests, report)

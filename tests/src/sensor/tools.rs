@@ -88,6 +88,12 @@ pub fn traces_go_workload(package: &str) -> Option<PathBuf> {
     build_go("traces-go", package, package, &[], |command| command)
 }
 
+/// Builds a program of the module in `tests/workloads/loggers-go`, which needs what its `go.sum` names.
+#[must_use]
+pub fn loggers_go_workload(package: &str) -> Option<PathBuf> {
+    build_go("loggers-go", package, package, &[], |command| command)
+}
+
 fn build_go(
     module: &str,
     package: &str,

@@ -47,7 +47,7 @@ pub fn run(
 }
 
 /// `AT_ONCE:REQUESTS`.
-fn parsed(load: &str) -> Result<(usize, u64)> {
+pub(crate) fn parsed(load: &str) -> Result<(usize, u64)> {
     let parsed = load
         .split_once(':')
         .and_then(|(at_once, requests)| Some((at_once.parse().ok()?, requests.parse().ok()?)));

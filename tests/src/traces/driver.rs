@@ -26,16 +26,16 @@ const EMPTY: &[u8] = &[0; 5];
 
 /// Some requests.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Load {
-    pub(super) address: SocketAddr,
-    pub(super) grpc: bool,
-    pub(super) pass_on: PassOn,
-    pub(super) at_once: usize,
+pub(crate) struct Load {
+    pub(crate) address: SocketAddr,
+    pub(crate) grpc: bool,
+    pub(crate) pass_on: PassOn,
+    pub(crate) at_once: usize,
     /// In all.
-    pub(super) requests: u64,
+    pub(crate) requests: u64,
     /// Of these in turn.
-    pub(super) patterns: &'static [Pattern],
-    pub(super) seed: u64,
+    pub(crate) patterns: &'static [Pattern],
+    pub(crate) seed: u64,
 }
 
 impl Load {
@@ -78,7 +78,7 @@ impl Load {
     ///
     /// # Errors
     /// No connection, or a request that is not answered with 200.
-    pub(super) fn run(self) -> Result<Vec<Sent>> {
+    pub(crate) fn run(self) -> Result<Vec<Sent>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let next = Arc::new(AtomicU64::new(0));

@@ -18,10 +18,10 @@ pub struct Runtime {
     /// It speaks gRPC, at both ends, and HTTP/1.1 else.
     pub grpc: bool,
     /// None where this machine cannot run it. Takes `sensor-workload`.
-    program: fn(&Path) -> Option<Command>,
+    pub(crate) program: fn(&Path) -> Option<Command>,
 }
 
-const fn http(name: &'static str, program: fn(&Path) -> Option<Command>) -> Runtime {
+pub(crate) const fn http(name: &'static str, program: fn(&Path) -> Option<Command>) -> Runtime {
     Runtime { name, grpc: false, program }
 }
 
@@ -44,26 +44,26 @@ pub const RUNTIMES: [Runtime; 11] = [
     http("rust-tokio", |workload| Some(scene(workload, "traces-middle"))),
 ];
 
-fn in_python(script: &str) -> Option<Command> {
+pub(crate) fn in_python(script: &str) -> Option<Command> {
     let mut command = Command::new(python()?);
     command.env("PYTHONPATH", python_packages("traces-python")?);
     command.arg(source("traces-python").join(script));
     Some(command)
 }
 
-fn in_node(script: &str) -> Option<Command> {
+pub(crate) fn in_node(script: &str) -> Option<Command> {
     let mut command = Command::new(tool("node")?);
     command.arg(source("traces-node").join(script));
     Some(command)
 }
 
-fn in_java(client: &str) -> Option<Command> {
+pub(crate) fn in_java(client: &str) -> Option<Command> {
     let mut command = Command::new(tool("java")?);
     command.arg("-cp").arg(jdk_classes("traces-java", "Work")?).args(["Work", client]);
     Some(command)
 }
 
-fn scene(workload: &Path, scene: &str) -> Command {
+pub(crate) fn scene(workload: &Path, scene: &str) -> Command {
     let mut command = Command::new(workload);
     command.arg(scene);
     command
@@ -71,9 +71,9 @@ fn scene(workload: &Path, scene: &str) -> Command {
 
 /// A service and its leaf, running.
 #[derive(Debug)]
-pub(super) struct Services {
-    pub(super) middle: Server,
-    pub(super) leaf: Server,
+pub(crate) struct Services {
+    pub(crate) middle: Server,
+    pub(crate) leaf: Server,
 }
 
 /// Where a service writes whom it calls, in its directory.
@@ -85,7 +85,23 @@ impl Runtime {
     /// # Errors
     /// It does not come to listen.
     pub(super) fn start(&self, workload: &Path) -> Result<Option<Services>> {
-        let Some(program) = (self.program)(workload) else { return Ok(None) };
+        self.start_logging(workload, None)
+    }
+
+    /// The same, writing lines of what it does by this logger.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn start_logging(
+        &self,
+        workload: &Path,
+        logger: Option<&str>,
+    ) -> Result<Option<Services>> {
+        let Some(mut program) = (self.program)(workload) else { return Ok(None) };
+        match logger {
+            Some(logger) => program.env("LINES", logger),
+            None => program.env_remove("LINES"),
+        };
         let leaf = match self.grpc {
             false => Some(scene(workload, "traces-leaf")),
             true => traces_go_workload("grpc").map(|program| scene(&program, "leaf")),

@@ -56,11 +56,34 @@ pub fn java_classes(name: &str, class: &str) -> Option<String> {
     let directory = packages(name, &["pom.xml", &source], |directory| {
         command
             .args(["--quiet", "--batch-mode", "--strict-checksums"])
-            .arg(format!("-Dmaven.repo.local={}", directory.join("repository").display()))
+            .arg(format!("-Dmaven.repo.local={}", directory.with_file_name("maven").display()))
             .args(["dependency:copy-dependencies", "compiler:compile"]);
         command
     });
     Some(format!("{0}/target/classes:{0}/jars/*", directory.display()))
+}
+
+/// The program of the workspace of its own in `tests/workloads/{name}`, built.
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn cargo_program(name: &str, program: &str) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = root.parent().unwrap_or(root).join("target/workloads").join(name);
+    let mut command = Command::new(cargo);
+    // It is not to be built as what runs this was.
+    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+        command.env_remove(variable);
+    }
+    command.args(["build", "--quiet", "--locked", "--manifest-path"]);
+    command.arg(source(name).join("Cargo.toml")).arg("--target-dir").arg(&directory);
+    match command.stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => directory.join("debug").join(program),
+        Ok(output) => panic!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => panic!("{command:?}: {error}"),
+    }
 }
 
 /// The class path of `tests/workloads/{name}/{class}.java`, compiled, which needs nothing but the JDK; none where

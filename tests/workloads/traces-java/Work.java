@@ -18,6 +18,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * A service of the JDK's HttpServer with a fixed pool of threads, that calls by HttpURLConnection or by
@@ -26,15 +27,26 @@ import java.util.concurrent.ThreadLocalRandom;
 public class Work {
     static final int LATE = 5;
     static final String LEAF = System.getenv("LEAF");
+    static final String LINES = System.getenv("LINES");
     static final Path TRUTH = Path.of(System.getenv("TRUTH"));
     static final byte[] DONE = "done\n".getBytes(StandardCharsets.US_ASCII);
 
     /** What a request asks for. */
-    record Request(String pattern, String marker, String passOn, String traceparent) {
+    record Request(String pattern, String marker, String passOn, String traceparent, AtomicInteger notes) {
         static Request of(HttpExchange exchange) {
             String[] parts = exchange.getRequestURI().getPath().split("/");
             var headers = exchange.getRequestHeaders();
-            return new Request(parts[2], parts[3], headers.getFirst("pass-on"), headers.getFirst("traceparent"));
+            String passOn = headers.getFirst("pass-on");
+            return new Request(parts[2], parts[3], passOn, headers.getFirst("traceparent"), new AtomicInteger());
+        }
+
+        /**
+         * A line with the request's marker, numbered from 1: the truth which the sensor's records are held against.
+         */
+        void note(String place) {
+            if (LINES != null) {
+                System.out.println("working on " + marker + ": " + place + "." + notes.incrementAndGet());
+            }
         }
 
         /** The path of a call, which is written down as the truth. */
@@ -94,34 +106,47 @@ public class Work {
     static CompletableFuture<Void> elsewhere(Caller caller, Request request, int number) {
         return CompletableFuture.runAsync(() -> {
             try {
-                caller.call(request, number);
+                request.note("pooled");
+                noted(request, caller, number, "pooled");
             } catch (Exception error) {
                 throw new RuntimeException(error);
             }
         }, POOL);
     }
 
+    static void noted(Request request, Caller caller, int number, String place) throws Exception {
+        caller.call(request, number);
+        request.note(place);
+    }
+
     static void work(Request request, Caller caller) throws Exception {
+        request.note("begin");
         switch (request.pattern) {
-            case "one" -> caller.call(request, 1);
+            case "one" -> noted(request, caller, 1, "called");
             case "seq" -> {
-                caller.call(request, 1);
-                caller.call(request, 2);
+                noted(request, caller, 1, "called");
+                noted(request, caller, 2, "called");
             }
             case "par" -> {
                 // One in a thread of the pool, the other here.
                 var other = elsewhere(caller, request, 1);
-                caller.call(request, 2);
+                noted(request, caller, 2, "called");
                 other.get();
+                request.note("joined");
             }
             case "late" -> {
                 Thread.sleep(LATE);
-                caller.call(request, 1);
+                request.note("slept");
+                noted(request, caller, 1, "called");
             }
-            case "pool" -> elsewhere(caller, request, 1).get();
+            case "pool" -> {
+                elsewhere(caller, request, 1).get();
+                request.note("joined");
+            }
             case "after" -> { }
             default -> throw new IOException("no pattern " + request.pattern);
         }
+        request.note("end");
     }
 
     static void serve(HttpExchange exchange, Caller caller) throws IOException {
@@ -131,9 +156,10 @@ public class Work {
             exchange.sendResponseHeaders(200, DONE.length);
             exchange.getResponseBody().write(DONE);
             exchange.close();
+            request.note("after");
             if (request.pattern.equals("after")) {
                 // By the same thread, which has answered.
-                caller.call(request, 1);
+                noted(request, caller, 1, "after");
             }
         } catch (Exception error) {
             error.printStackTrace();

@@ -10,6 +10,29 @@ const LATE = 5;
 const [host, port] = process.env.LEAF.split(':');
 const truth = fs.openSync(process.env.TRUTH, 'a');
 
+/** Writes to standard output, as LINES says. */
+function writer(kind) {
+  switch (kind) {
+    case undefined:
+      return null;
+    case 'console':
+      return (text) => console.log(text);
+    case 'pino': {
+      const logger = require('pino')();
+      return (text) => logger.info(text);
+    }
+    default:
+      throw new Error(`no logger ${kind}`);
+  }
+}
+
+const write = writer(process.env.LINES);
+
+/** A line with the request's marker, numbered from 1: the truth which the sensor's records are held against. */
+function note(request, place) {
+  if (write) write(`working on ${request.marker}: ${place}.${(request.notes += 1)}`);
+}
+
 /** The headers of a call, and its path, which is written down as the truth. */
 function asked(request, number) {
   const to = `${request.marker}.${number}`;
@@ -46,26 +69,47 @@ async function byFetch(request, number) {
   if (!response.ok) throw new Error(path);
 }
 
+async function noted(request, ask, number, place = 'called') {
+  await ask(request, number);
+  note(request, place);
+}
+
+/** What is under way beside something else. */
+async function branch(request, ask, number) {
+  note(request, 'started');
+  await noted(request, ask, number, 'started');
+}
+
 async function work(request, ask) {
+  note(request, 'begin');
   switch (request.pattern) {
     case 'one':
-      return ask(request, 1);
+      await noted(request, ask, 1);
+      break;
     case 'seq':
-      await ask(request, 1);
-      return ask(request, 2);
+      await noted(request, ask, 1);
+      await noted(request, ask, 2);
+      break;
     case 'par':
-      return Promise.all([ask(request, 1), ask(request, 2)]);
+      await Promise.all([branch(request, ask, 1), branch(request, ask, 2)]);
+      note(request, 'joined');
+      break;
     case 'late':
       await timers.setTimeout(LATE);
-      return ask(request, 1);
+      note(request, 'slept');
+      await noted(request, ask, 1);
+      break;
     case 'pool':
       await fs.promises.readFile(__filename);
-      return ask(request, 1);
+      note(request, 'joined');
+      await noted(request, ask, 1);
+      break;
     case 'after':
-      return undefined;
+      break;
     default:
       throw new Error(`no pattern ${request.pattern}`);
   }
+  note(request, 'end');
 }
 
 /** Serves, with these calls. */
@@ -77,10 +121,11 @@ function serve(ask) {
       return;
     }
     const { 'pass-on': passOn, traceparent } = incoming.headers;
-    const request = { pattern, marker, passOn, traceparent };
+    const request = { pattern, marker, passOn, traceparent, notes: 0 };
     work(request, ask).then(
       () => response.end('done\n', () => {
-        if (pattern === 'after') ask(request, 1).catch(console.error);
+        note(request, 'after');
+        if (pattern === 'after') noted(request, ask, 1, 'later').catch(console.error);
       }),
       (error) => {
         response.statusCode = 500;

@@ -19,7 +19,12 @@ async def handle(incoming):
             await response.read()
 
     await tasks.do(request, ask)
-    return web.Response(text="done\n")
+    response = web.Response(text="done\n")
+    if work.LINES:
+        await response.prepare(incoming)
+        await response.write_eof()
+        request.note("after")
+    return response
 
 
 async def session(app):

@@ -25,6 +25,7 @@ async def app(scope, receive, send):
     start = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]}
     await send(start)
     await send({"type": "http.response.body", "body": b"done\n"})
+    request.note("after")
 
 
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), lifespan="off", log_level="warning")

@@ -25,26 +25,42 @@ def ask(request, number):
     assert response.status == 200, response.status
 
 
+def noted(request, number, place="called"):
+    ask(request, number)
+    request.note(place)
+
+
+def elsewhere(request, number, place):
+    """In another thread."""
+    request.note(place)
+    noted(request, number, place)
+
+
 def do(request):
+    request.note("begin")
     if request.pattern == "one":
-        ask(request, 1)
+        noted(request, 1)
     elif request.pattern == "seq":
-        ask(request, 1)
-        ask(request, 2)
+        noted(request, 1)
+        noted(request, 2)
     elif request.pattern == "par":
         # One in a thread of its own (and over a connection of its own), the other here.
-        other = threading.Thread(target=ask, args=(request, 1))
+        other = threading.Thread(target=elsewhere, args=(request, 1, "started"))
         other.start()
-        ask(request, 2)
+        noted(request, 2)
         other.join()
+        request.note("joined")
     elif request.pattern == "late":
         time.sleep(work.LATE)
-        ask(request, 1)
+        request.note("slept")
+        noted(request, 1)
     elif request.pattern == "pool":
         # A thread that was there before makes the call.
-        POOL.submit(ask, request, 1).result()
+        POOL.submit(elsewhere, request, 1, "pooled").result()
+        request.note("joined")
     else:
         assert request.pattern == "after", request.pattern
+    request.note("end")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -62,9 +78,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
+        request.note("after")
         if request.pattern == "after":
             # By the same thread, which has answered.
-            ask(request, 1)
+            noted(request, 1, "after")
 
     def log_message(self, *_):
         pass

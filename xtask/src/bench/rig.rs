@@ -4,6 +4,7 @@
 pub(super) mod child;
 pub(super) mod helper;
 pub(super) mod load;
+pub(super) mod logger;
 pub(super) mod procfs;
 pub(super) mod sensor;
 pub(super) mod server;

@@ -8,6 +8,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -43,7 +44,15 @@ pub(crate) fn middle(port: u64) -> Result<()> {
     let file = env::var("TRUTH").context("TRUTH is the file of the calls")?;
     let truth = OpenOptions::new().append(true).create(true).open(file)?;
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let service = Arc::new(Service { leaf, truth, client });
+    let lines = match env::var("LINES") {
+        Ok(kind) if kind == "tracing" => {
+            tracing_subscriber::fmt().with_ansi(false).init();
+            true
+        }
+        Ok(kind) => bail!("no logger {kind}"),
+        Err(_) => false,
+    };
+    let service = Arc::new(Service { leaf, truth, client, lines });
     serve(port, move |request| Arc::clone(&service).answer(request))
 }
 
@@ -85,6 +94,8 @@ struct Service {
     leaf: String,
     truth: File,
     client: Client<HttpConnector, Empty<Bytes>>,
+    /// It logs what it does.
+    lines: bool,
 }
 
 /// What a request asks for.
@@ -94,6 +105,8 @@ struct Asked {
     marker: String,
     pass_on: String,
     traceparent: Option<String>,
+    /// Lines of it until now.
+    notes: Arc<AtomicU32>,
 }
 
 impl Asked {
@@ -108,6 +121,7 @@ impl Asked {
             marker: marker.to_owned(),
             pass_on: header("pass-on").unwrap_or_default(),
             traceparent: header(TRACEPARENT),
+            notes: Arc::default(),
         })
     }
 
@@ -129,32 +143,67 @@ impl Asked {
 impl Service {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<()> {
         let asked = Asked::of(&request)?;
+        self.note(&asked, "begin");
         match asked.pattern.as_str() {
-            "one" => self.call(&asked, 1).await,
+            "one" => self.noted(&asked, 1, "called").await?,
             "seq" => {
-                self.call(&asked, 1).await?;
-                self.call(&asked, 2).await
+                self.noted(&asked, 1, "called").await?;
+                self.noted(&asked, 2, "called").await?;
             }
-            "par" => tokio::try_join!(self.call(&asked, 1), self.call(&asked, 2)).map(drop),
+            "par" => {
+                tokio::try_join!(self.branch(&asked, 1), self.branch(&asked, 2))?;
+                self.note(&asked, "joined");
+            }
             "late" => {
                 tokio::time::sleep(LATE).await;
-                self.call(&asked, 1).await
+                self.note(&asked, "slept");
+                self.noted(&asked, 1, "called").await?;
             }
             "pool" => {
-                tokio::task::spawn_blocking(|| fs::read("/proc/self/comm")).await??;
-                self.call(&asked, 1).await
+                let (service, of) = (Arc::clone(&self), asked.clone());
+                let read = move || {
+                    let read = fs::read("/proc/self/comm");
+                    service.note(&of, "pooled");
+                    read
+                };
+                tokio::task::spawn_blocking(read).await??;
+                self.note(&asked, "joined");
+                self.noted(&asked, 1, "called").await?;
             }
             "after" => {
                 // The answer is out some time after this has returned.
-                let service = Arc::clone(&self);
+                let (service, of) = (Arc::clone(&self), asked.clone());
                 tokio::spawn(async move {
                     tokio::time::sleep(LATE).await;
-                    service.call(&asked, 1).await
+                    service.note(&of, "later");
+                    service.noted(&of, 1, "later").await
                 });
-                Ok(())
             }
             other => bail!("no pattern {other}"),
         }
+        self.note(&asked, "end");
+        Ok(())
+    }
+
+    /// A line with the request's marker, numbered from 1: the truth which the sensor's records are held against.
+    fn note(&self, asked: &Asked, place: &str) {
+        if self.lines {
+            let number = asked.notes.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::info!("working on {}: {place}.{number}", asked.marker);
+        }
+    }
+
+    /// A call, and a line when it is over.
+    async fn noted(&self, asked: &Asked, number: u32, place: &str) -> Result<()> {
+        self.call(asked, number).await?;
+        self.note(asked, place);
+        Ok(())
+    }
+
+    /// What is under way beside something else, in the same task.
+    async fn branch(&self, asked: &Asked, number: u32) -> Result<()> {
+        self.note(asked, "started");
+        self.noted(asked, number, "started").await
     }
 
     async fn call(&self, asked: &Asked, number: u32) -> Result<()> {

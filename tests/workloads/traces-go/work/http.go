@@ -64,5 +64,8 @@ func Serve(w http.ResponseWriter, r *http.Request, call Call) {
 		err = request.Do(r.Context(), call)
 	}
 	Answer(w, err)
-	request.After(call)
+	if err == nil {
+		request.Note("after")
+		request.After(call)
+	}
 }

@@ -9,9 +9,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,6 +30,7 @@ type Call func(ctx context.Context, path, traceparent string) error
 type Request struct {
 	Pattern, Marker     string
 	PassOn, Traceparent string
+	notes               *atomic.Int64
 }
 
 // Parse reads the path.
@@ -36,7 +39,7 @@ func Parse(path, passOn, traceparent string) (Request, error) {
 	if len(parts) != 4 || parts[1] != "work" {
 		return Request{}, fmt.Errorf("not /work/PATTERN/MARKER: %s", path)
 	}
-	return Request{parts[2], parts[3], passOn, traceparent}, nil
+	return Request{parts[2], parts[3], passOn, traceparent, new(atomic.Int64)}, nil
 }
 
 // Leaf is the address of the leaf.
@@ -62,6 +65,31 @@ var pool = sync.OnceValue(func() chan<- func() {
 	return jobs
 })
 
+// logger writes to standard output, as LINES says: log or slog; nothing else.
+var logger = sync.OnceValue(func() func(text string) {
+	switch kind := os.Getenv("LINES"); kind {
+	case "":
+		return nil
+	case "log":
+		logger := log.New(os.Stdout, "", log.LstdFlags)
+		return func(text string) { logger.Print(text) }
+	case "slog":
+		logger := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+		return func(text string) { logger.Info(text) }
+	default:
+		log.Fatalf("no logger %s", kind)
+		return nil
+	}
+})
+
+// Note writes a line with the request's marker, and where that is: the truth which the sensor's records are held
+// against. Lines of a request are numbered from 1.
+func (r Request) Note(place string) {
+	if write := logger(); write != nil {
+		write(fmt.Sprintf("working on %s: %s.%d", r.Marker, place, r.notes.Add(1)))
+	}
+}
+
 func (r Request) passed() string {
 	switch r.PassOn {
 	case "forwarded":
@@ -86,31 +114,51 @@ func (r Request) call(ctx context.Context, call Call, number int) error {
 
 // Do does what is to be done before the answer.
 func (r Request) Do(ctx context.Context, call Call) error {
+	r.Note("begin")
+	if err := r.do(ctx, call); err != nil {
+		return err
+	}
+	r.Note("end")
+	return nil
+}
+
+func (r Request) do(ctx context.Context, call Call) error {
 	switch r.Pattern {
 	case "one":
-		return r.call(ctx, call, 1)
+		return r.noted(ctx, call, 1, "called")
 	case "seq":
-		if err := r.call(ctx, call, 1); err != nil {
+		if err := r.noted(ctx, call, 1, "called"); err != nil {
 			return err
 		}
-		return r.call(ctx, call, 2)
+		return r.noted(ctx, call, 2, "called")
 	case "par":
 		done := make(chan error, 2)
 		for number := 1; number <= 2; number++ {
-			go func() { done <- r.call(ctx, call, number) }()
+			go func() {
+				r.Note("started")
+				done <- r.noted(ctx, call, number, "started")
+			}()
 		}
 		if err := <-done; err != nil {
 			return err
 		}
-		return <-done
+		err := <-done
+		r.Note("joined")
+		return err
 	case "late":
 		time.Sleep(Late)
-		return r.call(ctx, call, 1)
+		r.Note("slept")
+		return r.noted(ctx, call, 1, "called")
 	case "pool":
 		// Goroutines that were there before make the call.
 		done := make(chan error)
-		pool() <- func() { done <- r.call(ctx, call, 1) }
-		return <-done
+		pool() <- func() {
+			r.Note("pooled")
+			done <- r.noted(ctx, call, 1, "pooled")
+		}
+		err := <-done
+		r.Note("joined")
+		return err
 	case "after":
 		return nil
 	default:
@@ -118,11 +166,19 @@ func (r Request) Do(ctx context.Context, call Call) error {
 	}
 }
 
+// noted is a call, and a line when it is over.
+func (r Request) noted(ctx context.Context, call Call, number int, place string) error {
+	err := r.call(ctx, call, number)
+	r.Note(place)
+	return err
+}
+
 // After does what is to be done when the answer is out, in a goroutine that nobody waits for.
 func (r Request) After(call Call) {
 	if r.Pattern == "after" {
 		go func() {
-			if err := r.call(context.Background(), call, 1); err != nil {
+			r.Note("later")
+			if err := r.noted(context.Background(), call, 1, "later"); err != nil {
 				log.Print(err)
 			}
 		}()

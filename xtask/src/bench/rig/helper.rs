@@ -66,6 +66,11 @@ impl Helper {
         Self::with_sensor(bench, &["traces", "--loads", loads, "--seed", &seed.to_string()])
     }
 
+    /// Asks services in every runtime, and holds what the sensor says of their lines against the truth.
+    pub(in crate::bench) fn lines(bench: &Bench, loads: &str, seed: u64) -> Result<Self> {
+        Self::with_sensor(bench, &["lines", "--loads", loads, "--seed", &seed.to_string()])
+    }
+
     /// Asks services that SDKs trace, and holds the sensor's spans against theirs.
     pub(in crate::bench) fn sdk(bench: &Bench, requests: u32) -> Result<Self> {
         Self::with_sensor(bench, &["sdk", "--requests", &requests.to_string()])

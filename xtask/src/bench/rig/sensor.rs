@@ -47,6 +47,7 @@ impl Sensor {
         loops: bool,
     ) -> Result<Self> {
         let mut command = live(bench, "run", pids, engine);
+        command.args(["--logs", "off"]);
         if !loops {
             command.args(["--event-loops", "off"]);
         }
@@ -56,7 +57,22 @@ impl Sensor {
     /// The same with every span as a line of JSON, into a file.
     pub(in crate::bench) fn trace_json(bench: &Bench, pids: &[u32], file: &Path) -> Result<Self> {
         let mut command = live(bench, "run", pids, &bench.engine);
+        command.args(["--logs", "off"]);
         Self::start(command.args(["--output", "json"]).stdout(File::create(file)?))
+    }
+
+    /// Traces these processes and their children, and takes what they log; spans and records are made and dropped.
+    pub(in crate::bench) fn take_logs(bench: &Bench, pids: &[u32]) -> Result<Self> {
+        let mut command = live(bench, "run", pids, &bench.engine);
+        command.args(["--logs", "on", "--output", "none"]);
+        Self::start(command.stdout(Stdio::null()))
+    }
+
+    /// The same with every span and every record as a line of JSON, into a file.
+    pub(in crate::bench) fn logs_json(bench: &Bench, pids: &[u32], file: &Path) -> Result<Self> {
+        let mut command = live(bench, "run", pids, &bench.engine);
+        command.args(["--logs", "on", "--output", "json"]);
+        Self::start(command.stdout(File::create(file)?))
     }
 
     /// Records these processes and their children.
@@ -186,8 +202,9 @@ impl Summary {
 }
 
 /// Counters of losses that have no `.lost.` in their name.
-const LOSSES: [&str; 7] = [
+const LOSSES: [&str; 8] = [
     "output.lost",
+    "kernel.lines_lost",
     "kernel.ring_full",
     "kernel.flow_table_full",
     "kernel.runs_missed",

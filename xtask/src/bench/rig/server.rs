@@ -49,6 +49,18 @@ impl Server {
     /// # Errors
     /// There is no Go, or it does not start.
     pub(in crate::bench) fn go(bench: &Bench) -> Result<Self> {
+        Self::go_program(bench, "go.log", &[])
+    }
+
+    /// The same, with a line of its log for each request.
+    ///
+    /// # Errors
+    /// As there.
+    pub(in crate::bench) fn go_logging(bench: &Bench) -> Result<Self> {
+        Self::go_program(bench, "go-logging.log", &["log"])
+    }
+
+    fn go_program(bench: &Bench, log: &str, more: &[&str]) -> Result<Self> {
         let program = workspace::target().join("workloads/bench");
         Cmd::new(Tools::go()?)
             .args(["build", "-trimpath", "-o"])
@@ -60,8 +72,8 @@ impl Server {
             .run()?;
         let address = free_address()?;
         let mut command = Command::new(program);
-        command.arg(address.to_string());
-        Self::start(command, address, &bench.file("go.log"))
+        command.arg(address.to_string()).args(more);
+        Self::start(command, address, &bench.file(log))
     }
 
     /// nghttpd with one thread, which serves [`FILE_PATH`], whatever the query.
