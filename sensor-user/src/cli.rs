@@ -15,7 +15,8 @@ mod session;
 mod stop;
 mod view;
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,14 +50,33 @@ OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are read from each traced process
 
 traceidratio chooses the traces that the SDKs for Go and Python choose. adaptive keeps all that
 enters this node, and inside it a part of the traces, from min to max by the errors of the service.
-What sampling leaves out is counted as spans.not_sampled; it counts as traffic all the same.";
+What sampling leaves out is counted as spans.not_sampled; it counts as traffic all the same.
+
+Expressions, as in 'service = shop and not (level >= warn or message ~ \"timed? out\")':
+  FIELD = VALUE, != (text or numbers); ~, !~ (regular expressions); <, <=, >, >= (numbers, levels);
+  has FIELD; and, or, not, parentheses. A value with spaces goes in quotes.
+  Fields: service, host, level, message, class, caller, event, source (stdout, stderr, file; exchange
+  for spans), file, trace_id, span_id; of spans kind, status, name; and all attributes by their names.
+  What is absent is unknown: 'level != debug' does not hold for what has no level.
+
+Secrets are masked as [redacted] before anything is written or sent, in spans and in log records: in
+fields with names like password, api_key or access_token (however written, user.password too), in
+such pairs within text and queries, credentials of Bearer and Basic, JSON Web Tokens, card numbers
+(all but four digits), private keys, AWS key ids and passwords in URLs. Paths are left as they are.
+  --redact name:*_pin=drop                  these attributes
+  --redact 'pattern:cust-[0-9]+=hash'       equal values stay equal
+  --redact session=keep --redact email=mask
+Known: authorization, cookie, api_key, password, secret, token, private_key, session, card, ssn,
+signature, jwt, aws_key, url_password, email. hash needs SENSOR_REDACT_KEY (32 hexadecimal digits), or
+SENSOR_REDACT_KEY_FILE with a file that has them. How often each rule applied is in the summary.";
 
 const RECORD_EXAMPLES: &str = "\
 Examples:
   sudo sensor record slow.rec --comm nginx --for 20s
   sensor replay slow.rec
 
-A recording holds the heads of requests and responses as they were sent, credentials included.";
+A recording holds the heads of requests and responses as they were sent, and lines as they were
+written, credentials included: nothing is redacted before it is replayed.";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
@@ -154,7 +174,7 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
-    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let env = environment;
     let screen = footer::Screen::default();
     let log = config::log(cli.verbose, &env);
     if let Ok(directives) = &log {
@@ -175,6 +195,21 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             doctor::doctor(btf.as_deref())
         }
     }
+}
+
+/// An environment variable. The key for hashes may be in a file instead, for whom a variable is too public.
+fn environment(name: &str) -> Option<String> {
+    const KEY: &str = "SENSOR_REDACT_KEY";
+    /// More than a key has; a device has no end.
+    const KEY_MAX: u64 = 1024;
+    let read = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if name == KEY && read(KEY).is_none() {
+        let file = File::open(read("SENSOR_REDACT_KEY_FILE")?).ok()?;
+        let mut text = String::new();
+        file.take(KEY_MAX).read_to_string(&mut text).ok()?;
+        return Some(text);
+    }
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// The configuration, or the problems of both.

@@ -12,6 +12,7 @@ mod context;
 mod export;
 pub mod flags;
 mod govern;
+mod rules;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -59,7 +60,7 @@ pub struct Run {
     pub output: Output,
     /// Where else spans go.
     pub export: Export,
-    /// Which of them.
+    /// Which of them, and what of them.
     pub govern: Govern,
     /// Stop after this long; `None` runs until a signal.
     pub duration: Option<Duration>,
@@ -89,7 +90,7 @@ pub struct Replay {
     pub output: Output,
     /// Where else spans go.
     pub export: Export,
-    /// Which of them.
+    /// Which of them, and what of them.
     pub govern: Govern,
 }
 
@@ -151,7 +152,12 @@ pub fn run(flags: &RunFlags, env: Env<'_>) -> Result<Run, Vec<Problem>> {
         capture,
         output,
         context,
-        govern: govern::govern(&flags.govern, export.settings.otlp.is_some(), env, &mut problems),
+        govern: govern::govern(
+            (&flags.govern, &flags.rules),
+            export.settings.otlp.is_some(),
+            env,
+            &mut problems,
+        ),
         export,
         duration: duration(flags.duration.as_deref(), &mut problems),
     };
@@ -186,7 +192,12 @@ pub fn replay(flags: &ReplayFlags, env: Env<'_>) -> Result<Replay, Vec<Problem>>
         real_time: flags.real_time,
         output,
         context,
-        govern: govern::govern(&flags.govern, export.settings.otlp.is_some(), env, &mut problems),
+        govern: govern::govern(
+            (&flags.govern, &flags.rules),
+            export.settings.otlp.is_some(),
+            env,
+            &mut problems,
+        ),
         export,
     };
     problems.into_result(config)

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
-use crate::model::{LogRecord, Span, SpanKind};
+use crate::model::{LogRecord, LogSource, Span, SpanKind};
 
 pub use delivery::Policy;
 pub(crate) use delivery::weight_of_record;
@@ -147,7 +147,10 @@ impl Exporters {
 
     /// The same for a record of a log.
     pub fn offer_record(&self, record: &Arc<LogRecord>) {
-        if let Some(otlp) = &self.0.otlp_logs {
+        // An exchange is a span there.
+        if let Some(otlp) = &self.0.otlp_logs
+            && record.source != LogSource::Exchange
+        {
             otlp.queue.offer(Arc::clone(record));
         }
         if let Some(loki) = &self.0.loki {

@@ -1,21 +1,36 @@
-//! Which spans are exported: sampling, and the spans of processes that export their own. Pure, as
-//! everything before it: a span in, a span or nothing out, its own times the only clock.
+//! Which spans and records of logs are exported, and what of them. Pure, as everything before it: one in, one or
+//! nothing out, its own times the only clock.
 //!
 //! All spans come here, so what is decided has no bearing on what was counted: exchanges are, before,
-//! and services. What is left out has counters of its own, which are no losses.
+//! and services. What is left out has counters of its own, which are no losses; each rule has one too ([`RuleCounts`]).
 //!
-//! First the [`Sampler`] decides, then the tail rules (`keep_errors`, `keep_slow`) may keep what it
+//! # Spans
+//!
+//! First go those that a rule drops ([`Expr`]); such a span alone, not what is below it. Then the [`Sampler`] decides, then the tail rules (`keep_errors`, `keep_slow`) may keep what it
 //! left out: that span alone, and it says so ([`SAMPLED_BY`]). The sampled flag of a span is the
 //! sampler's decision. OpenTelemetry's `th` of the caller's `tracestate` (how many spans this one
 //! stands for) is left out wherever the decision was not the caller's. The sensor writes none: what
 //! [`Ratio`] samples is not what a threshold stands for.
 //!
 //! Then [`Existing`] says what becomes of spans that a process exports by itself ([`existing`]).
+//!
+//! # Records
+//!
+//! Rules give them their class, drop them, sample them and limit their rate, in this order ([`records`]). What the sampler
+//! says of their trace does not matter: a log without a trace is a log.
+//!
+//! Last, what is left loses its secrets ([`redact`]): what goes out of here goes out of the process.
 
 pub mod adaptive;
+mod counts;
 pub mod existing;
+pub mod expr;
+mod pattern;
 mod ratio;
+pub mod records;
+pub mod redact;
 mod sampler;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod tracestate;
@@ -25,17 +40,26 @@ use std::time::Duration;
 
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Attribute, LogRecord, Span, Status};
+pub use counts::RuleCounts;
 pub use existing::Existing;
 use existing::{Processes, Standing};
+pub use expr::Expr;
+pub use pattern::Pattern;
 pub use ratio::Ratio;
+use records::Records;
+use redact::Redactor;
 use sampler::Sampling;
 pub use sampler::{Root, Sampler};
+pub use streams::Rate;
 
 /// Attribute: why a span is there although sampling left its trace out: `error` or `slow`.
 pub const SAMPLED_BY: &str = "sensor.sampled_by";
 
+/// Evidence of whose a record is: its own fields.
+const OF_ITSELF: &str = "line";
+
 /// What is exported.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// Which traces.
     pub sampler: Sampler,
@@ -45,9 +69,15 @@ pub struct Settings {
     pub keep_slow: Option<Duration>,
     /// What becomes of spans that their processes export themselves.
     pub existing: Existing,
+    /// Spans and records for which one of these holds are left out.
+    pub drop: Vec<Expr>,
+    /// What becomes of the other records.
+    pub records: records::Settings,
+    /// What leaves the process of none.
+    pub redact: redact::Settings,
 }
 
-/// Decides on each span.
+/// Decides on each span and each record.
 #[derive(Debug)]
 pub struct Governor {
     sampling: Sampling,
@@ -56,28 +86,59 @@ pub struct Governor {
     keep_slow: Option<u64>,
     existing: Existing,
     processes: Processes,
+    drop: Vec<Expr>,
+    records: Records,
+    redactor: Redactor,
+    /// For what is only shown: it counts nothing.
+    shown: Redactor,
+    counts: Arc<RuleCounts>,
+    /// Where the counters of `drop` begin.
+    drop_counts: usize,
     metrics: Arc<Metrics>,
 }
 
 impl Governor {
     /// One that has seen nothing yet, counting into `metrics`.
     pub fn new(settings: Settings, metrics: Arc<Metrics>) -> Self {
-        let Settings { sampler, keep_errors, keep_slow, existing } = settings;
+        let Settings { sampler, keep_errors, keep_slow, existing, drop, records, redact } =
+            settings;
         let nanoseconds = |it: Duration| u64::try_from(it.as_nanos()).unwrap_or(u64::MAX);
+        let mut names: Vec<_> = Redactor::rule_names(&redact).collect();
+        let drop_counts = names.len();
+        names.extend((1..=drop.len()).map(|n| format!("drop.rule.{n}")));
+        let record_counts = names.len();
+        names.extend(records.rule_names());
+        let counts = Arc::new(RuleCounts::new(names));
         Self {
             sampling: Sampling::new(sampler),
             keep_errors,
             keep_slow: keep_slow.map(nanoseconds),
             existing,
             processes: Processes::default(),
+            drop,
+            records: Records::new(records, record_counts, Arc::clone(&counts), &metrics),
+            redactor: Redactor::new(&redact, Arc::clone(&counts)),
+            shown: Redactor::new(&redact, Arc::default()),
+            counts,
+            drop_counts,
             metrics,
         }
+    }
+
+    /// How often each rule applied.
+    pub fn rule_counts(&self) -> Arc<RuleCounts> {
+        Arc::clone(&self.counts)
     }
 
     /// The span as it is to be exported; none where it is left out, which is counted.
     pub fn govern(&mut self, mut span: Span) -> Option<Span> {
         if self.processes.notice(&span) {
             self.metrics.inc(Counter::ProcessesExporting);
+        }
+        if let Some(rule) = self.drop.iter().position(|rule| rule.holds_for_span(&span)) {
+            self.metrics.inc(Counter::SpansDropped);
+            self.counts.inc(self.drop_counts + rule);
+            return None;
         }
         self.sampling.see(&span);
         let decision = self.sampling.decide(&span);
@@ -114,16 +175,51 @@ impl Governor {
         if !(decision.keep && decision.by_caller) {
             tracestate::forget_threshold(&mut span.trace_state);
         }
+        if self.redactor.span(&mut span) {
+            self.metrics.inc(Counter::SpansRedacted);
+        }
         Some(span)
     }
 
     /// The record of a log as it is to be exported; none where it is left out, which is counted.
-    pub fn govern_record(&mut self, record: LogRecord) -> Option<LogRecord> {
+    pub fn govern_record(&mut self, mut record: LogRecord) -> Option<LogRecord> {
+        self.records.classify(&mut record);
+        if let Some(rule) = self.drop.iter().position(|rule| rule.holds_for_record(&record)) {
+            self.metrics.inc(Counter::LogRecordsDropped);
+            self.counts.inc(self.drop_counts + rule);
+            return None;
+        }
+        if !self.records.keeps(&record) {
+            return None;
+        }
+        // Where its span is left out, as the process exports its own, the identifier would lead nowhere. One that the line
+        // itself has is the process's.
+        if self.existing == Existing::Skip
+            && let Some(correlation) = &mut record.correlation
+            && correlation.evidence != OF_ITSELF
+            && self.processes.exports(&record.resource, record.observed_unix_ns)
+        {
+            correlation.span_id = None;
+        }
+        if self.redactor.record(&mut record) {
+            self.metrics.inc(Counter::LogRecordsRedacted);
+        }
         Some(record)
     }
 
-    /// Whether an exchange that goes on is to be shown: as `so_far`, its span would be exported.
-    pub fn shows(&self, so_far: &Span) -> bool {
+    /// An exchange that goes on as it may be shown, if its span would be exported as it is so far.
+    pub fn show(&mut self, mut so_far: Span) -> Option<Span> {
+        if !self.shows(&so_far) {
+            return None;
+        }
+        self.shown.span(&mut so_far);
+        Some(so_far)
+    }
+
+    fn shows(&self, so_far: &Span) -> bool {
+        if self.drop.iter().any(|rule| rule.holds_for_span(so_far)) {
+            return false;
+        }
         let kept = self.sampling.decide(so_far).keep || self.tail(so_far).is_some();
         let exists = || self.processes.looks(so_far) == Standing::Existing;
         kept && !(self.existing == Existing::Skip && exists())

@@ -32,6 +32,9 @@ pub const CUT: &str = "sensor.log.cut_bytes";
 /// Attribute: the record's end may not be its end.
 pub const INCOMPLETE: &str = "sensor.log.incomplete";
 
+/// Attribute: others wrote in between, and it rests on who wrote what belongs together.
+pub const MIXED: &str = "sensor.log.mixed";
+
 /// The bounds of the stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -191,8 +194,21 @@ impl Lines {
 
     /// What a record says.
     fn record(&mut self, joined: Joined<Owner>, pipeline: &mut Pipeline) -> Unsettled {
-        let Joined { tgid, file, stream, time, with: owner, text, lines: _, cut, incomplete } =
-            joined;
+        let Joined {
+            tgid,
+            file,
+            stream,
+            time,
+            with,
+            text,
+            lines: _,
+            cut,
+            incomplete,
+            mixed,
+            flushed,
+        } = joined;
+        // Who empties a buffer that several fill is not who wrote what is in it.
+        let owner = if mixed || flushed { Owner::default() } else { with };
         if self.formats.len() >= self.limits.streams && !self.formats.contains_key(&(tgid, file)) {
             self.formats.clear();
         }
@@ -216,6 +232,9 @@ impl Lines {
         }
         if incomplete {
             attributes.push(Attribute::new(INCOMPLETE, true));
+        }
+        if mixed {
+            attributes.push(Attribute::new(MIXED, true));
         }
         let source = match stream {
             LogStream::Stdout => LogSource::Stdout,

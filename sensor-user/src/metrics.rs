@@ -4,8 +4,12 @@
 //! The equations that hold for any run (`tests` assert them):
 //!
 //! - `exchanges.seen = exchanges.spans + exchanges.open + Σ exchanges.lost.*`
-//! - `exchanges.spans = spans handed to the exporters + spans.not_sampled + spans.existing`
+//! - `exchanges.spans = spans handed to the exporters + spans.dropped + spans.not_sampled +
+//!   spans.existing`
+//! - `logs.records = records handed to the exporters + logs.dropped + logs.not_sampled + logs.rate_limited`, and those that
+//!   wait until it is known whose they are
 //! - per exporter: `offered = sent + queued + Σ lost.*`
+//! - `logs.bytes = logs.text_bytes + logs.line_end_bytes + logs.cut_bytes + bytes that wait for more`
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -72,7 +76,7 @@ counters! {
     Gaps = "streams.gaps",
     /// Requests whose first bytes were recognised.
     ExchangesSeen = "exchanges.seen",
-    /// Exchanges that became a span, delivered or (`spans.not_sampled` and `spans.existing` of them)
+    /// Exchanges that became a span, delivered or (`spans.dropped`, `spans.not_sampled` and `spans.existing` of them)
     /// left out by choice.
     ExchangesSpans = "exchanges.spans",
     /// Exchanges lost: bytes of a head are missing.
@@ -129,6 +133,8 @@ counters! {
     BaggageMalformed = "context.baggage_malformed",
     /// Values of request ids and the like that are no text, or too long to be told.
     IdentifiersUnusable = "context.identifiers_unusable",
+    /// Spans that a rule dropped (`--drop`).
+    SpansDropped = "spans.dropped",
     /// Spans that sampling left out.
     SpansNotSampled = "spans.not_sampled",
     /// Of these, spans of traces that their callers do not sample.
@@ -139,12 +145,34 @@ counters! {
     SpansKeptSlow = "spans.kept_slow",
     /// Spans left out as their processes export their own of the same exchanges.
     SpansExisting = "spans.existing",
+    /// Spans that were exported without the secrets that were in them.
+    SpansRedacted = "spans.redacted",
     /// Processes that were noticed to export spans of their own.
     ProcessesExporting = "processes.exporting",
     /// Writes lost, to files other than standard output and error: it could not be told which file it was.
     LogWritesLostFile = "logs.lost.file_unknown",
+    /// Bytes taken of what services wrote to their logs. They are those of records, of ends of lines, those cut
+    /// out, and those that wait for more.
+    LogBytes = "logs.bytes",
+    /// Of these, bytes of records.
+    LogTextBytes = "logs.text_bytes",
+    /// Of these, bytes of ends of lines that are in no record.
+    LogLineEndBytes = "logs.line_end_bytes",
+    /// Of these, bytes cut out: their line or record is longer than the limit.
+    LogCutBytes = "logs.cut_bytes",
+    /// Bytes of services' log lines lost before they were taken, where it is known how many.
+    LogLostBytes = "logs.lost_bytes",
     /// Lines taken from what services wrote.
     LogLines = "logs.lines",
+    /// Lines of services' logs that are empty, and in no record.
+    LogLinesEmpty = "logs.lines_empty",
+    /// Records whose beginning or end is not known to be that: something was lost there, the writer stopped
+    /// within a line, or it had to make room.
+    LogIncomplete = "logs.incomplete",
+    /// Records put together by who wrote their parts, as other threads wrote in between.
+    LogMixed = "logs.mixed",
+    /// Writers of logs with something incomplete, forgotten to make room for others.
+    LogWritersEvicted = "logs.writers_evicted",
     /// Records made of them: lines that belong together are one.
     LogRecords = "logs.records",
     /// Of these, records whose trace is known.
@@ -153,6 +181,14 @@ counters! {
     LogRecordsUnsettled = "logs.unsettled",
     /// Of these, records that break the schema: they go to the dead-letter stream.
     LogRecordsBroken = "logs.dead_letter",
+    /// Records that a rule dropped (`--drop`).
+    LogRecordsDropped = "logs.dropped",
+    /// Records that sampling left out (`--log-sample`).
+    LogRecordsNotSampled = "logs.not_sampled",
+    /// Records beyond the rate of their stream (`--log-rate`).
+    LogRecordsRateLimited = "logs.rate_limited",
+    /// Records that were exported without the secrets that were in them.
+    LogRecordsRedacted = "logs.redacted",
     /// Spans offered to OTLP.
     OtlpOffered = "otlp.offered",
     /// Spans accepted by the OTLP backend.

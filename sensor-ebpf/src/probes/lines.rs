@@ -61,12 +61,12 @@ const TS_COMPAT: u32 = 2;
 /// Most parts of a vector (`UIO_MAXIOV`).
 const PARTS_MAX: u64 = 1024;
 
-/// Steps of copying one call: a part, or what fits into a window. Their product is more than the parts and
-/// windows that a call can have.
-const TURNS: u32 = 48;
+/// Steps of copying one call: what there is of a part, or fits into the window; or a record. Their product is more
+/// than the parts and records that a call can have.
+const TURNS: u32 = 56;
 const STEPS: u32 = 32;
 const _: () = assert!(
-    TURNS as u64 * STEPS as u64 > PARTS_MAX + LINE_CALL_MAX / LINE_WINDOW as u64 + 1,
+    TURNS as u64 * STEPS as u64 > PARTS_MAX + 2 * (LINE_CALL_MAX / LINE_WINDOW as u64 + 1),
     "a call may need more steps"
 );
 
@@ -300,7 +300,7 @@ extern "C" fn line_steps(slot: u64) -> u64 {
     0
 }
 
-/// One step: a part, or what fits into the window; 1 ends it. Global, likewise.
+/// One step; 1 ends it. Global, likewise.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn line_step(slot: u64) -> u64 {
@@ -308,12 +308,12 @@ extern "C" fn line_step(slot: u64) -> u64 {
     if scratch.todo == 0 {
         return 1;
     }
-    if scratch.left == 0 {
-        return u64::from(!next_part(scratch));
-    }
     if scratch.len >= LINE_WINDOW as u64 {
         line_emit(0);
         return 0;
+    }
+    if scratch.left == 0 && !next_part(scratch) {
+        return 1;
     }
     let room = (LINE_WINDOW as u64).wrapping_sub(scratch.len);
     let want = if scratch.left < room { scratch.left } else { room };

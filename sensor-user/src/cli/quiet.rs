@@ -26,6 +26,7 @@ pub(super) fn why(grown: &Counters, now: &Counters, filtered: bool) -> String {
         "exchanges that could not be decoded",
         get("exchanges.lost.undecodable") + get("exchanges.lost.head_too_large"),
     );
+    reason("spans left out by --drop", get("spans.dropped"));
     reason("spans left out, as their traces are not sampled", get("spans.not_sampled"));
     reason("spans left out, as their processes export them", get("spans.existing"));
     reason("requests without a response yet", now.get("exchanges.open"));
@@ -55,7 +56,7 @@ pub(super) fn why(grown: &Counters, now: &Counters, filtered: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::live::{RECORDS_DOUBTFUL, RING_UNREAD, RUNS_MISSED};
+    use crate::capture::live::{LINES_UNREAD, RECORDS_DOUBTFUL, RING_UNREAD, RUNS_MISSED};
 
     fn counters(values: &[(&str, u64)]) -> Counters {
         Counters(values.iter().map(|&(name, value)| (name.to_owned(), value)).collect())

@@ -115,7 +115,9 @@ impl Session {
         }
         let exporters = Exporters::start(export.settings, Arc::clone(&metrics), runtime.handle())
             .map_err(|error| Failure::Broken(error.to_string()))?;
-        let view = Arc::new(View::new(Arc::clone(&metrics)));
+        let governor = Governor::new(govern, Arc::clone(&metrics));
+        let view = View::new(Arc::clone(&metrics)).with_rules(governor.rule_counts());
+        let view = Arc::new(view);
         let terminal = io::stdout().is_terminal();
         let out = Shared::new(Box::new(io::stdout()));
         let writer: Option<Box<dyn SpanWriter + Send>> = match output {
@@ -140,7 +142,6 @@ impl Session {
             .transpose()
             .map_err(|error| broken("the output", &error))?;
         let patience = patient.then(|| Patience { stop: stop.clone(), exhausted: false });
-        let governor = Governor::new(govern, Arc::clone(&metrics));
         let services = Services::default();
         let sinks = Sinks { output: writer, exporters, governor, services, patience };
         Ok(Self { stop, context, limits, metrics, view, runtime, sinks })
@@ -275,7 +276,7 @@ impl LongLived {
             age >= due
         };
         pipeline.open_now(wanted, &mut |so_far| {
-            if governor.shows(&so_far) {
+            if let Some(so_far) = governor.show(so_far) {
                 output.offer_open(so_far);
             }
         });

@@ -3,19 +3,27 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::govern::RuleCounts;
 use crate::metrics::Metrics;
 
 /// What the loop knows, shared with the thread that shows it.
 #[derive(Debug)]
 pub(super) struct View {
     metrics: Arc<Metrics>,
+    rules: Arc<RuleCounts>,
     kernel: Mutex<Vec<(String, u64)>>,
     open: AtomicU64,
 }
 
 impl View {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, kernel: Mutex::default(), open: AtomicU64::new(0) }
+        let rules = Arc::default();
+        Self { metrics, rules, kernel: Mutex::default(), open: AtomicU64::new(0) }
+    }
+
+    /// The same, with a counter for each rule of the configuration.
+    pub(super) fn with_rules(self, rules: Arc<RuleCounts>) -> Self {
+        Self { rules, ..self }
     }
 
     /// Takes over what the loop saw last: the kernel side's counters, and exchanges in flight.
@@ -26,13 +34,14 @@ impl View {
         self.open.store(open, Ordering::Relaxed);
     }
 
-    /// Every counter: the sensor's in the order of the catalogue, then `exchanges.open`, then the
-    /// kernel side's.
+    /// Every counter: the sensor's in the order of the catalogue, then `exchanges.open`, those of rules,
+    /// and the kernel side's.
     pub(super) fn counters(&self) -> Counters {
         let own = self.metrics.snapshot().map(|(name, value)| (name.to_owned(), value));
         let open = ("exchanges.open".to_owned(), self.open.load(Ordering::Relaxed));
+        let rules = self.rules.iter().map(|(name, value)| (name.to_owned(), value));
         let kernel = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
-        Counters(own.chain([open]).chain(kernel.iter().cloned()).collect())
+        Counters(own.chain([open]).chain(rules).chain(kernel.iter().cloned()).collect())
     }
 }
 

@@ -23,6 +23,9 @@ pub struct RunFlags {
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
     pub govern: GovernFlags,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "as above")]
+    pub rules: RuleFlags,
     /// Stop after this long, for example 20s, 500ms or 5m [default: until Ctrl-C]
     #[arg(long = "for", value_name = "DURATION", help_heading = "Capture")]
     pub duration: Option<String>,
@@ -63,6 +66,9 @@ pub struct ReplayFlags {
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
     pub govern: GovernFlags,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "as above")]
+    pub rules: RuleFlags,
 }
 
 /// What to trace, and how.
@@ -131,20 +137,20 @@ pub struct OutputFlags {
     pub output: Option<String>,
 }
 
-/// Where else spans go.
+/// Where else spans and log records go.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Export")]
 pub struct ExportFlags {
-    /// Send spans to this OpenTelemetry backend, for example http://localhost:4318. Also OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_EXPORTER_OTLP_* variables
+    /// Send spans, and log records unless there is a Loki for them, to this OpenTelemetry backend, for example http://localhost:4318. Also OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_EXPORTER_OTLP_* variables; OTEL_LOGS_EXPORTER (none, or otlp beside a Loki) decides on log records
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub otlp_endpoint: Option<String>,
     /// http/protobuf (usually port 4318) or grpc (usually port 4317) [default: http/protobuf]
     #[arg(long, value_name = "PROTOCOL")]
     pub otlp_protocol: Option<String>,
-    /// Send a log line per server exchange to this Loki, for example http://localhost:3100
+    /// Send log records, and one of each server exchange, to this Loki, for example http://localhost:3100. Also SENSOR_LOKI_ENDPOINT, _USERNAME and _PASSWORD or _BEARER_TOKEN, _TIMEOUT and _CERTIFICATE
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub loki_endpoint: Option<String>,
-    /// Loki tenant (X-Scope-OrgID)
+    /// Loki tenant (X-Scope-OrgID). Also SENSOR_LOKI_TENANT
     #[arg(long, value_name = "NAME")]
     pub loki_tenant: Option<String>,
 }
@@ -165,4 +171,31 @@ pub struct GovernFlags {
     /// Spans that their processes export themselves: keep, skip (leave them out) or link (mark them, under ids of their own) [default: skip with --otlp-endpoint, else keep]
     #[arg(long, value_name = "WHAT")]
     pub existing_spans: Option<String>,
+}
+
+/// Rules for spans and records of logs.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Rules for spans and log records")]
+pub struct RuleFlags {
+    /// Leave out spans and log records for which this holds, for example 'url.path ~ ^/health' or 'service = shop and level < warn'. Repeatable; see below
+    #[arg(long, value_name = "EXPR")]
+    pub drop: Vec<String>,
+    /// Keep a part of the log records, from 0 to 1, or of those for which an expression holds, for example 0.1 or 'level = debug=0.01'. Those of one trace stay together; errors are all kept. Repeatable: the first that holds counts
+    #[arg(long, value_name = "[EXPR=]RATIO")]
+    pub log_sample: Vec<String>,
+    /// At most so many log records of each service's stdout, stderr or file, for example 100, 100/s:500 (500 at once) or 6000/m. Errors have as much again [default: no limit]
+    #[arg(long, value_name = "N[/s][:BURST]")]
+    pub log_rate: Option<String>,
+    /// The class (business, middleware, infrastructure) of log records for which an expression holds, for example 'middleware: caller ~ ^gorm'. Repeatable: the first that holds counts
+    #[arg(long, value_name = "CLASS: EXPR")]
+    pub log_class: Vec<String>,
+    /// Take values out of spans and log records: name:GLOB=ACTION by the names of fields, pattern:REGEX=ACTION by what they look like, or KNOWN=ACTION for secrets that are known. ACTION is mask, hash (needs SENSOR_REDACT_KEY), drop or keep. Repeatable: the first that matches counts. Also SENSOR_REDACT, a rule a line; see below
+    #[arg(long, value_name = "RULE")]
+    pub redact: Vec<String>,
+    /// Mask secrets that are known (passwords, tokens, cookies, card numbers...) wherever they turn up: on or off. Also SENSOR_REDACT_DEFAULTS [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub redact_defaults: Option<String>,
+    /// Mask e-mail addresses too, as --redact email=mask
+    #[arg(long)]
+    pub redact_email: bool,
 }

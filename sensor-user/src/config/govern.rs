@@ -4,7 +4,8 @@
 //! An SDK has to go on with a sampler that it does not understand. The sensor does not start: it would
 //! export everything, or nothing, and nobody would know why.
 
-use super::flags::GovernFlags;
+use super::flags::{GovernFlags, RuleFlags};
+use super::rules::{self, Rules};
 use super::{Env, Problems, value};
 use crate::govern::{Existing, Ratio, Root, Sampler, Settings, adaptive};
 
@@ -13,20 +14,19 @@ const SAMPLERS: &str = "always_on, always_off, traceidratio, parentbased_always_
 
 /// `to_otlp`: spans go to a backend that SDKs export to as well.
 pub(super) fn govern(
-    flags: &GovernFlags,
+    (flags, rule_flags): (&GovernFlags, &RuleFlags),
     to_otlp: bool,
     env: Env<'_>,
     problems: &mut Problems,
 ) -> Settings {
     let GovernFlags { sampler, keep_errors, keep_slow, existing_spans } = flags;
-    Settings {
-        sampler: sampling(sampler.as_deref(), env, problems),
-        keep_errors: *keep_errors,
-        keep_slow: keep_slow
-            .as_deref()
-            .and_then(|text| problems.take("--keep-slow", text, value::duration(text))),
-        existing: existing(existing_spans.as_deref(), to_otlp, problems),
-    }
+    let sampler = sampling(sampler.as_deref(), env, problems);
+    let keep_slow = keep_slow.as_deref();
+    let keep_slow =
+        keep_slow.and_then(|text| problems.take("--keep-slow", text, value::duration(text)));
+    let existing = existing(existing_spans.as_deref(), to_otlp, problems);
+    let Rules { drop, records, redact } = rules::rules(rule_flags, env, problems);
+    Settings { sampler, keep_errors: *keep_errors, keep_slow, existing, drop, records, redact }
 }
 
 /// The flag has name and argument in one; where it is there, neither variable counts.

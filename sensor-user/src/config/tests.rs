@@ -1,6 +1,8 @@
+mod rules;
+
 use std::collections::HashMap;
 
-use super::flags::{CaptureFlags, ContextFlags, ExportFlags, GovernFlags};
+use super::flags::{CaptureFlags, ContextFlags, ExportFlags, GovernFlags, RuleFlags};
 use super::*;
 use crate::capture::event::Tgid;
 use crate::capture::live::LogsOf;
@@ -84,6 +86,7 @@ fn every_flag_means_something() {
             keep_slow: Some("500ms".into()),
             existing_spans: Some("link".into()),
         },
+        rules: RuleFlags::default(),
         duration: Some("1m 30s".into()),
     };
     let config = run(&flags, &no_env).unwrap();
@@ -121,6 +124,7 @@ fn every_flag_means_something() {
         keep_errors: true,
         keep_slow: Some(Duration::from_millis(500)),
         existing: Existing::Link,
+        ..Govern::default()
     };
     assert_eq!(config.govern, expected);
 }
@@ -160,6 +164,15 @@ fn everything_wrong_is_said_at_once() {
             keep_slow: Some("0".into()),
             existing_spans: Some("drop".into()),
         },
+        rules: RuleFlags {
+            drop: texts(&["level >= loud"]),
+            log_sample: texts(&["2"]),
+            log_rate: Some("many".into()),
+            log_class: texts(&["other: level = info"]),
+            redact: texts(&["password", "pattern:[=mask"]),
+            redact_defaults: Some("yes".into()),
+            redact_email: false,
+        },
         duration: Some("20".into()),
     };
     let vars = [("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"), ("OTEL_TRACES_EXPORTER", "zipkin")];
@@ -188,6 +201,13 @@ fn everything_wrong_is_said_at_once() {
         r#"--sampler "sometimes": expected always_on, always_off, traceidratio, parentbased_always_on"#,
         r#"--keep-slow "0": expected a duration above zero with its unit"#,
         r#"--existing-spans "drop": expected keep, skip or link"#,
+        r#"--drop "level >= loud": expected a level (debug, info, warn, error or fatal) at column 10, not "loud""#,
+        r#"--log-sample "2": expected a ratio from 0 to 1, for example 0.1, or an expression"#,
+        r#"--log-rate "many": expected records in a second (/s"#,
+        r#"--log-class "other: level = info": expected business, middleware or infrastructure, a colon"#,
+        r#"--redact "password": expected name:GLOB=ACTION, pattern:REGEX=ACTION or KNOWN=ACTION"#,
+        r#"--redact "pattern:[=mask": expected a regular expression after pattern: (unclosed character class)"#,
+        r#"--redact-defaults "yes": expected on or off"#,
         r#"--for "20": expected a duration above zero with its unit"#,
     ];
     // The destinations' own texts, in between, are tested with them.

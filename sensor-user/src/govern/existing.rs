@@ -177,6 +177,16 @@ impl Processes {
         standing
     }
 
+    /// Whether the spans are left out that a process has at `now`, in nanoseconds since the Unix epoch.
+    pub(super) fn exports(&self, resource: &Resource, now: u64) -> bool {
+        let Some(who) = Who::of(resource) else { return false };
+        let process = self.known.get(&who.pid).filter(|process| who.is(process));
+        let Some(Role::Exporter { since, waiting }) = process.map(|process| process.role) else {
+            return false;
+        };
+        now >= since && waiting.is_none_or(|waiting| now.saturating_sub(waiting) <= PATIENCE)
+    }
+
     /// The same, of one that may go on.
     pub(super) fn looks(&self, span: &Span) -> Standing {
         if self.known.is_empty() || span.remote_sampled == Some(false) {

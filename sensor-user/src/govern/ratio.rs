@@ -41,3 +41,23 @@ impl Ratio {
         u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1 < self.0
     }
 }
+
+/// Which of a row of things without a trace are part of a ratio: of any number in a row, as many as the ratio says, but for one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turns(u64);
+
+/// The first one is, at any ratio above zero.
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Ratio::ONE.0 - 1)
+    }
+}
+
+impl Turns {
+    pub(super) fn next(&mut self, ratio: Ratio) -> bool {
+        let sum = self.0 + ratio.0;
+        let taken = sum >= Ratio::ONE.0;
+        self.0 = if taken { sum - Ratio::ONE.0 } else { sum };
+        taken
+    }
+}

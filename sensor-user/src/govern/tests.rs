@@ -1,10 +1,13 @@
 mod adaptively;
 mod exporting;
+mod logs;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Link, Resource, SpanId, SpanKind, TraceFlags, TraceId, Value};
+use crate::model::{
+    Class, Link, LogSource, Resource, SpanId, SpanKind, TraceFlags, TraceId, Value,
+};
 
 const SECOND: u64 = 1_000_000_000;
 const T: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
@@ -13,13 +16,13 @@ fn trace(id: u128) -> TraceId {
     TraceId::new(id.to_be_bytes()).unwrap()
 }
 
-fn process(pid: i64, service: &str) -> Arc<Resource> {
+pub(super) fn process(pid: i64, service: &str) -> Arc<Resource> {
     let service = Attribute::new("service.name", service.to_owned());
     Arc::new(Resource { attributes: vec![service, Attribute::new("process.pid", pid)] })
 }
 
 /// A server span of one millisecond that begins at second `at`, with a caller's parent.
-fn server(at: u64) -> Span {
+pub(super) fn server(at: u64) -> Span {
     Span {
         trace_id: trace(T),
         span_id: SpanId::new([2; 8]).unwrap(),
@@ -40,6 +43,25 @@ fn server(at: u64) -> Span {
         ],
         events: Vec::new(),
         links: Vec::new(),
+        resource: process(7, "shop"),
+    }
+}
+
+/// A plain line of the same process, in that second.
+pub(super) fn record(at: u64) -> LogRecord {
+    LogRecord {
+        time_unix_ns: None,
+        observed_unix_ns: at * SECOND,
+        severity: None,
+        severity_text: None,
+        message: "hello".into(),
+        caller: None,
+        event: None,
+        correlation: None,
+        class: Class::Business,
+        source: LogSource::Stdout,
+        attributes: Vec::new(),
+        breach: None,
         resource: process(7, "shop"),
     }
 }

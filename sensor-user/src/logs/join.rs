@@ -1,27 +1,106 @@
 //! From what was written to what belongs together: whole lines, and lines that make one record (a stack
 //! trace, pretty JSON).
+//!
+//! # Lines
+//!
+//! A line ends with `\n`; a `\r` right before that goes with it. Any other `\r` is a byte like all others: what it
+//! overwrites on a terminal is told all the same, as nobody is to hide anything by it. Empty lines are only
+//! counted, unless they are within a record.
+//!
+//! Each *writer* (goroutine, or thread where that is not known) of a file has a line of its own: parts are
+//! joined with what the same writer writes next. If anyone else writes in between, then whose line goes on?
+//! The file alone would say: that which was written last. So what proves something else is looked for, and
+//! the rest says of itself that it is not proven:
+//!
+//! - The open line is the rest of a call that had other lines before it, or filled a page: a buffer was flushed.
+//!   Those are shared, and are flushed by whoever finds them full: the next write goes on where it ended,
+//!   whoever makes it. Unless that begins like a record, or the call may not be over: then the line is handed
+//!   over as it is, [incomplete](Joined::incomplete), and so is what the writer goes on with.
+//! - Else it was written in pieces, and who writes in pieces goes on itself: two that do so at once are kept
+//!   apart. Between threads, both lines are [mixed](Joined::mixed), unless the second begins like a record: it may
+//!   have been one task that moved from thread to thread. A lone `\n` of a thread without a line ends the
+//!   other's, as it does in the file.
+//!
+//! So no line is ever made of parts that are neither adjacent in the file nor of one writer; and one that is
+//! not plainly a line in the file says `mixed` or `incomplete`.
+//!
+//! Where something may have been lost, nothing is joined across: the line before it is incomplete, and so is the
+//! one after it, where it may have begun before. A line not gone on with for [`Limits::line_wait_ns`] is handed
+//! over as incomplete, and so is what it then goes on with.
+//!
+//! # Records
+//!
+//! Lines of one writer are one record where their text proves it: see `shape`. What a logger began a record with
+//! (a time, a level, the syntax of its format) always begins one. Of Go's panics, of the traces of Java, Node,
+//! Python and Rust, and of JSON in several lines, each line has its place; lines that are indented belong to the
+//! logger's line before them.
+//!
+//! Any line may have a trace after it. So a line waits for [`Limits::record_wait_ns`], or until its writer begins
+//! another record, writes an empty line, or ends. These go at once: a line that is a JSON object, logfmt or an
+//! access record, the end of JSON in several lines, and the last line of what Node tells of an uncaught error.
+//!
+//! # What is counted
+//!
+//! `logs.bytes = logs.text_bytes + logs.line_end_bytes + logs.cut_bytes`, and bytes that wait, none after
+//! [`Joiner::finish`]; `logs.text_bytes = Σ text`, `logs.lines = Σ lines`, and
+//! `Σ cut = logs.cut_bytes + those of logs.lost_bytes that were lost within a line`.
 
+mod look;
+mod shape;
+mod tally;
+mod writer;
+mod writers;
+
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crate::capture::event::{FileId, LogStream, Monotonic, Tgid, Written};
-use crate::metrics::{Counter, Metrics};
+use rustc_hash::FxHashMap;
+
+use crate::capture::event::{Caller, FileId, LogStream, Monotonic, Tgid, Written};
+use crate::metrics::Metrics;
+
+use tally::Tally;
+use writer::{Part, Sink};
+use writers::{Queue, Writers};
 
 /// The bounds of the joiner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one line, and of the lines of one record together; what is beyond is cut, and says so.
     pub record_bytes: usize,
-    /// Writers of which something incomplete is held at once.
+    /// Lines of one record; what is beyond is cut.
+    pub record_lines: u32,
+    /// Writers of which something incomplete is held at once, and files of which anything is remembered.
     pub writers: usize,
     /// Bytes that are held for all of them.
     pub held_bytes: usize,
+    /// Most bytes that one part of a call has: one with fewer is the call's last.
+    pub part_bytes: usize,
+    /// How long a line waits for its end, in nanoseconds.
+    pub line_wait_ns: u64,
+    /// How long a record waits for another line, in nanoseconds.
+    pub record_wait_ns: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { record_bytes: 64 * 1024, writers: 4096, held_bytes: 32 << 20 }
+        Self {
+            record_bytes: 64 * 1024,
+            record_lines: 1000,
+            writers: 4096,
+            held_bytes: 32 << 20,
+            part_bytes: 4096,
+            line_wait_ns: 1_000_000_000,
+            record_wait_ns: 300_000_000,
+        }
     }
 }
+
+/// For how long after its first part there may be more of a call, in nanoseconds: it takes far less to copy one.
+const CALL_NS: u64 = 1_000_000;
 
 /// A line, or several that make one record. `T` is whatever the first of its writes came with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,12 +117,63 @@ pub struct Joined<T> {
     pub with: T,
     /// The lines, without the end of the last; as they came, whatever bytes that are.
     pub text: Vec<u8>,
-    /// How many lines.
+    /// How many lines, with those that were cut.
     pub lines: u32,
     /// Bytes that were left out of it: it is longer than the limit, or they were lost on their way here.
     pub cut: u64,
-    /// Its end is not known to be its end: the process stopped within a line, or something after that was lost.
+    /// Its beginning or its end is not known to be that: the process stopped within a line, or something next
+    /// to it was lost.
     pub incomplete: bool,
+    /// Another thread wrote in between, or it was itself written within another thread's line: it rests on who
+    /// wrote, not on the file, what belongs together.
+    pub mixed: bool,
+    /// It came out of a buffer, with others: who wrote it to the file, and when, may not be who made it.
+    pub flushed: bool,
+}
+
+/// Who writes to what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    tgid: Tgid,
+    file: FileId,
+    by: By,
+}
+
+/// A writer within a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum By {
+    Goroutine(NonZeroU64),
+    Thread(u32),
+}
+
+impl By {
+    fn new(caller: &Caller) -> Self {
+        match caller.goroutine {
+            Some(goroutine) => Self::Goroutine(goroutine.id),
+            None => Self::Thread(caller.tid),
+        }
+    }
+
+    fn is_thread(self) -> bool {
+        matches!(self, Self::Thread(_))
+    }
+}
+
+/// What is known of a file that a process writes to.
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    /// Who wrote last, if that did not end with the end of a line.
+    tail: Option<Key>,
+    /// Records lost by anyone until it was written to last.
+    lost_records: u64,
+    /// Calls so far of which the end is lost.
+    ends_lost: u32,
+    /// Lines may have been begun in what was lost, until then.
+    doubt_until: Monotonic,
+    /// Some call has ended within a line.
+    pieces: bool,
+    /// All that stood alone was begun by a logger.
+    loggers_only: bool,
 }
 
 /// Puts together what was written in parts.
@@ -51,40 +181,315 @@ pub struct Joined<T> {
 pub struct Joiner<T> {
     metrics: Arc<Metrics>,
     limits: Limits,
-    marker: std::marker::PhantomData<T>,
+    tally: Tally,
+    writers: Writers<T>,
+    streams: FxHashMap<(Tgid, FileId), Stream>,
+    /// The latest time that was told.
+    now: Monotonic,
+    /// Calls so far.
+    calls: u64,
 }
 
 impl<T: Copy> Joiner<T> {
     /// An empty one, counting into `metrics`.
     pub fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
-        Self { metrics, limits, marker: std::marker::PhantomData }
+        Self {
+            metrics,
+            limits,
+            tally: Tally::default(),
+            writers: Writers::new(),
+            streams: FxHashMap::default(),
+            now: Monotonic(0),
+            calls: 0,
+        }
     }
 
     /// Takes what was written, and hands over what is complete.
     pub fn write(&mut self, written: &Written<'_>, with: T, out: &mut dyn FnMut(Joined<T>)) {
-        let _ = self.limits;
-        for text in written.bytes.split(|&byte| byte == b'\n').filter(|text| !text.is_empty()) {
-            self.metrics.inc(Counter::LogLines);
-            out(Joined {
-                tgid: written.tgid,
-                file: written.file,
-                stream: written.stream,
-                time: written.time,
-                with,
-                text: text.to_vec(),
-                lines: 1,
-                cut: 0,
-                incomplete: false,
-            });
+        self.now = self.now.max(written.time);
+        self.expire(out);
+        self.calls += u64::from(!written.continues);
+        self.tally.bytes += written.bytes.len() as u64;
+        self.tally.lost += u64::from(written.lost_after);
+
+        let place = (written.tgid, written.file);
+        let mut stream = self.stream(place, written.lost_records);
+        let own = Key { tgid: written.tgid, file: written.file, by: By::new(&written.caller) };
+        let mut part = Part {
+            bytes: written.bytes,
+            stream: written.stream,
+            time: written.time,
+            with,
+            call: self.calls,
+            continues: written.continues,
+            taken_over: false,
+            mixed: false,
+        };
+        let mut by = own;
+        let tail = stream.tail.filter(|&tail| tail != own && !written.continues);
+        if let Some(tail) = tail {
+            match self.crossing(tail, own, part.bytes) {
+                Crossing::Apart { mixed } => part.mixed = mixed,
+                Crossing::GoesOn => {
+                    by = tail;
+                    part.taken_over = true;
+                }
+                Crossing::Ends(length) => {
+                    let (end, rest) = part.bytes.split_at(length);
+                    self.part(tail, Part { bytes: end, ..part }, &mut stream, written, out);
+                    part.bytes = rest;
+                    part.continues = true;
+                }
+            }
         }
+        self.part(by, part, &mut stream, written, out);
+        self.streams.insert(place, stream);
+        self.make_room(out);
+        self.tally.settle(&self.metrics);
     }
 
     /// It is this late: hands over what has waited long enough for more.
-    pub fn advance(&mut self, _now: Monotonic, _out: &mut dyn FnMut(Joined<T>)) {}
+    pub fn advance(&mut self, now: Monotonic, out: &mut dyn FnMut(Joined<T>)) {
+        self.now = self.now.max(now);
+        self.expire(out);
+        self.tally.settle(&self.metrics);
+    }
 
     /// A process is gone: hands over what is left of it.
-    pub fn exit(&mut self, _tgid: Tgid, _out: &mut dyn FnMut(Joined<T>)) {}
+    pub fn exit(&mut self, tgid: Tgid, out: &mut dyn FnMut(Joined<T>)) {
+        self.end(|key| key.tgid == tgid, out);
+        self.streams.retain(|(of, _), _| *of != tgid);
+    }
 
     /// No more is to come.
-    pub fn finish(&mut self, _out: &mut dyn FnMut(Joined<T>)) {}
+    pub fn finish(&mut self, out: &mut dyn FnMut(Joined<T>)) {
+        self.end(|_| true, out);
+        self.streams.clear();
+    }
+
+    /// Hands over what is left of some, in the order in which it was begun.
+    fn end(&mut self, of: impl Fn(Key) -> bool, out: &mut dyn FnMut(Joined<T>)) {
+        let keys: Vec<Key> = self.writers.keys().filter(|&key| of(key)).collect();
+        let mut left = Vec::new();
+        for key in keys {
+            if let Some(mut writer) = self.writers.take(key) {
+                self.with_sink(key, &mut |it| left.push(it), |sink| writer.give_up(0, sink));
+            }
+        }
+        left.sort_by_key(|it: &Joined<T>| it.time);
+        left.into_iter().for_each(out);
+        self.tally.settle(&self.metrics);
+    }
+
+    /// What is known of a file, with what this write tells of losses.
+    fn stream(&mut self, place: (Tgid, FileId), lost_records: u64) -> Stream {
+        let new = Stream {
+            tail: None,
+            lost_records,
+            ends_lost: 0,
+            doubt_until: Monotonic(0),
+            pieces: false,
+            loggers_only: true,
+        };
+        let Some(known) = self.streams.get(&place) else {
+            if self.streams.len() >= self.limits.writers {
+                // All of it can be learned again; until then, less is proven.
+                self.streams.clear();
+            }
+            return new;
+        };
+        let mut stream = *known;
+        if lost_records > stream.lost_records {
+            stream.lost_records = lost_records;
+            // Where what goes on there is the next to write, that may be among what was lost.
+            if let Some(line) = stream.tail.take().and_then(|tail| self.writers.get_mut(tail)) {
+                line.line.as_mut().into_iter().for_each(|line| line.crossed |= line.flushed);
+            }
+            if stream.pieces {
+                stream.doubt_until = Monotonic(self.now.0.saturating_add(self.limits.line_wait_ns));
+            }
+        }
+        stream
+    }
+
+    /// `own` writes while the line of `tail` is the last in the file, and has no end.
+    fn crossing(&mut self, tail: Key, own: Key, bytes: &[u8]) -> Crossing {
+        let threads = tail.by.is_thread() && own.by.is_thread();
+        let has_line = self.writers.get_mut(own).is_some_and(|own| {
+            if threads {
+                own.mix();
+            }
+            own.line.is_some()
+        });
+        let now = self.now;
+        let Some(writer) = self.writers.get_mut(tail) else {
+            return Crossing::Apart { mixed: false };
+        };
+        let Some(line) = &mut writer.line else {
+            return Crossing::Apart { mixed: false };
+        };
+        let begins = begins_record(bytes);
+        let (last, full) = line.last;
+        let is_over = !full || now.0 > last.0.saturating_add(CALL_NS);
+        if line.flushed {
+            // A time that is cut in two begins twice.
+            let begins = begins && !line.is_part_of_time();
+            if is_over && !begins && !has_line {
+                return Crossing::GoesOn;
+            }
+            line.crossed = true;
+        } else if !has_line && threads {
+            let end = bytes.iter().position(|&byte| byte != b'\r').filter(|&at| at <= 1);
+            if let Some(end) = end.filter(|&end| bytes[end] == b'\n') {
+                writer.mix();
+                return Crossing::Ends(end + 1);
+            }
+        }
+        if threads && !begins {
+            writer.mix();
+        }
+        Crossing::Apart { mixed: threads && !begins }
+    }
+
+    /// Takes bytes as those of one writer.
+    fn part(
+        &mut self,
+        by: Key,
+        part: Part<'_, T>,
+        stream: &mut Stream,
+        written: &Written<'_>,
+        out: &mut dyn FnMut(Joined<T>),
+    ) {
+        let now = self.now;
+        let known = self.writers.take(by);
+        let is_known = known.is_some();
+        let mut writer = known.unwrap_or_default();
+        let mut sink = Sink {
+            limits: self.limits,
+            tgid: by.tgid,
+            file: by.file,
+            tally: &mut self.tally,
+            loggers_only: stream.loggers_only,
+            out,
+        };
+        if is_known && written.lost_records > writer.lost_records {
+            writer.midway |= written.continues || stream.pieces;
+            writer.lose(0, &mut sink);
+        } else if !is_known || (writer.line.is_none() && stream.ends_lost != writer.ends_lost) {
+            if now < stream.doubt_until && !begins_record(part.bytes) {
+                writer.lose(0, &mut sink);
+                writer.midway = true;
+            }
+        } else if writer.line.as_ref().is_some_and(|line| line.crossed) && !written.continues {
+            writer.give_up(0, &mut sink);
+        }
+        writer.lost_records = written.lost_records;
+        writer.write(part, &mut sink);
+        if written.lost_after > 0 {
+            writer.lose(written.lost_after.into(), &mut sink);
+            writer.midway = true;
+            // If it was a buffer that others share, they go on within a line.
+            stream.ends_lost = stream.ends_lost.wrapping_add(1);
+            stream.doubt_until = Monotonic(now.0.saturating_add(self.limits.line_wait_ns));
+        }
+        writer.ends_lost = stream.ends_lost;
+        stream.loggers_only = sink.loggers_only;
+        stream.pieces |= writer.line.is_some() || written.lost_after > 0;
+        stream.tail = writer.line.is_some().then_some(by);
+        if !writer.is_idle() {
+            self.writers.put(by, writer, now);
+        }
+    }
+
+    /// Hands over what has waited for too long.
+    fn expire(&mut self, out: &mut dyn FnMut(Joined<T>)) {
+        for (queue, wait) in
+            [(Queue::Record, self.limits.record_wait_ns), (Queue::Line, self.limits.line_wait_ns)]
+        {
+            while let Some((key, touched)) = self.writers.oldest(queue)
+                && touched.0.saturating_add(wait) <= self.now.0
+            {
+                self.give_up(key, out);
+            }
+        }
+    }
+
+    /// Keeps to the bounds: who was not heard of for longest makes room.
+    fn make_room(&mut self, out: &mut dyn FnMut(Joined<T>)) {
+        let Limits { writers, held_bytes, .. } = self.limits;
+        while self.writers.len() > writers || self.writers.held() > held_bytes {
+            let oldest = [Queue::Line, Queue::Record]
+                .into_iter()
+                .filter_map(|queue| self.writers.oldest(queue))
+                .min_by_key(|(_, touched)| *touched);
+            // Those that hold nothing go first, where it is about their number.
+            let midway = self.writers.oldest(Queue::Midway);
+            let Some((key, _)) =
+                (if self.writers.len() > writers { midway } else { None }).or(oldest)
+            else {
+                return;
+            };
+            self.tally.evicted += 1;
+            self.give_up(key, out);
+            // What it goes on with is not known to be that any more.
+            if self.writers.len() > writers && self.writers.take(key).is_some() {
+                self.doubt(key);
+            }
+        }
+    }
+
+    /// Hands over what a writer has, which is not to be gone on with.
+    fn give_up(&mut self, key: Key, out: &mut dyn FnMut(Joined<T>)) {
+        let Some(mut writer) = self.writers.take(key) else { return };
+        self.with_sink(key, out, |sink| writer.give_up(0, sink));
+        if !writer.is_idle() {
+            self.writers.put(key, writer, self.now);
+        }
+    }
+
+    /// For a while, writers of a file may be within a line without that being known.
+    fn doubt(&mut self, key: Key) {
+        let until = Monotonic(self.now.0.saturating_add(self.limits.line_wait_ns));
+        if let Some(stream) = self.streams.get_mut(&(key.tgid, key.file)) {
+            stream.doubt_until = stream.doubt_until.max(until);
+        }
+    }
+
+    /// Runs something for a writer's file, which is not written to just now.
+    fn with_sink(
+        &mut self,
+        key: Key,
+        out: &mut dyn FnMut(Joined<T>),
+        run: impl FnOnce(&mut Sink<'_, T>),
+    ) {
+        let stream = self.streams.get_mut(&(key.tgid, key.file));
+        let mut sink = Sink {
+            limits: self.limits,
+            tgid: key.tgid,
+            file: key.file,
+            tally: &mut self.tally,
+            loggers_only: stream.as_ref().is_some_and(|stream| stream.loggers_only),
+            out,
+        };
+        run(&mut sink);
+        if let Some(stream) = stream {
+            stream.loggers_only = sink.loggers_only;
+        }
+    }
+}
+
+/// What it is to someone's open line that someone else writes.
+enum Crossing {
+    /// Nothing: it is a line of its own, which may be `mixed` with the other.
+    Apart { mixed: bool },
+    /// It goes on with that line.
+    GoesOn,
+    /// The first so many bytes end that line, and no more.
+    Ends(usize),
+}
+
+/// Whether the first line there, or its beginning, is one that a logger began a record with.
+fn begins_record(bytes: &[u8]) -> bool {
+    let line = memchr::memchr(b'\n', bytes).map_or(bytes, |end| &bytes[..end]);
+    look::begins_record(&line[..line.len().min(256)])
 }

@@ -1,5 +1,5 @@
 // A real OpenTelemetry Collector, as small as it gets: the OTLP receiver, and an exporter that
-// writes what came out of the pipeline as OTLP/JSON lines. The end-to-end tests build it, start it
+// writes what came out of the pipelines (traces and logs) as OTLP/JSON lines. The end-to-end tests build it, start it
 // with a configuration file, and read those lines back.
 package main
 
@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/otelcol"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
@@ -57,13 +58,29 @@ func (w *writer) ConsumeTraces(_ context.Context, traces ptrace.Traces) error {
 	if err != nil {
 		return err
 	}
+	return w.write(line)
+}
+
+func (w *writer) ConsumeLogs(_ context.Context, logs plog.Logs) error {
+	line, err := (&plog.JSONMarshaler{}).MarshalLogs(logs)
+	if err != nil {
+		return err
+	}
+	return w.write(line)
+}
+
+func (w *writer) write(line []byte) error {
 	w.lock.Lock()
 	defer w.lock.Unlock()
-	_, err = w.file.Write(append(bytes.TrimSpace(line), '\n'))
+	_, err := w.file.Write(append(bytes.TrimSpace(line), '\n'))
 	return err
 }
 
-func newExporter(_ context.Context, _ exporter.Settings, config component.Config) (exporter.Traces, error) {
+func newTraces(_ context.Context, _ exporter.Settings, config component.Config) (exporter.Traces, error) {
+	return &writer{path: config.(*jsonLines).Path}, nil
+}
+
+func newLogs(_ context.Context, _ exporter.Settings, config component.Config) (exporter.Logs, error) {
 	return &writer{path: config.(*jsonLines).Path}, nil
 }
 
@@ -72,7 +89,8 @@ func factories() (otelcol.Factories, error) {
 	exporters := exporter.NewFactory(
 		component.MustNewType("jsonlines"),
 		func() component.Config { return &jsonLines{} },
-		exporter.WithTraces(newExporter, component.StabilityLevelDevelopment),
+		exporter.WithTraces(newTraces, component.StabilityLevelDevelopment),
+		exporter.WithLogs(newLogs, component.StabilityLevelDevelopment),
 	)
 	return otelcol.Factories{
 		Receivers: map[component.Type]receiver.Factory{receivers.Type(): receivers},

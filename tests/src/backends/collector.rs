@@ -56,7 +56,10 @@ impl Collector {
             "exporters": { "jsonlines": { "path": directory.join(RECEIVED) } },
             "service": {
                 "telemetry": { "metrics": { "level": "none" } },
-                "pipelines": { "traces": { "receivers": ["otlp"], "exporters": ["jsonlines"] } },
+                "pipelines": {
+                    "traces": { "receivers": ["otlp"], "exporters": ["jsonlines"] },
+                    "logs": { "receivers": ["otlp"], "exporters": ["jsonlines"] },
+                },
             },
         });
         let path = directory.join("config.yaml");
@@ -73,43 +76,58 @@ impl Collector {
         self.process.log()
     }
 
-    /// What came out of its pipeline: every span with its resource and scope, in OTLP/JSON. The
-    /// pipeline is synchronous, so what was acknowledged is there.
+    /// What came out of its pipelines: every span with its resource and scope, in OTLP/JSON. The
+    /// pipelines are synchronous, so what was acknowledged is there.
     ///
     /// # Errors
     /// When the file cannot be read or is not OTLP/JSON.
     pub fn spans(&self) -> Result<Vec<Received>> {
+        self.received("resourceSpans", "scopeSpans", "spans")
+    }
+
+    /// The same for every record of a log.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not OTLP/JSON.
+    pub fn records(&self) -> Result<Vec<Received>> {
+        self.received("resourceLogs", "scopeLogs", "logRecords")
+    }
+
+    fn received(&self, groups: &str, scopes: &str, items: &str) -> Result<Vec<Received>> {
         let text = std::fs::read_to_string(self.process.directory().join(RECEIVED))?;
-        let mut spans = Vec::new();
+        let mut received = Vec::new();
         for line in text.lines() {
-            let traces: Value = serde_json::from_str(line)?;
-            for group in list(&traces["resourceSpans"])? {
-                for scope_spans in list(&group["scopeSpans"])? {
-                    for span in list(&scope_spans["spans"])? {
-                        spans.push(Received {
+            let request: Value = serde_json::from_str(line)?;
+            if request.get(groups).is_none() {
+                continue;
+            }
+            for group in list(&request[groups])? {
+                for scope in list(&group[scopes])? {
+                    for item in list(&scope[items])? {
+                        received.push(Received {
                             resource: group["resource"]["attributes"].clone(),
-                            scope: scope_spans["scope"].clone(),
-                            span: span.clone(),
+                            scope: scope["scope"].clone(),
+                            item: item.clone(),
                         });
                     }
                 }
             }
         }
-        Ok(spans)
+        Ok(received)
     }
 }
 
 const RECEIVED: &str = "received.jsonl";
 
-/// One span as the Collector tells it.
+/// One span or record as the Collector tells it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Received {
     /// The attributes of its resource.
     pub resource: Value,
     /// Its instrumentation scope.
     pub scope: Value,
-    /// The span.
-    pub span: Value,
+    /// The span or record.
+    pub item: Value,
 }
 
 fn list(value: &Value) -> Result<&Vec<Value>> {

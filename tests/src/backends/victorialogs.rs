@@ -38,10 +38,11 @@ impl VictoriaLogs {
         Ok(Ok(Self { http, process }))
     }
 
-    /// Where Loki's clients are pointed: the base of `/loki/api/v1/push`.
+    /// Where Loki's clients are pointed. It takes lines that are JSON apart, and has to be told which field the
+    /// message is.
     #[must_use]
     pub fn loki_endpoint(&self) -> String {
-        format!("http://{}/insert", self.http)
+        format!("http://{}/insert/loki/api/v1/push?_msg_field=message", self.http)
     }
 
     /// What it logged so far.

@@ -106,6 +106,23 @@ impl Running {
         }
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal: to stop and to go on, say.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        if let Err(error) = rustix::process::kill_process(pid, signal) {
+            panic!("{signal:?}: {error}");
+        }
+    }
+
     /// Waits until it has nothing to do.
     ///
     /// # Panics

@@ -26,6 +26,7 @@ impl Report {
         );
         assert_eq!(
             self.spans.len() as u64
+                + self.counter("spans.dropped")
                 + self.counter("spans.not_sampled")
                 + self.counter("spans.existing")
                 + self.counter("output.lost"),

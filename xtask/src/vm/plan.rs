@@ -15,7 +15,7 @@ pub(super) struct Suite {
     quick: &'static [&'static str],
 }
 
-pub(super) const SUITES: [Suite; 11] = [
+pub(super) const SUITES: [Suite; 12] = [
     Suite {
         binary: "http1_nginx",
         skip: &["wrk_at_a_rate", "wrk_at_saturation"],
@@ -33,6 +33,11 @@ pub(super) const SUITES: [Suite; 11] = [
         binary: "causes",
         skip: &["node", "switched_off"],
         quick: &["asyncio", "nginx", "unix_connections"],
+    },
+    Suite {
+        binary: "lines_capture",
+        skip: &["more_than_there_is_room_for", "a_hundred_thousand_lines_a_second"],
+        quick: &["every_call", "what_is_a_log", "long_writes", "files_by_glob", "tee_is_no"],
     },
     Suite {
         binary: "edges_replay",

@@ -4,19 +4,21 @@
 //! differs), `level`, `level_text` (the record's own word, where it differs), `service`, `host`, `trace_id`,
 //! `span_id`, `message`, `caller`, `event`, `class`, `source` (`stdout`, `stderr`, `file`, `exchange`), `file`,
 //! `correlation`, `after_response`, `dead_letter` (why it breaks the schema), and all other fields under their own
-//! names. One that is called like a key of the schema has [`PREFIX`] before it. What is not known is absent.
+//! names. One that is called like a key of the schema or a label has [`PREFIX`] before it. What is not known is absent.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::model::{Correlation, LogRecord, LogSource, Value};
+use super::metadata::LEFT_OUT;
+use crate::model::{Attribute, Correlation, LogRecord, LogSource, Value};
 
 /// Before the name of a field that is called like a key of the schema.
 pub(super) const PREFIX: &str = "field_";
 
-/// The keys of the schema.
-pub(super) const KEYS: [&str; 17] = [
+/// The names of the schema, in lines, beside them and of labels: no field has them.
+const TAKEN: [&str; 29] = [
     "timestamp",
     "observed_timestamp",
     "level",
@@ -34,7 +36,35 @@ pub(super) const KEYS: [&str; 17] = [
     "correlation",
     "after_response",
     "dead_letter",
+    // Beside the line.
+    "dead_letter_reason",
+    LEFT_OUT,
+    "k8s_pod_name",
+    "container_id",
+    "process_pid",
+    // Labels, and what Loki and VictoriaLogs add.
+    "host_name",
+    "k8s_namespace_name",
+    "service_name",
+    "service_namespace",
+    "detected_level",
+    "_msg",
+    "_time",
 ];
+
+/// What a field is called among `attributes`: as it is called, or with [`PREFIX`].
+pub(super) fn key_of<'a>(key: &'a str, attributes: &[Attribute]) -> Cow<'a, str> {
+    let mut name = Cow::Borrowed(key);
+    // Once more where a field has that name too.
+    while is_taken(&name) || (name != key && attributes.iter().any(|it| it.key == name)) {
+        name = format!("{PREFIX}{name}").into();
+    }
+    name
+}
+
+pub(super) fn is_taken(name: &str) -> bool {
+    TAKEN.contains(&name)
+}
 
 /// The line of a record.
 pub(super) fn line(record: &LogRecord) -> String {
@@ -94,13 +124,7 @@ impl Serialize for Line<'_> {
             }
         }
         for attribute in attributes {
-            let mut key = std::borrow::Cow::Borrowed(attribute.key.as_ref());
-            // Once more where a field has that name too.
-            while KEYS.contains(&key.as_ref())
-                || (key.as_ref() != attribute.key && attributes.iter().any(|it| it.key == key))
-            {
-                key = format!("{PREFIX}{key}").into();
-            }
+            let key = key_of(&attribute.key, attributes);
             match &attribute.value {
                 Value::Str(text) => map.serialize_entry(&key, text.as_str())?,
                 Value::Int(number) => map.serialize_entry(&key, number)?,

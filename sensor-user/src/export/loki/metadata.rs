@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::line::{PREFIX, source_of};
+use super::line::{PREFIX, is_taken, key_of, source_of};
 use super::request::LabelPairAdapter;
 use crate::model::{Correlation, LogRecord, Value};
 
@@ -25,33 +25,6 @@ pub(super) const LEFT_OUT: &str = "sensor_left_out";
 
 /// Of [`LEFT_OUT`], the names that are told.
 const MAX_LEFT_OUT: usize = 1 << 10;
-
-/// Names that no field may take: those of the schema's own metadata, and of labels.
-const TAKEN: [&str; 22] = [
-    "trace_id",
-    "span_id",
-    "level_text",
-    "caller",
-    "event",
-    "source",
-    "file",
-    "correlation",
-    "after_response",
-    "dead_letter_reason",
-    LEFT_OUT,
-    // Labels, and what Loki finds out itself.
-    "service_name",
-    "service_namespace",
-    "host_name",
-    "k8s_namespace_name",
-    "k8s_pod_name",
-    "level",
-    "detected_level",
-    "class",
-    "dead_letter",
-    "process_pid",
-    "container_id",
-];
 
 /// What is beside the line of `record`. `label` says whether a resource attribute is a label already.
 pub(super) fn metadata(
@@ -96,7 +69,7 @@ pub(super) fn metadata(
         }
     }
     for attribute in &record.attributes {
-        all.field(&attribute.key, &text(&attribute.value));
+        all.field(&key_of(&attribute.key, &record.attributes), &text(&attribute.value));
     }
     all.finish()
 }
@@ -120,11 +93,7 @@ impl Metadata {
     /// Another field.
     fn field(&mut self, key: &str, value: &str) {
         let added = name(key).is_some_and(|name| {
-            let name = if TAKEN.contains(&name.as_ref()) {
-                Cow::Owned(format!("{PREFIX}{name}"))
-            } else {
-                name
-            };
+            let name = if is_taken(&name) { Cow::Owned(format!("{PREFIX}{name}")) } else { name };
             // Two fields may come to one name: the first has it.
             !self.pairs.iter().any(|pair| pair.name == name) && self.push(&name, value)
         });
@@ -199,6 +168,7 @@ fn text(value: &Value) -> Cow<'_, str> {
         Value::Int(number) => number.to_string().into(),
         Value::Double(number) => number.to_string().into(),
         Value::Bool(truth) => truth.to_string().into(),
-        Value::Strs(texts) => texts.join(",").into(),
+        // As in the line; an item may have a comma in it.
+        Value::Strs(texts) => serde_json::json!(texts).to_string().into(),
     }
 }

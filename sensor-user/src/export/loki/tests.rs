@@ -71,6 +71,7 @@ fn full() -> LogRecord {
             Attribute::new("tags", vec!["a".to_owned(), "b".to_owned()]),
             Attribute::new("level", "own"),
             Attribute::new("field_level", "theirs"),
+            Attribute::new("user-id", "late"),
         ],
         ..record_of(&resource, 0xb7)
     }
@@ -90,7 +91,7 @@ fn a_line_is_one_object_of_the_schema() {
             r#""event":"cart.add","class":"business","source":"file","file":"/var/log/shop.log","#,
             r#""dead_letter":"bad_field","correlation":"thread","after_response":true,"#,
             r#""user.id":7,"ratio":0.5,"cached":true,"tags":["a","b"],"#,
-            r#""field_field_level":"own","field_level":"theirs"}"#,
+            r#""field_field_level":"own","field_level":"theirs","user-id":"late"}"#,
         )
     );
     let bare = LogRecord { severity: None, correlation: None, ..record_of(&Arc::default(), 1) };
@@ -146,10 +147,11 @@ fn all_else_is_metadata() {
         ("user_id", "7"),
         ("ratio", "0.5"),
         ("cached", "true"),
-        ("tags", "a,b"),
-        ("field_level", "own"),
+        ("tags", r#"["a","b"]"#),
+        ("field_field_level", "own"),
+        ("field_level", "theirs"),
         // Two come to one name: the first has it.
-        (LEFT_OUT, "field_level"),
+        (LEFT_OUT, "user-id"),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(pairs(&full()), expected);
@@ -338,6 +340,17 @@ async fn a_push_is_what_loki_expects() {
     let message = decode(&request);
     assert_eq!(message.streams.len(), 1);
     assert_eq!(message.streams[0].entries.len(), 2);
+}
+
+#[tokio::test]
+async fn a_bearer_token_is_sent() {
+    let no_content = Reply::Answer(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec());
+    let backend = HttpBackend::start(vec![no_content]).await;
+    let authorization = Some(Authorization::Bearer("mF_9.B5f-4.1JqM".into()));
+    let settings = Settings { authorization, ..settings(&backend.url()) };
+    assert_eq!(deliver(settings, &spans(1)).await, [1, 1, 0, 0, 0]);
+    // The example of RFC 6750, section 2.1.
+    assert_eq!(backend.received()[0].header("authorization"), Some("Bearer mF_9.B5f-4.1JqM"));
 }
 
 /// Each stream is asked for by itself, since Loki answers for the last of several only.
