@@ -8,6 +8,7 @@ pub mod edges;
 pub mod guards;
 pub mod heap;
 pub mod hpack;
+pub mod line_truth;
 pub mod lines;
 pub mod load;
 pub mod loggers;
@@ -18,7 +19,6 @@ pub mod sensor;
 pub mod traces;
 pub mod vm;
 pub mod workloads;
-pub mod writes;
 
 use std::io::Write as _;
 use std::net::TcpListener;

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use aya::programs::loaded_programs;
 use sensor_tests::both_engines;
 use sensor_tests::edges::raw::Running;
+use sensor_tests::lines::{Recorded, Write};
 use sensor_tests::process::fresh_directory;
 use sensor_tests::sensor::{Engine, Signal};
 use sensor_tests::workloads::{Server, python_server};
-use sensor_tests::writes::{Recorded, Write};
 
 both_engines!(
     every_call,

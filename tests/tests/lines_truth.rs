@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use sensor_tests::lines::{Place, Plan, SERVICES, run, table};
+use sensor_tests::line_truth::{Place, Plan, SERVICES, run, table};
 use sensor_tests::sensor::{Engine, can_trace};
 use sensor_tests::traces::PassOn;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use sensor_tests::{bpf, calls, heap, hpack, lines, reopen, traces};
+use sensor_tests::{bpf, calls, heap, hpack, line_truth, reopen, traces};
 
 #[global_allocator]
 static ALLOCATOR: heap::Counting = heap::Counting;
@@ -111,7 +111,7 @@ fn main() -> Result<()> {
             traces::bench::run(&engine, &only, &loads, seed, report)
         }
         Helper::Lines { engine, only, loads, seed } => {
-            lines::bench::run(&engine, &only, &loads, seed, report)
+            line_truth::bench::run(&engine, &only, &loads, seed, report)
         }
         Helper::Sdk { engine, at_once, requests } => {
             traces::sdk::bench(&engine, at_once, requests, report)
