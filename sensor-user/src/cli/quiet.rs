@@ -55,7 +55,7 @@ pub(super) fn why(grown: &Counters, now: &Counters, filtered: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::live::{RECORDS_DOUBTFUL, RING_UNREAD, RUNS_MISSED};
+    use crate::capture::live::{LINES_UNREAD, RECORDS_DOUBTFUL, RING_UNREAD, RUNS_MISSED};
 
     fn counters(values: &[(&str, u64)]) -> Counters {
         Counters(values.iter().map(|&(name, value)| (name.to_owned(), value)).collect())
