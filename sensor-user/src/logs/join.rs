@@ -26,7 +26,7 @@
 //!
 //! Where something may have been lost, nothing is joined across: the line before it is incomplete, and so is the
 //! one after it, where it may have begun before. A line not gone on with for [`Limits::line_wait_ns`] is handed
-//! over as incomplete, and so is what it then goes on with.
+//! over as incomplete, and so is what it then goes on with. The rest of a buffer waits for longer, as buffers do.
 //!
 //! # Records
 //!
@@ -81,6 +81,8 @@ pub struct Limits {
     pub part_bytes: usize,
     /// How long a line waits for its end, in nanoseconds.
     pub line_wait_ns: u64,
+    /// How long one does of which the rest is in a buffer of the process, until that is flushed again.
+    pub flushed_wait_ns: u64,
     /// How long a record waits for another line, in nanoseconds.
     pub record_wait_ns: u64,
 }
@@ -94,6 +96,7 @@ impl Default for Limits {
             held_bytes: 32 << 20,
             part_bytes: 4096,
             line_wait_ns: 1_000_000_000,
+            flushed_wait_ns: 10_000_000_000,
             record_wait_ns: 300_000_000,
         }
     }
@@ -325,10 +328,15 @@ impl<T: Copy> Joiner<T> {
         let Some(writer) = self.writers.get_mut(tail) else {
             return Crossing::Apart { mixed: false };
         };
-        let Some(line) = &mut writer.line else {
-            return Crossing::Apart { mixed: false };
-        };
         let begins = begins_record(bytes);
+        let Some(line) = &mut writer.line else {
+            // It was handed over, but goes on in the file.
+            let within = writer.midway && !begins && !has_line;
+            return match writer.flushed {
+                true if within => Crossing::GoesOn,
+                _ => Crossing::Apart { mixed: within && threads },
+            };
+        };
         let (last, full) = line.last;
         let is_over = !full || now.0 > last.0.saturating_add(CALL_NS);
         if line.flushed {
@@ -403,9 +411,11 @@ impl<T: Copy> Joiner<T> {
 
     /// Hands over what has waited for too long.
     fn expire(&mut self, out: &mut dyn FnMut(Joined<T>)) {
-        for (queue, wait) in
-            [(Queue::Record, self.limits.record_wait_ns), (Queue::Line, self.limits.line_wait_ns)]
-        {
+        for (queue, wait) in [
+            (Queue::Record, self.limits.record_wait_ns),
+            (Queue::Line, self.limits.line_wait_ns),
+            (Queue::Flushed, self.limits.flushed_wait_ns),
+        ] {
             while let Some((key, touched)) = self.writers.oldest(queue)
                 && touched.0.saturating_add(wait) <= self.now.0
             {
@@ -418,7 +428,7 @@ impl<T: Copy> Joiner<T> {
     fn make_room(&mut self, out: &mut dyn FnMut(Joined<T>)) {
         let Limits { writers, held_bytes, .. } = self.limits;
         while self.writers.len() > writers || self.writers.held() > held_bytes {
-            let oldest = [Queue::Line, Queue::Record]
+            let oldest = [Queue::Line, Queue::Flushed, Queue::Record]
                 .into_iter()
                 .filter_map(|queue| self.writers.oldest(queue))
                 .min_by_key(|(_, touched)| *touched);
