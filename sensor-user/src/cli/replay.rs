@@ -28,6 +28,7 @@ pub(super) fn replay(config: config::Replay, screen: &Screen) -> Result<ExitCode
         govern,
         // Whoever interrupts a replay does not want the rest of the file.
         limits: Limits { duration: None, drain: Duration::ZERO },
+        lines: true,
         filtered: false,
         patient: true,
     };

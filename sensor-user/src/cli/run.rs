@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::capture::live::LogsOf;
 use crate::config;
 use crate::metrics::Metrics;
 
@@ -26,6 +27,7 @@ pub(super) fn run(config: config::Run, screen: &Screen) -> Result<ExitCode, Fail
         context,
         govern,
         limits: Limits { duration, drain: DRAIN },
+        lines: capture.logs.of != LogsOf::Nobody,
         filtered: capture.is_filtered(),
         patient: false,
     };

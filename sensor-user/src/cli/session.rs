@@ -71,6 +71,8 @@ pub(super) struct Plan {
     pub(super) context: context::Settings,
     pub(super) govern: govern::Settings,
     pub(super) limits: Limits,
+    /// There may be lines of logs, and it will be asked whose they are.
+    pub(super) lines: bool,
     /// Only some processes are traced; so the filter may be why nothing is.
     pub(super) filtered: bool,
     /// Spans wait for their receivers instead of being lost: nothing else is waiting.
@@ -82,6 +84,7 @@ pub(super) struct Session {
     stop: Stop,
     context: context::Settings,
     limits: Limits,
+    lines: bool,
     metrics: Arc<Metrics>,
     view: Arc<View>,
     runtime: Runtime,
@@ -98,7 +101,7 @@ impl Session {
         screen: &Screen,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Failure> {
-        let Plan { output, export, context, govern, limits, filtered, patient } = plan;
+        let Plan { output, export, context, govern, limits, lines, filtered, patient } = plan;
         let broken = |what: &str, error: &dyn std::error::Error| {
             Failure::Broken(format!("cannot start {what}: {error}"))
         };
@@ -144,7 +147,7 @@ impl Session {
         let patience = patient.then(|| Patience { stop: stop.clone(), exhausted: false });
         let services = Services::default();
         let sinks = Sinks { output: writer, exporters, governor, services, patience };
-        Ok(Self { stop, context, limits, metrics, view, runtime, sinks })
+        Ok(Self { stop, context, limits, lines, metrics, view, runtime, sinks })
     }
 
     /// Runs to the end: polls, drains, delivers, and says what came of it.
@@ -152,13 +155,13 @@ impl Session {
     /// # Errors
     /// When the source or the output broke; everything else is in good order by then.
     pub(super) fn run(self, feed: &mut dyn Feed) -> Result<ExitCode, Failure> {
-        let Self { stop, context, limits, metrics, view, runtime, mut sinks } = self;
+        let Self { stop, context, limits, lines, metrics, view, runtime, mut sinks } = self;
+        let pipeline =
+            Pipeline::new(trace::Limits::default(), Arc::clone(&metrics)).reading(context);
         let mut work = Tracing {
             feed,
             lines: Lines::new(logs::Limits::default(), Arc::clone(&metrics)),
-            pipeline: Pipeline::new(trace::Limits::default(), metrics)
-                .reading(context)
-                .with_lines(),
+            pipeline: if lines { pipeline.with_lines() } else { pipeline },
             sinks: &mut sinks,
             view: &view,
             long: LongLived::default(),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use hyper::{Request, Response};
@@ -129,5 +129,6 @@ async fn receipt(request: ReceiptRequest) -> Result<Receipt, Status> {
 fn line(level: &str, logger: &str, text: fmt::Arguments<'_>) {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("main");
-    log::line(format_args!("{} {level} [{thread}] c.shop.{logger} - {text}", log::now_ms()));
+    let now = humantime::format_rfc3339_millis(SystemTime::now());
+    log::line(format_args!("{now} {level} [{thread}] c.shop.{logger} - {text}"));
 }

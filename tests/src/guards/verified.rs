@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 use sensor::capture::live::programs::{Engine, Kernel, Sizes, load};
-use sensor_ebpf::abi::{Config, mode};
+use sensor_ebpf::abi::{Config, lines, mode};
 use serde_json::{Map, Value, json};
 
 /// Loads the programs, attaches nothing, and says what the verifier did: `kernel` (its release) and
@@ -17,8 +17,15 @@ use serde_json::{Map, Value, json};
 pub fn measure() -> Result<Value> {
     let kernel = Kernel::read()?;
     // All that can be asked for: what is not, the verifier leaves out.
-    let config =
-        Config { mode: mode::UNDECIDED, port_count: 1, cgroup_count: 1, causes: 1, ..Config::ALL };
+    let config = Config {
+        mode: mode::UNDECIDED,
+        port_count: 1,
+        cgroup_count: 1,
+        causes: 1,
+        lines: lines::CHOSEN,
+        line_files: 1,
+        ..Config::ALL
+    };
     let sizes = Sizes { ring_bytes: 64 * 1024, flows: 1024 };
     let mut engines = Map::new();
     for engine in [Engine::Socket, Engine::Syscall] {

@@ -20,6 +20,7 @@ const MOUNTS: [(&str, &str); 6] = [
     ("cgroup2", "/sys/fs/cgroup"),
     ("bpf", "/sys/fs/bpf"),
     ("tmpfs", "/dev/shm"),
+    ("devpts", "/dev/pts"),
 ];
 
 /// Runs the machine. What goes wrong before there is a report is written to the console.

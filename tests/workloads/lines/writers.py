@@ -125,7 +125,8 @@ def places():
 
     def opened_again():
         all_to_stdout()
-        for path in ("/dev/stdout", "/proc/self/fd/1", "/dev/stderr"):
+        paths = ["/dev/stdout", "/proc/self/fd/1", "/dev/stderr", "/proc/self/fd/2"]
+        for path in filter(os.path.exists, paths):
             say(os.open(path, os.O_WRONLY | os.O_APPEND), "stdout", path.encode() + b"\n")
 
     def nothing():

@@ -2,7 +2,7 @@
 //! is there or counted. Lines have their numbers in them.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 use std::path::Path;
 use std::time::Duration;
 

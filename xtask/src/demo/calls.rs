@@ -1,6 +1,7 @@
 //! Whether the calls of gRPC are in the spans as payments, which answered them, logged them.
 
 use std::collections::BTreeSet;
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
@@ -84,14 +85,20 @@ struct Logged<'a> {
 impl<'a> Logged<'a> {
     /// None of a line on anything else.
     fn parse(line: &'a str) -> Option<Self> {
-        let time: u64 = line.split(' ').next()?.parse().ok()?;
+        let time = since_1970(line.split(' ').next()?)?;
         let (_, said) = line.split_once("] c.shop.Calls - ")?;
         let mut words = said.split(' ');
         let (service, method) = words.next()?.rsplit_once('/')?;
         let status = words.next()?.strip_prefix("status=")?.parse().ok()?;
         let trace = Some(words.next()?.strip_prefix("trace=")?).filter(|trace| *trace != "-");
-        Some(Self { time: time.checked_mul(1_000_000)?, service, method, status, trace })
+        Some(Self { time, service, method, status, trace })
     }
+}
+
+/// Nanoseconds, of a time as payments writes it.
+pub(super) fn since_1970(time: &str) -> Option<u64> {
+    let since = humantime::parse_rfc3339(time).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
 }
 
 impl Calls {
@@ -196,12 +203,12 @@ pub(super) mod tests {
 
     /// As the service writes it.
     pub(in crate::demo) const LOG: &str = "\
-1700000000100 INFO  [worker] c.shop.Cards - charged 3900
-1700000000100 INFO  [worker] c.shop.Calls - shop.v1.Payments/Charge status=0 trace=a
-1700000000200 INFO  [worker] c.shop.Calls - shop.v1.Payments/Charge status=13 trace=b
-1700000000300 INFO  [worker] c.shop.Calls - shop.v1.Payments/Charge status=0 trace=-
-1700000000400 INFO  [worker] c.shop.Calls - shop.v1.Payments/GetReceipt status=5 trace=-
-1700000009000 INFO  [worker] c.shop.Calls - shop.v1.Payments/GetReceipt status=5 trace=-
+2023-11-14T22:13:20.100Z INFO  [worker] c.shop.Cards - charged 3900
+2023-11-14T22:13:20.100Z INFO  [worker] c.shop.Calls - shop.v1.Payments/Charge status=0 trace=a
+2023-11-14T22:13:20.200Z INFO  [worker] c.shop.Calls - shop.v1.Payments/Charge status=13 trace=b
+2023-11-14T22:13:20.300Z INFO  [worker] c.shop.Calls - shop.v1.Payments/Charge status=0 trace=-
+2023-11-14T22:13:20.400Z INFO  [worker] c.shop.Calls - shop.v1.Payments/GetReceipt status=5 trace=-
+2023-11-14T22:13:29.000Z INFO  [worker] c.shop.Calls - shop.v1.Payments/GetReceipt status=5 trace=-
 ";
 
     fn span(service: &str, kind: &str, ids: [&str; 3], millis: u64, rpc: (&str, u64)) -> Value {

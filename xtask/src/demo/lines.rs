@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
+use super::calls::since_1970;
 use super::judge::Logs;
 
 /// What the sensor says of lines, and of the spans that they belong to.
@@ -72,14 +73,14 @@ const FORMATS: [Format; 3] = [
         },
         path: |said| said.split(' ').nth(1),
     },
-    // 1767225600000 INFO  [tokio-rt-worker] c.shop.Calls - shop.Payments/Charge status=0 trace=-
+    // 2026-01-01T00:00:00.000Z INFO  [tokio-rt-worker] c.shop.Calls - shop.Payments/Charge status=0 trace=-
     Format {
         service: "payments",
         of_record: |record| text(record, "message").map(str::to_owned),
         of_line: |line| {
             let (time, rest) = line.split_once(' ')?;
             let (_, said) = rest.split_once(" - ")?;
-            Some((said.to_owned(), time.parse().ok()?))
+            Some((said.to_owned(), since_1970(time)? / 1_000_000))
         },
         path: |_| None,
     },

@@ -149,7 +149,9 @@ impl Guest {
         tree.text("/etc/group", "root:x:0:\nnogroup:x:65534:\n");
         tree.text("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n");
         tree.file("/bin/busybox", busybox);
-        tree.link("/bin/sh", "busybox");
+        for applet in ["sh", "echo", "tee"] {
+            tree.link(format!("/bin/{applet}"), "busybox");
+        }
         if Path::new("/etc/ld.so.cache").exists() {
             tree.same("/etc/ld.so.cache");
         }
@@ -204,17 +206,18 @@ impl Guest {
                 self.libraries_of(path)?;
             }
         }
-        for program in ["server.py", "relay.py"] {
-            self.tree.same(workspace::root().join("tests/workloads/python").join(program));
+        for program in ["python/server.py", "python/relay.py", "lines/writers.py"] {
+            self.tree.same(workspace::root().join("tests/workloads").join(program));
         }
         Ok(())
     }
 }
 
-/// Prints the interpreter, and the files of the modules of what is in `tests/workloads/python` and
+/// Prints the interpreter, and the files of the modules of what is in `tests/workloads/python` and `lines` and
 /// of all that those import.
 const PYTHON: &str = "
 import os, sys, json, time, http.server
+import pty, socket, threading, tty
 import asyncio, concurrent.futures.thread, http.client
 import encodings.idna, encodings.latin_1, encodings.ascii, mimetypes, urllib.parse, email.parser
 print(os.path.realpath(sys.executable))

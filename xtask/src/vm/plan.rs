@@ -37,7 +37,13 @@ pub(super) const SUITES: [Suite; 12] = [
     Suite {
         binary: "lines_capture",
         skip: &["more_than_there_is_room_for", "a_hundred_thousand_lines_a_second"],
-        quick: &["every_call", "what_is_a_log", "long_writes", "files_by_glob", "tee_is_no"],
+        quick: &[
+            "every_call",
+            "what_is_a_log_and_what_is_none",
+            "long_writes",
+            "files_by_glob",
+            "tee_is_no_second_source",
+        ],
     },
     Suite {
         binary: "edges_replay",

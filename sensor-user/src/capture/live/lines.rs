@@ -2,7 +2,8 @@
 //!
 //! A line is taken once, at its origin. Who only passes on what others have written is left out: container
 //! runtimes and log agents, known by the names of their executables, and whoever has as its standard input
-//! a pipe that is the captured output of another process (`tee`, `svlogd`).
+//! a pipe that is the captured output of another process (`tee`, `svlogd`), or that of such a one. The sensor's own
+//! output counts as captured: who reads that and writes something for each line would never come to an end.
 
 mod files;
 
@@ -94,9 +95,9 @@ fn device(of: u64) -> u32 {
     libc::major(of) << 20 | libc::minor(of)
 }
 
-/// The pipe that is a process's standard input, if it is one.
-fn piped_input(tgid: Tgid) -> Option<Place> {
-    let metadata = fs::metadata(format!("/proc/{}/fd/0", tgid.0)).ok()?;
+/// The pipe that is a process's standard input (0), output (1) or error (2), if it is one.
+fn pipe(tgid: Tgid, fd: u32) -> Option<Place> {
+    let metadata = fs::metadata(format!("/proc/{}/fd/{fd}", tgid.0)).ok()?;
     metadata.file_type().is_fifo().then(|| (device(metadata.dev()), metadata.ino()))
 }
 
@@ -151,7 +152,7 @@ impl Lines {
             LogsOf::Exchanging => (lines::CHOSEN, u32::from(files.any())),
             LogsOf::Traced => (lines::TRACED, u32::from(files.any())),
         };
-        Ok(Self {
+        let mut lines = Self {
             of: *of,
             skip: skip.iter().cloned().collect(),
             processes: FxHashMap::default(),
@@ -160,7 +161,9 @@ impl Lines {
             map: None,
             due: *of == LogsOf::Traced,
             metrics: Arc::clone(metrics),
-        })
+        };
+        lines.passed_on(Tgid(config.self_tgid));
+        Ok(lines)
     }
 
     /// Will tell the kernel side.
@@ -192,18 +195,30 @@ impl Lines {
     fn decide(&mut self, tgid: Tgid, resource: &Resource, on: bool) {
         let skipped = resource.service_name().is_some_and(|name| self.skip.contains(name));
         let copier = resource.text("process.executable.name").is_some_and(is_copier);
-        let input = piped_input(tgid);
-        let copies = copier
-            || input.and_then(|input| self.outputs.get(&input)).is_some_and(|&who| who != tgid);
-        let may = !skipped && !copies;
+        let input = pipe(tgid, 0);
+        let reads =
+            input.and_then(|input| self.outputs.get(&input)).is_some_and(|&who| who != tgid);
+        let may = !skipped && !copier && !reads;
         if on && !may {
-            tracing::debug!(pid = tgid.0, skipped, copies, "its lines are left out");
+            tracing::debug!(pid = tgid.0, skipped, copier, reads, "its lines are left out");
         }
         if self.processes.len() >= PROCESSES as usize {
             self.processes.clear();
         }
         self.processes.insert(tgid, Process { on: on && may, may, input });
         self.tell(tgid, on && may);
+        if reads {
+            self.passed_on(tgid);
+        }
+    }
+
+    /// What this process writes to pipes is no origin of lines: who reads those passes it on.
+    fn passed_on(&mut self, tgid: Tgid) {
+        for place in [1, 2].into_iter().filter_map(|fd| pipe(tgid, fd)) {
+            if !self.outputs.contains_key(&place) {
+                self.captured(place, tgid);
+            }
+        }
     }
 
     /// An exchange was seen in a process that has been introduced.
@@ -269,6 +284,8 @@ impl Lines {
                 (process.on, process.may) = (false, false);
             }
             self.tell(reader, false);
+            // What it writes has been taken until now; whoever reads that, too.
+            self.passed_on(reader);
         }
     }
 

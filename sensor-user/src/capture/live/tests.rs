@@ -1,7 +1,8 @@
-use sensor_ebpf::abi::EndRecord;
+use sensor_ebpf::abi::{EndRecord, LineRecord, RecordKind, SegmentRecord};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::*;
+use crate::metrics::Counter;
 
 /// What becomes of a record of a process that has ended: whether it is wanted, who is announced,
 /// and how many processes are counted as unknown.

@@ -146,7 +146,10 @@ fn session(notes: &Notes, duration: Option<Duration>) -> (Session, Stop) {
     let sinks = Sinks { output: Some(output), exporters, governor, services, patience: None };
     let limits = Limits { duration, drain: Duration::from_secs(1) };
     let context = context::Settings::default();
-    (Session { stop: stop.clone(), context, limits, metrics, view, runtime, sinks }, stop)
+    (
+        Session { stop: stop.clone(), context, limits, lines: true, metrics, view, runtime, sinks },
+        stop,
+    )
 }
 
 fn check(notes: &Notes) {

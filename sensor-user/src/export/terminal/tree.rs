@@ -28,7 +28,7 @@ use crate::model::{LogRecord, Span, SpanId, SpanKind, TraceId};
 use crate::trace::{DOUBT, EVIDENCE};
 
 /// How long a trace waits for more of it.
-const REST: Duration = Duration::from_millis(200);
+const REST: Duration = Duration::from_millis(600);
 
 /// How long lines wait for the first span of their trace.
 const LINGER: Duration = Duration::from_secs(2);

@@ -52,7 +52,7 @@ impl Reader {
     }
 
     fn input(&self) -> Place {
-        piped_input(Tgid(self.pid())).expect("a pipe")
+        pipe(Tgid(self.pid()), 0).expect("a pipe")
     }
 }
 
@@ -148,6 +148,48 @@ fn who_reads_what_is_captured_only_passes_it_on() {
         assert!(!is_taken(&mut lines, reader.pid(), own), "before: {before}");
         assert!(is_taken(&mut lines, NOBODY, reader.input()));
     }
+}
+
+/// `app | tee log | grep error`: the last one reads what was captured in front of the one before.
+#[test]
+fn who_reads_what_is_passed_on_passes_it_on() {
+    let mut first =
+        Reader(Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    let between = first.0.stdout.take().unwrap();
+    let last = Reader(Command::new("cat").stdin(between).stdout(Stdio::null()).spawn().unwrap());
+    for order in [[first.pid(), last.pid()], [last.pid(), first.pid()]] {
+        for before in [true, false] {
+            let (mut lines, _) = lines_of(&of(LogsOf::Traced));
+            lines.introduce(Tgid(NOBODY), &program("app", "app"));
+            let introduce = |lines: &mut Lines| {
+                for pid in order {
+                    lines.introduce(Tgid(pid), &program("cat", "cat"));
+                }
+            };
+            if before {
+                introduce(&mut lines);
+            }
+            assert!(is_taken(&mut lines, NOBODY, first.input()));
+            if !before {
+                introduce(&mut lines);
+            }
+            assert!(!is_taken(&mut lines, first.pid(), last.input()), "{order:?}, {before}");
+            assert!(!is_taken(&mut lines, last.pid(), (7, 77)), "{order:?}, {before}");
+        }
+    }
+}
+
+/// `sensor run | jq`: a line for each line would never end.
+#[test]
+fn who_reads_the_sensors_own_output_is_left_out() {
+    let mut writer =
+        Reader(Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    let between = writer.0.stdout.take().unwrap();
+    let reader = Reader(Command::new("cat").stdin(between).stdout(Stdio::null()).spawn().unwrap());
+    let mut config = Config { self_tgid: writer.pid(), ..Config::ALL };
+    let mut lines = Lines::new(&of(LogsOf::Traced), &mut config, &Arc::default()).unwrap();
+    lines.introduce(Tgid(reader.pid()), &program("jq", "jq"));
+    assert!(!is_taken(&mut lines, reader.pid(), (7, 77)));
 }
 
 /// A reader of a pipe that is not captured is a service like any other.
