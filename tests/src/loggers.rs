@@ -163,6 +163,8 @@ pub fn run(language: &Language, engine: Engine) -> Result<Option<(Vec<Logged>, R
         let (_, logged) = of.with_context(|| format!("nobody's: {record:?}"))?;
         logged.records.push(record.clone());
     }
+    // Those of one stream are in order; the last of one may come after the first of another.
+    all.iter_mut().for_each(|(_, logged)| logged.records.sort_by_key(LogJson::observed));
     Ok(Some((all.into_iter().map(|(_, logged)| logged).collect(), report)))
 }
 

@@ -13,7 +13,7 @@ use rustix::system::{RebootCommand, reboot, sethostname};
 
 /// (type, where). In this order: some are below others. Nothing on `/tmp`: all is in memory here, and the
 /// tests lie where they were built, which may be there.
-const MOUNTS: [(&str, &str); 6] = [
+const MOUNTS: [(&str, &str); 7] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),

@@ -65,8 +65,6 @@ type style struct {
 	text bool
 	// Lines in messages are written as they are.
 	raw bool
-	// From this level on a stack follows.
-	stacked string
 	// Its level for another, if it has no such; "" where it has none at all.
 	levels map[string]string
 }
@@ -161,9 +159,6 @@ func run(s style, write write, loose bool) {
 		}
 		if level, ok := s.levels[event.level]; ok {
 			said.Level = level
-		}
-		if event.level == s.stacked {
-			said.Loose = true
 		}
 		if event.ids {
 			said.TraceID, said.SpanID = traceID, spanID

@@ -22,9 +22,10 @@ func zapped(name string) {
 	config.Level.SetLevel(zap.DebugLevel)
 	if name == "zap-console" {
 		config, trace, span = zap.NewDevelopmentConfig(), "traceID", "spanID"
-		s.resolution, s.raw, s.stacked = time.Millisecond, true, "warn"
+		s.resolution, s.raw = time.Millisecond, true
 	}
-	logger, err := config.Build()
+	// Of a warning of several lines its stack could not be told from them.
+	logger, err := config.Build(zap.AddStacktrace(zap.ErrorLevel))
 	if err != nil {
 		log.Fatal(err)
 	}
