@@ -115,7 +115,7 @@ func inText(e event) string {
 		text += " trace_id=" + traceID + " span_id=" + spanID
 	}
 	if e.err != nil {
-		text += fmt.Sprintf(": %v\n%s", e.err, stack())
+		text += fmt.Sprintf(", recovered: %v\n%s", e.err, stack())
 	}
 	return text
 }
