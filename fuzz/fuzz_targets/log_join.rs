@@ -60,9 +60,7 @@ impl Desk {
         let get = |counter| self.metrics.get(counter);
         assert_eq!(
             get(Counter::LogBytes),
-            get(Counter::LogTextBytes)
-                + get(Counter::LogLineEndBytes)
-                + get(Counter::LogCutBytes)
+            get(Counter::LogTextBytes) + get(Counter::LogLineEndBytes) + get(Counter::LogCutBytes)
         );
         let text: usize = self.out.iter().map(|it| it.text.len()).sum();
         assert_eq!(get(Counter::LogTextBytes), text as u64);

@@ -12,7 +12,7 @@ use sensor::model::{
     Attribute, Breach, Class, Correlation, Link, LogRecord, LogSource, Resource, Severity, Span,
     SpanEvent, SpanId, SpanKind, Status, TraceFlags, TraceId,
 };
-use sensor_tests::backends::collector::{Collector, Received};
+use sensor_tests::backends::collector::{Collector, Received, ReceivedRecord};
 use sensor_tests::backends::or_skip;
 use sensor_tests::backends::victorialogs::VictoriaLogs;
 use serde_json::{Value, json};
@@ -94,14 +94,14 @@ fn records(spans: &[Arc<Span>]) -> Vec<Arc<LogRecord>> {
         let observed_unix_ns = span.start_unix_ns + line * 500_000;
         let file = LogSource::File("/var/log/shop.log".into());
         Arc::new(LogRecord {
-            time_unix_ns: (n % 2 == 0).then_some(observed_unix_ns / 1_000_000 * 1_000_000),
+            time_unix_ns: n.is_multiple_of(2).then_some(observed_unix_ns / 1_000_000 * 1_000_000),
             observed_unix_ns,
             severity: severities[usize::from(n) % 4],
             severity_text: (n % 4 == 2).then(|| "WARNING".into()),
             message: format!("line {line} of {n}: \"tea\"\n\tat päth \u{1b}[0m").into(),
             caller: (n % 3 == 1).then(|| "cart/add.go:42".into()),
             event: (n % 5 == 1).then(|| "cart.add".into()),
-            correlation: (n % 7 != 0).then_some(Correlation {
+            correlation: (!n.is_multiple_of(7)).then_some(Correlation {
                 trace_id: span.trace_id,
                 span_id: (n % 8 != 1).then_some(span.span_id),
                 evidence: "goroutine",
@@ -113,7 +113,7 @@ fn records(spans: &[Arc<Span>]) -> Vec<Arc<LogRecord>> {
                 Attribute::new("marker", format!("{n}/{line}")),
                 Attribute::new("user.id", i64::from(n)),
                 Attribute::new("ratio", 0.25),
-                Attribute::new("cached", n % 2 == 0),
+                Attribute::new("cached", n.is_multiple_of(2)),
                 Attribute::new("tags", vec!["a".to_owned(), "b c".to_owned()]),
                 Attribute::new("service", "its own word"),
             ],
@@ -193,7 +193,7 @@ fn expected(span: &Span) -> Received {
         value["links"] =
             json!([{ "traceId": link.trace_id.to_string(), "spanId": link.span_id.to_string() }]);
     }
-    Received { resource: attributes(&span.resource.attributes), scope: scope(), item: value }
+    Received { resource: attributes(&span.resource.attributes), scope: scope(), span: value }
 }
 
 fn scope() -> Value {
@@ -201,7 +201,7 @@ fn scope() -> Value {
 }
 
 /// What the Collector should say of a record, by the data model and the semantic conventions.
-fn expected_record(record: &LogRecord) -> Received {
+fn expected_record(record: &LogRecord) -> ReceivedRecord {
     let mut value = json!({
         "observedTimeUnixNano": record.observed_unix_ns.to_string(),
         "body": { "stringValue": record.message.as_str() },
@@ -251,7 +251,7 @@ fn expected_record(record: &LogRecord) -> Received {
     }
     value["attributes"] = attributes(&all);
     let resource = attributes(&record.resource.attributes);
-    Received { resource, scope: scope(), item: value }
+    ReceivedRecord { resource, scope: scope(), record: value }
 }
 
 async fn through_the_collector(test: &str, protocol: otlp::Protocol, tls: bool) {
@@ -275,7 +275,7 @@ async fn through_the_collector(test: &str, protocol: otlp::Protocol, tls: bool) 
         assert_eq!(metrics.get(Counter::OtlpSent), 60, "{}", collector.log());
 
         let mut received = collector.spans().unwrap().split_off(before);
-        received.sort_by_key(|received| received.item["spanId"].to_string());
+        received.sort_by_key(|received| received.span["spanId"].to_string());
         assert_eq!(received.len(), spans.len());
         for (received, span) in received.iter().zip(&spans) {
             assert_eq!(*received, expected(span));
@@ -354,15 +354,15 @@ async fn records_reach_a_collector() {
         let mut received = collector.records().unwrap().split_off(before.1);
         let mut expected: Vec<_> = records.iter().map(|it| expected_record(it)).collect();
         for list in [&mut received, &mut expected] {
-            list.sort_by_key(|it| it.item["attributes"].to_string());
+            list.sort_by_key(|it| it.record["attributes"].to_string());
         }
         assert_eq!(received.len(), expected.len());
         for (received, expected) in received.iter().zip(&expected) {
             // The proto3 JSON mapping leaves out what is zero or empty; the Collector's does not always.
-            let mut item = received.item.clone();
+            let mut item = received.record.clone();
             let object = item.as_object_mut().unwrap();
             object.retain(|_, value| !matches!(value.as_str(), Some("" | "0")));
-            assert_eq!(item, expected.item);
+            assert_eq!(item, expected.record);
             assert_eq!(
                 (&received.resource, &received.scope),
                 (&expected.resource, &expected.scope)

@@ -31,7 +31,7 @@ pub(super) fn export(flags: &ExportFlags, env: Env<'_>, problems: &mut Problems)
     let before = problems.0.len();
     let otlp = texts(otlp, problems).map(|mut settings| {
         batches(&mut settings.policy, "OTEL_BSP", env, problems);
-        notes.extend(grpc_port(&settings, otlp_protocol.as_deref(), env));
+        notes.extend(grpc_port(&settings, "TRACES", otlp_protocol.as_deref(), env));
         settings
     });
     if otlp.is_none()
@@ -59,6 +59,8 @@ pub(super) fn export(flags: &ExportFlags, env: Env<'_>, problems: &mut Problems)
     );
     let otlp_logs = texts(otlp_logs, problems).map(|mut settings| {
         batches(&mut settings.policy, "OTEL_BLRP", env, problems);
+        let note = grpc_port(&settings, "LOGS", otlp_protocol.as_deref(), env);
+        notes.extend(note.filter(|note| !notes.contains(note)));
         settings
     });
     Export { settings: Settings { otlp, otlp_logs, loki }, notes }
@@ -102,9 +104,15 @@ fn batches(policy: &mut Policy, prefix: &str, env: Env<'_>, problems: &mut Probl
 }
 
 /// The commonest mix-up: gRPC's port with the protocol left at its default.
-fn grpc_port(settings: &otlp::Settings, flag: Option<&str>, env: Env<'_>) -> Option<String> {
+fn grpc_port(
+    settings: &otlp::Settings,
+    signal: &str,
+    flag: Option<&str>,
+    env: Env<'_>,
+) -> Option<String> {
+    let own = format!("OTEL_EXPORTER_OTLP_{signal}_PROTOCOL");
     let said = flag.is_some()
-        || ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]
+        || [own.as_str(), "OTEL_EXPORTER_OTLP_PROTOCOL"]
             .iter()
             .any(|name| env(name).is_some_and(|text| !text.trim().is_empty()));
     (!said && settings.endpoint.port() == Some(4317)).then(|| {

@@ -366,6 +366,33 @@ fn the_port_of_grpc_with_another_protocol_is_noted() {
     let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
     assert!(notes(&otlp_flag("http://c:4317"), &[grpc]).is_empty());
     assert!(notes(&otlp_flag("http://c:4318"), &[]).is_empty());
+    // Said once for both signals.
+    assert_eq!(notes(&otlp_flag("http://c:4317"), &[]).len(), 1);
+    let logs = ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://c:4317");
+    assert_eq!(notes(&RunFlags::default(), &[logs]).len(), 1);
+}
+
+#[test]
+fn log_records_go_to_loki_or_else_over_otlp() {
+    let otlp_logs = |loki: Option<&str>, vars: &[_]| {
+        let export =
+            ExportFlags { loki_endpoint: loki.map(Into::into), ..otlp_flag("http://c:1").export };
+        let settings = with_env(&exporting(export), vars).unwrap().export.settings;
+        settings.otlp_logs.map(|it| (it.endpoint.to_string(), it.policy.batch_items))
+    };
+    let logs = Some(("http://c:1/v1/logs".to_owned(), Policy::of_records().batch_items));
+    assert_eq!(otlp_logs(None, &[]), logs);
+    assert_eq!(otlp_logs(Some("http://l"), &[]), None);
+    assert_eq!(otlp_logs(Some("http://l"), &[("OTEL_LOGS_EXPORTER", "otlp")]), logs);
+    assert_eq!(otlp_logs(None, &[("OTEL_LOGS_EXPORTER", "none")]), None);
+    let small = [("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "7")];
+    assert_eq!(otlp_logs(None, &small).map(|it| it.1), Some(7));
+
+    // What is wrong for both signals is said once.
+    let vars = [("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"), ("OTEL_LOGS_EXPORTER", "console")];
+    let lines = lines(with_env(&otlp_flag("http://c:1"), &vars));
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[1].contains("OTEL_LOGS_EXPORTER has to be otlp or none"), "{lines:?}");
 }
 
 #[test]

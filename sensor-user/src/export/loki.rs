@@ -5,7 +5,7 @@
 //! Labels are few and of low cardinality, since each combination is a stream that Loki keeps an
 //! index and a chunk for; everything else is structured metadata, which is searched the same way.
 //!
-//! A line is a JSON object of the schema ([`line`]), and not the message alone: `| json` has every field under one
+//! A line is a JSON object of the schema ([`mod@line`]), and not the message alone: `| json` has every field under one
 //! name whatever logged it, also where there are too many for structured metadata, or where the store has none;
 //! and what a record said is still whole where only lines are exported. Links to traces need no line at all: they
 //! go by the metadata `trace_id`.

@@ -26,7 +26,7 @@
 //!
 //! Where something may have been lost, nothing is joined across: the line before it is incomplete, and so is the
 //! one after it, where it may have begun before. A line not gone on with for [`Limits::line_wait_ns`] is handed
-//! over as incomplete, and so is what it then goes on with.
+//! over as incomplete, and so is what it then goes on with. The rest of a buffer waits for longer, as buffers do.
 //!
 //! # Records
 //!
@@ -47,6 +47,7 @@
 
 mod look;
 mod shape;
+mod stream;
 mod tally;
 mod writer;
 mod writers;
@@ -62,6 +63,7 @@ use rustc_hash::FxHashMap;
 use crate::capture::event::{Caller, FileId, LogStream, Monotonic, Tgid, Written};
 use crate::metrics::Metrics;
 
+use stream::{Crossing, Stream, begins_record};
 use tally::Tally;
 use writer::{Part, Sink};
 use writers::{Queue, Writers};
@@ -81,6 +83,8 @@ pub struct Limits {
     pub part_bytes: usize,
     /// How long a line waits for its end, in nanoseconds.
     pub line_wait_ns: u64,
+    /// How long one does of which the rest is in a buffer of the process, until that is flushed again.
+    pub flushed_wait_ns: u64,
     /// How long a record waits for another line, in nanoseconds.
     pub record_wait_ns: u64,
 }
@@ -94,13 +98,11 @@ impl Default for Limits {
             held_bytes: 32 << 20,
             part_bytes: 4096,
             line_wait_ns: 1_000_000_000,
+            flushed_wait_ns: 10_000_000_000,
             record_wait_ns: 300_000_000,
         }
     }
 }
-
-/// For how long after its first part there may be more of a call, in nanoseconds: it takes far less to copy one.
-const CALL_NS: u64 = 1_000_000;
 
 /// A line, or several that make one record. `T` is whatever the first of its writes came with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,23 +159,6 @@ impl By {
     fn is_thread(self) -> bool {
         matches!(self, Self::Thread(_))
     }
-}
-
-/// What is known of a file that a process writes to.
-#[derive(Clone, Copy, Debug)]
-struct Stream {
-    /// Who wrote last, if that did not end with the end of a line.
-    tail: Option<Key>,
-    /// Records lost by anyone until it was written to last.
-    lost_records: u64,
-    /// Calls so far of which the end is lost.
-    ends_lost: u32,
-    /// Lines may have been begun in what was lost, until then.
-    doubt_until: Monotonic,
-    /// Some call has ended within a line.
-    pieces: bool,
-    /// All that stood alone was begun by a logger.
-    loggers_only: bool,
 }
 
 /// Puts together what was written in parts.
@@ -281,76 +266,6 @@ impl<T: Copy> Joiner<T> {
         self.tally.settle(&self.metrics);
     }
 
-    /// What is known of a file, with what this write tells of losses.
-    fn stream(&mut self, place: (Tgid, FileId), lost_records: u64) -> Stream {
-        let new = Stream {
-            tail: None,
-            lost_records,
-            ends_lost: 0,
-            doubt_until: Monotonic(0),
-            pieces: false,
-            loggers_only: true,
-        };
-        let Some(known) = self.streams.get(&place) else {
-            if self.streams.len() >= self.limits.writers {
-                // All of it can be learned again; until then, less is proven.
-                self.streams.clear();
-            }
-            return new;
-        };
-        let mut stream = *known;
-        if lost_records > stream.lost_records {
-            stream.lost_records = lost_records;
-            // Where what goes on there is the next to write, that may be among what was lost.
-            if let Some(line) = stream.tail.take().and_then(|tail| self.writers.get_mut(tail)) {
-                line.line.as_mut().into_iter().for_each(|line| line.crossed |= line.flushed);
-            }
-            if stream.pieces {
-                stream.doubt_until = Monotonic(self.now.0.saturating_add(self.limits.line_wait_ns));
-            }
-        }
-        stream
-    }
-
-    /// `own` writes while the line of `tail` is the last in the file, and has no end.
-    fn crossing(&mut self, tail: Key, own: Key, bytes: &[u8]) -> Crossing {
-        let threads = tail.by.is_thread() && own.by.is_thread();
-        let has_line = self.writers.get_mut(own).is_some_and(|own| {
-            if threads {
-                own.mix();
-            }
-            own.line.is_some()
-        });
-        let now = self.now;
-        let Some(writer) = self.writers.get_mut(tail) else {
-            return Crossing::Apart { mixed: false };
-        };
-        let Some(line) = &mut writer.line else {
-            return Crossing::Apart { mixed: false };
-        };
-        let begins = begins_record(bytes);
-        let (last, full) = line.last;
-        let is_over = !full || now.0 > last.0.saturating_add(CALL_NS);
-        if line.flushed {
-            // A time that is cut in two begins twice.
-            let begins = begins && !line.is_part_of_time();
-            if is_over && !begins && !has_line {
-                return Crossing::GoesOn;
-            }
-            line.crossed = true;
-        } else if !has_line && threads {
-            let end = bytes.iter().position(|&byte| byte != b'\r').filter(|&at| at <= 1);
-            if let Some(end) = end.filter(|&end| bytes[end] == b'\n') {
-                writer.mix();
-                return Crossing::Ends(end + 1);
-            }
-        }
-        if threads && !begins {
-            writer.mix();
-        }
-        Crossing::Apart { mixed: threads && !begins }
-    }
-
     /// Takes bytes as those of one writer.
     fn part(
         &mut self,
@@ -403,9 +318,11 @@ impl<T: Copy> Joiner<T> {
 
     /// Hands over what has waited for too long.
     fn expire(&mut self, out: &mut dyn FnMut(Joined<T>)) {
-        for (queue, wait) in
-            [(Queue::Record, self.limits.record_wait_ns), (Queue::Line, self.limits.line_wait_ns)]
-        {
+        for (queue, wait) in [
+            (Queue::Record, self.limits.record_wait_ns),
+            (Queue::Line, self.limits.line_wait_ns),
+            (Queue::Flushed, self.limits.flushed_wait_ns),
+        ] {
             while let Some((key, touched)) = self.writers.oldest(queue)
                 && touched.0.saturating_add(wait) <= self.now.0
             {
@@ -418,7 +335,7 @@ impl<T: Copy> Joiner<T> {
     fn make_room(&mut self, out: &mut dyn FnMut(Joined<T>)) {
         let Limits { writers, held_bytes, .. } = self.limits;
         while self.writers.len() > writers || self.writers.held() > held_bytes {
-            let oldest = [Queue::Line, Queue::Record]
+            let oldest = [Queue::Line, Queue::Flushed, Queue::Record]
                 .into_iter()
                 .filter_map(|queue| self.writers.oldest(queue))
                 .min_by_key(|(_, touched)| *touched);
@@ -476,20 +393,4 @@ impl<T: Copy> Joiner<T> {
             stream.loggers_only = sink.loggers_only;
         }
     }
-}
-
-/// What it is to someone's open line that someone else writes.
-enum Crossing {
-    /// Nothing: it is a line of its own, which may be `mixed` with the other.
-    Apart { mixed: bool },
-    /// It goes on with that line.
-    GoesOn,
-    /// The first so many bytes end that line, and no more.
-    Ends(usize),
-}
-
-/// Whether the first line there, or its beginning, is one that a logger began a record with.
-fn begins_record(bytes: &[u8]) -> bool {
-    let line = memchr::memchr(b'\n', bytes).map_or(bytes, |end| &bytes[..end]);
-    look::begins_record(&line[..line.len().min(256)])
 }

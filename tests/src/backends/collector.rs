@@ -82,18 +82,24 @@ impl Collector {
     /// # Errors
     /// When the file cannot be read or is not OTLP/JSON.
     pub fn spans(&self) -> Result<Vec<Received>> {
-        self.received("resourceSpans", "scopeSpans", "spans")
+        let received = self.received("resourceSpans", "scopeSpans", "spans")?;
+        let made = |[resource, scope, span]: [Value; 3]| Received { resource, scope, span };
+        Ok(received.into_iter().map(made).collect())
     }
 
     /// The same for every record of a log.
     ///
     /// # Errors
     /// When the file cannot be read or is not OTLP/JSON.
-    pub fn records(&self) -> Result<Vec<Received>> {
-        self.received("resourceLogs", "scopeLogs", "logRecords")
+    pub fn records(&self) -> Result<Vec<ReceivedRecord>> {
+        let received = self.received("resourceLogs", "scopeLogs", "logRecords")?;
+        let made =
+            |[resource, scope, record]: [Value; 3]| ReceivedRecord { resource, scope, record };
+        Ok(received.into_iter().map(made).collect())
     }
 
-    fn received(&self, groups: &str, scopes: &str, items: &str) -> Result<Vec<Received>> {
+    /// Resource, scope and item of each.
+    fn received(&self, groups: &str, scopes: &str, items: &str) -> Result<Vec<[Value; 3]>> {
         let text = std::fs::read_to_string(self.process.directory().join(RECEIVED))?;
         let mut received = Vec::new();
         for line in text.lines() {
@@ -104,11 +110,8 @@ impl Collector {
             for group in list(&request[groups])? {
                 for scope in list(&group[scopes])? {
                     for item in list(&scope[items])? {
-                        received.push(Received {
-                            resource: group["resource"]["attributes"].clone(),
-                            scope: scope["scope"].clone(),
-                            item: item.clone(),
-                        });
+                        let resource = group["resource"]["attributes"].clone();
+                        received.push([resource, scope["scope"].clone(), item.clone()]);
                     }
                 }
             }
@@ -119,15 +122,26 @@ impl Collector {
 
 const RECEIVED: &str = "received.jsonl";
 
-/// One span or record as the Collector tells it.
+/// One span as the Collector tells it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Received {
     /// The attributes of its resource.
     pub resource: Value,
     /// Its instrumentation scope.
     pub scope: Value,
-    /// The span or record.
-    pub item: Value,
+    /// The span.
+    pub span: Value,
+}
+
+/// One record of a log as the Collector tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceivedRecord {
+    /// The attributes of its resource.
+    pub resource: Value,
+    /// Its instrumentation scope.
+    pub scope: Value,
+    /// The record.
+    pub record: Value,
 }
 
 fn list(value: &Value) -> Result<&Vec<Value>> {

@@ -29,6 +29,8 @@ pub(super) struct Writer<T> {
     record: Option<Record<T>>,
     /// What it writes next may be the middle of a line.
     pub(super) midway: bool,
+    /// That is what was flushed last out of a buffer: see [`Open::flushed`].
+    pub(super) flushed: bool,
     /// Records lost by anyone until it wrote last.
     pub(super) lost_records: u64,
     /// Calls to its file of which the end was lost until then.
@@ -114,7 +116,14 @@ pub(super) struct Part<'a, T> {
 
 impl<T> Default for Writer<T> {
     fn default() -> Self {
-        Self { line: None, record: None, midway: false, lost_records: 0, ends_lost: 0 }
+        Self {
+            line: None,
+            record: None,
+            midway: false,
+            flushed: false,
+            lost_records: 0,
+            ends_lost: 0,
+        }
     }
 }
 
@@ -194,6 +203,7 @@ impl<T: Copy> Writer<T> {
     pub(super) fn give_up(&mut self, lost: u64, sink: &mut Sink<'_, T>) {
         match self.line.take() {
             Some(line) => {
+                self.flushed = line.flushed;
                 let mut line = line.over(false);
                 line.lost = lost;
                 self.take(line, false, sink);

@@ -16,14 +16,16 @@ pub(super) enum Queue {
     Midway,
     /// The end of a line.
     Line,
+    /// The rest of a line that is in a buffer.
+    Flushed,
     /// Another line of a record.
     Record,
 }
 
 impl Queue {
     fn of<T: Copy>(writer: &Writer<T>) -> Self {
-        if writer.line.is_some() {
-            Self::Line
+        if let Some(line) = &writer.line {
+            if line.flushed { Self::Flushed } else { Self::Line }
         } else if writer.holds_text() {
             Self::Record
         } else {
@@ -39,7 +41,7 @@ pub(super) struct Writers<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
     /// First and last of each queue.
-    ends: [(u32, u32); 3],
+    ends: [(u32, u32); 4],
     held: usize,
 }
 
@@ -60,7 +62,7 @@ impl<T: Copy> Writers<T> {
             index: FxHashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
-            ends: [(NONE, NONE); 3],
+            ends: [(NONE, NONE); 4],
             held: 0,
         }
     }

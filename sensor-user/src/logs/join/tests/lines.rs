@@ -139,6 +139,28 @@ fn a_buffer_is_flushed_by_whoever_finds_it_full() {
 }
 
 #[test]
+fn a_rest_of_a_buffer_waits_for_longer() {
+    let mut desk = Desk::new();
+    desk.write(1, b"one\ntw");
+    desk.wait(9_000);
+    desk.write(2, b"o\nthr");
+    desk.wait(10_000);
+    assert_eq!(marked(&desk.out), ["one", "two", "thr?"]);
+    // What the next one writes is not known to be a line of its own.
+    desk.write(3, b"ee\nfour\n");
+    assert_eq!(marked(&desk.end()), ["one", "two", "thr?", "ee?", "four"]);
+}
+
+#[test]
+fn a_line_after_a_prompt() {
+    let mut desk = Desk::new();
+    desk.write(1, b"Password: ");
+    desk.wait(2_000);
+    desk.write(2, b"one\ntwo\n");
+    assert_eq!(marked(&desk.end()), ["Password: ?", "one~", "two"]);
+}
+
+#[test]
 fn a_rest_of_a_buffer_is_not_joined_with_a_record() {
     let mut desk = Desk::new();
     desk.write(1, b"one\ntw");

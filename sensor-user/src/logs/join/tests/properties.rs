@@ -194,7 +194,7 @@ proptest! {
     ) {
         // The first has records of five lines, the second of one.
         let line = |who: usize, n: u8| {
-            let begin = if who == 0 && n % 5 > 0 { "\t" } else { "INFO: " };
+            let begin = if who == 0 && !n.is_multiple_of(5) { "\t" } else { "INFO: " };
             format!("{begin}{}\n", char::from(b'a' + n).to_string().repeat(9))
         };
         let text = |who| (0..lines).map(|n| line(who, n)).collect::<String>();
