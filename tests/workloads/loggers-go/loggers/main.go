@@ -154,7 +154,7 @@ func run(s style, write write, loose bool) {
 			Source:     s.source,
 			Attributes: expected(event.fields),
 			Untyped:    s.text,
-			Loose:      loose,
+			Loose:      loose || s.raw && event.message == "first line\nsecond line",
 			Split:      s.raw && event.message == "first line\nsecond line",
 		}
 		if level, ok := s.levels[event.level]; ok {
