@@ -5,6 +5,7 @@ mod judge;
 pub mod nginx;
 mod truth;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -163,7 +164,19 @@ pub fn run(language: &Language, engine: Engine) -> Result<Option<(Vec<Logged>, R
         let (_, logged) = of.with_context(|| format!("nobody's: {record:?}"))?;
         logged.records.push(record.clone());
     }
+    all.iter_mut().for_each(|(_, logged)| in_order(&mut logged.records));
     Ok(Some((all.into_iter().map(|(_, logged)| logged).collect(), report)))
+}
+
+/// Those of one stream are in order, whatever became of the clocks meanwhile; the last of one may come after the first of
+/// another.
+fn in_order(records: &mut [LogJson]) {
+    let mut last = BTreeMap::<String, u64>::new();
+    records.sort_by_cached_key(|record| {
+        let time = last.entry(record.text("source").unwrap_or_default().to_owned()).or_default();
+        *time = record.observed().max(*time);
+        *time
+    });
 }
 
 fn truths(file: &Path) -> Result<Vec<Truth>> {

@@ -14,22 +14,24 @@ const CERTAIN: &[(&str, &[Place])] = &[
     ("go-http", HANDLER),
     ("go-gin", HANDLER),
     ("go-echo", HANDLER),
-    ("go-fiber", HANDLER),
+    ("go-fiber", STREAM),
     ("go-grpc", STREAM),
     ("python-threads", HANDLER),
-    ("java-url", HANDLER),
-    ("java-client", HANDLER),
+    ("java-url", POOL),
+    ("java-client", POOL),
 ];
 
 /// The goroutine, or the thread, that reads the request and answers it.
 const HANDLER: &[Place] =
     &[Place::Begin, Place::Called, Place::Slept, Place::Joined, Place::End, Place::After];
-/// The same, and what that one starts is the stream's, too.
-const STREAM: &[Place] =
-    &[Place::Begin, Place::Called, Place::Slept, Place::Joined, Place::End, Place::Started];
+/// The same, where the answer goes out when the handler has returned.
+const STREAM: &[Place] = &[Place::Begin, Place::Called, Place::Slept, Place::Joined, Place::End];
+/// Threads that serve any connection: once one has answered, what it runs may be for others.
+const POOL: &[Place] = STREAM;
 
-/// Requests at once, and how many in all.
-const LOADS: &[(usize, u64)] = &[(1, 24), (8, 72)];
+/// Requests at once, and how many in all. Many first: what is made when it is first used, pools above all, is then made
+/// while others are under way.
+const LOADS: &[(usize, u64)] = &[(64, 96), (8, 72), (1, 24)];
 
 fn service(name: &str, engine: Engine) {
     if !can_trace(name) {

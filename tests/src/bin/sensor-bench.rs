@@ -72,7 +72,7 @@ enum Helper {
             long,
             value_name = "AT_ONCE:REQUESTS",
             value_delimiter = ',',
-            default_value = "1:240,8:480,64:960"
+            default_value = "64:960,8:480,1:240"
         )]
         loads: Vec<String>,
         /// Of the trace contexts

@@ -19,8 +19,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 /// As many wrong ones are told in words.
 const WORDS: usize = 5;
 /// Requests at once, and how many in all with each way of passing contexts on.
-pub(super) const LOADS: &str = "1:240,8:480,64:960";
-pub(super) const QUICK: &str = "1:36,8:72,64:192";
+const LOADS: &str = "1:240,8:480,64:960";
+const QUICK: &str = "1:36,8:72,64:192";
 
 pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let seed = bench.seed.unwrap_or(1);

@@ -65,8 +65,6 @@ type style struct {
 	text bool
 	// Lines in messages are written as they are.
 	raw bool
-	// From this level on a stack follows.
-	stacked string
 	// Its level for another, if it has no such; "" where it has none at all.
 	levels map[string]string
 }
@@ -156,14 +154,11 @@ func run(s style, write write, loose bool) {
 			Source:     s.source,
 			Attributes: expected(event.fields),
 			Untyped:    s.text,
-			Loose:      loose,
+			Loose:      loose || s.raw && event.message == "first line\nsecond line",
 			Split:      s.raw && event.message == "first line\nsecond line",
 		}
 		if level, ok := s.levels[event.level]; ok {
 			said.Level = level
-		}
-		if event.level == s.stacked {
-			said.Loose = true
 		}
 		if event.ids {
 			said.TraceID, said.SpanID = traceID, spanID

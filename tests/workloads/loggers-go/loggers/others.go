@@ -22,9 +22,10 @@ func zapped(name string) {
 	config.Level.SetLevel(zap.DebugLevel)
 	if name == "zap-console" {
 		config, trace, span = zap.NewDevelopmentConfig(), "traceID", "spanID"
-		s.resolution, s.raw, s.stacked = time.Millisecond, true, "warn"
+		s.resolution, s.raw = time.Millisecond, true
 	}
-	logger, err := config.Build()
+	// Of a warning of several lines its stack could not be told from them.
+	logger, err := config.Build(zap.AddStacktrace(zap.ErrorLevel))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -114,7 +115,7 @@ func inText(e event) string {
 		text += " trace_id=" + traceID + " span_id=" + spanID
 	}
 	if e.err != nil {
-		text += fmt.Sprintf(": %v\n%s", e.err, stack())
+		text += fmt.Sprintf(", recovered: %v\n%s", e.err, stack())
 	}
 	return text
 }
