@@ -49,6 +49,8 @@ pub struct Limits {
     pub waiting: usize,
     /// Bytes of text that they have.
     pub waiting_bytes: usize,
+    /// Of what one record says.
+    pub format: format::Limits,
 }
 
 impl Default for Limits {
@@ -58,6 +60,7 @@ impl Default for Limits {
             streams: 8192,
             waiting: 65_536,
             waiting_bytes: 32 << 20,
+            format: format::Limits::default(),
         }
     }
 }
@@ -73,13 +76,16 @@ pub struct Lines {
     /// What the joiner has just handed over.
     joined: Vec<Joined<Owner>>,
     waiting: Waiting,
+    /// Seconds that the services' clocks are ahead of UTC, if they do not say.
+    utc_offset: i32,
     /// When it is looked next for lines that have waited for long enough.
     advance_at: Monotonic,
 }
 
 impl Lines {
-    /// One that has seen nothing yet, counting into `metrics`.
-    pub fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
+    /// One that has seen nothing yet, counting into `metrics`. Times without a zone are of UTC, or so many seconds
+    /// ahead of it.
+    pub fn new(limits: Limits, utc_offset: i32, metrics: Arc<Metrics>) -> Self {
         Self {
             limits,
             joiner: Joiner::new(limits.join, Arc::clone(&metrics)),
@@ -88,6 +94,7 @@ impl Lines {
             paths: FxHashMap::default(),
             joined: Vec::new(),
             waiting: Waiting::new(limits.waiting, limits.waiting_bytes),
+            utc_offset,
             advance_at: Monotonic(0),
         }
     }
@@ -221,7 +228,13 @@ impl Lines {
             self.formats.clear();
         }
         let observed_unix_ns = pipeline.unix_ns(time);
-        let formats = self.formats.entry((tgid, file)).or_default();
+        let Self { formats, limits, utc_offset, .. } = self;
+        let formats =
+            formats.entry((tgid, file)).or_insert_with(|| Formats::new(limits.format, *utc_offset));
+        let parsed = match cut > 0 || incomplete {
+            true => formats.read_cut(&text, observed_unix_ns),
+            false => formats.read(&text, observed_unix_ns),
+        };
         let Parsed {
             format: _,
             time_unix_ns,
@@ -234,7 +247,7 @@ impl Lines {
             class,
             mut attributes,
             breach,
-        } = formats.read(&text, observed_unix_ns);
+        } = parsed;
         if cut > 0 {
             attributes.push(Attribute::new(CUT, i64::try_from(cut).unwrap_or(i64::MAX)));
         }

@@ -27,7 +27,7 @@ mod resource;
 pub mod selection;
 mod service;
 
-pub use host::Host;
+pub use host::{Host, utc_offset};
 pub use identify::Identifier;
 pub use resource::{Facts, Identity, resource};
 pub use selection::{ProcessFacts, Selection, SelectionError, facts, initial_selection};

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustc_hash::FxHashMap;
 use tokio::runtime::{Builder, Runtime};
@@ -23,6 +23,7 @@ use crate::govern::{self, Governor};
 use crate::logs::{self, Lines};
 use crate::metrics::Metrics;
 use crate::model::{LogRecord, Resource, Span, SpanId, SpanKind, Status};
+use crate::process::utc_offset;
 use crate::trace::{self, Pipeline};
 
 use super::Failure;
@@ -158,9 +159,11 @@ impl Session {
         let Self { stop, context, limits, lines, metrics, view, runtime, mut sinks } = self;
         let pipeline =
             Pipeline::new(trace::Limits::default(), Arc::clone(&metrics)).reading(context);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let zone = utc_offset(now.as_secs());
         let mut work = Tracing {
             feed,
-            lines: Lines::new(logs::Limits::default(), Arc::clone(&metrics)),
+            lines: Lines::new(logs::Limits::default(), zone, Arc::clone(&metrics)),
             pipeline: if lines { pipeline.with_lines() } else { pipeline },
             sinks: &mut sinks,
             view: &view,

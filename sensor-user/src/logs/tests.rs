@@ -27,7 +27,7 @@ impl Logs {
             Pipeline::new(crate::trace::Limits::default(), Arc::default()),
         );
         service.world.pipeline = pipeline.with_lines();
-        let lines = Lines::new(limits, Arc::clone(&metrics));
+        let lines = Lines::new(limits, 0, Arc::clone(&metrics));
         Self { service, lines, metrics, records: Vec::new() }
     }
 
@@ -111,9 +111,10 @@ fn no_line_waits_for_ever() {
     let mut logs = Logs::new(Limits::default());
     request(&mut logs.service);
     logs.writes(2_000, thread(7), "one");
-    logs.at(9 * SECOND);
+    logs.at(SECOND);
+    logs.at(10 * SECOND);
     assert_eq!(logs.told(), []);
-    logs.at(11 * SECOND);
+    logs.at(12 * SECOND);
     assert_eq!(logs.told(), [("one", None)]);
     assert_eq!(logs.metrics.get(Counter::LogRecordsUnsettled), 1);
 }
@@ -124,8 +125,8 @@ fn too_many_lines_wait() {
     request(&mut logs.service);
     for n in 0..11 {
         logs.writes(2_000 + n, thread(7), "line");
-        logs.at(3_000 + n);
     }
+    logs.at(SECOND);
     assert_eq!(logs.records.len(), 11);
     assert_eq!(logs.lines.waiting(), 0);
     assert_eq!(logs.metrics.get(Counter::LogRecordsUnsettled), 11);

@@ -49,3 +49,20 @@ impl Host {
         name.chain(id).chain(architecture).chain([Attribute::new("os.type", "linux")])
     }
 }
+
+/// How far the machine's time zone (`TZ`, `/etc/localtime`) is ahead of UTC at that time, in seconds.
+pub fn utc_offset(unix_seconds: u64) -> i32 {
+    let Ok(time) = libc::time_t::try_from(unix_seconds) else {
+        return 0;
+    };
+    let mut parts = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both pointers are to live values of the right types, and `localtime_r` keeps neither.
+    // It reads `TZ` from the environment, which this program never changes.
+    let filled = unsafe { libc::localtime_r(&raw const time, parts.as_mut_ptr()) };
+    if filled.is_null() {
+        return 0;
+    }
+    // SAFETY: `localtime_r` filled it; and all zeroes is a valid `tm` anyway.
+    let parts = unsafe { parts.assume_init() };
+    i32::try_from(parts.tm_gmtoff).unwrap_or(0)
+}

@@ -17,6 +17,7 @@ use super::record;
 use super::text::{clean, cut, duration};
 use super::{ServiceCount, SpanWriter, Summary, footer};
 use crate::model::{LogRecord, Span, SpanKind, Status, TraceId, Value};
+use crate::process::utc_offset;
 use crate::wire::grpc;
 
 /// How lines look.
@@ -329,19 +330,6 @@ pub(super) fn time_of_day(unix_ns: u64, clock: Clock) -> String {
 }
 
 fn local(unix_seconds: u64) -> (u64, u64, u64) {
-    let utc = (unix_seconds / 3600 % 24, unix_seconds / 60 % 60, unix_seconds % 60);
-    let Ok(time) = libc::time_t::try_from(unix_seconds) else {
-        return utc;
-    };
-    let mut parts = std::mem::MaybeUninit::<libc::tm>::zeroed();
-    // SAFETY: both pointers are to live values of the right types, and `localtime_r` keeps neither.
-    // It reads `TZ` from the environment, which this program never changes.
-    let filled = unsafe { libc::localtime_r(&raw const time, parts.as_mut_ptr()) };
-    if filled.is_null() {
-        return utc;
-    }
-    // SAFETY: `localtime_r` filled it; and all zeroes is a valid `tm` anyway.
-    let parts = unsafe { parts.assume_init() };
-    let part = |it: libc::c_int| u64::try_from(it).unwrap_or(0);
-    (part(parts.tm_hour), part(parts.tm_min), part(parts.tm_sec))
+    let local = unix_seconds.saturating_add_signed(utc_offset(unix_seconds).into());
+    (local / 3600 % 24, local / 60 % 60, local % 60)
 }
