@@ -16,6 +16,7 @@
 mod card;
 mod mask;
 mod names;
+mod own;
 mod rules;
 mod scan;
 mod shapes;
@@ -37,10 +38,6 @@ pub use names::Glob;
 use names::{Hit, Names, Shape, Verdict};
 pub use rules::{BuiltIn, Rule, Settings, Target};
 use scan::{Clean, says_nothing};
-
-/// Matches of one pattern in one text. With more, all behind the last is masked: looking for a match may
-/// take the whole rest of the text each time.
-const MATCHES_MAX: usize = 1000;
 
 /// Processes whose attributes are remembered. When there are more, all are forgotten.
 const RESOURCES_MAX: usize = 1024;
@@ -64,6 +61,8 @@ struct Rules {
     patterns: Vec<(Pattern, usize, Action)>,
     key: Option<Key>,
     counts: Arc<RuleCounts>,
+    /// There is nothing to look for.
+    off: bool,
 }
 
 /// Where in a span or record a text is.
@@ -139,8 +138,12 @@ impl Redactor {
                 Target::Pattern(pattern) => patterns.push((pattern.clone(), rule, action)),
             }
         }
+        let actions: Vec<_> = BuiltIn::ALL.iter().map(|rule| settings.action(*rule)).collect();
         let rules = Rules {
-            actions: BuiltIn::ALL.iter().map(|rule| settings.action(*rule)).collect(),
+            off: globs.is_empty()
+                && patterns.is_empty()
+                && actions.iter().all(|action| *action == Action::Keep),
+            actions,
             own_names: !globs.is_empty(),
             names: Names::new(|rule| settings.action(rule), globs),
             patterns,
@@ -152,6 +155,9 @@ impl Redactor {
 
     /// A span without its secrets. True if it had some.
     pub(super) fn span(&mut self, span: &mut Span) -> bool {
+        if self.rules.off {
+            return false;
+        }
         // What is not named here is a number, an identifier, or a word of the sensor's.
         let Span { trace_state, name, attributes, events, links, resource, .. } = span;
         let rules = &self.rules;
@@ -175,6 +181,9 @@ impl Redactor {
 
     /// The same for the record of a log.
     pub(super) fn record(&mut self, record: &mut LogRecord) -> bool {
+        if self.rules.off {
+            return false;
+        }
         let LogRecord {
             time_unix_ns: _,
             observed_unix_ns: _,
@@ -278,10 +287,11 @@ impl Rules {
             true => None,
             false => Some(self.stand_in(hit.action, text.as_bytes())),
         };
+        let whole = |hidden| Value::Str(Text::from(hidden));
         let hidden = match value {
-            Value::Str(text) => hidden(text).map(Value::from_cow),
-            Value::Int(number) => hidden(&number.to_string()).map(Value::from_cow),
-            Value::Double(number) => hidden(&number.to_string()).map(Value::from_cow),
+            Value::Str(text) => hidden(text).map(whole),
+            Value::Int(number) => hidden(&number.to_string()).map(whole),
+            Value::Double(number) => hidden(&number.to_string()).map(whole),
             // One of two values is no secret that could be kept.
             Value::Bool(_) => None,
             Value::Strs(texts) => {
@@ -364,94 +374,6 @@ impl Rules {
             }),
         }
     }
-
-    /// People's own patterns. What stands for a secret already is not matched again.
-    fn matched(&self, text: &str) -> Option<Clean> {
-        let mut clean: Option<Clean> = None;
-        for (pattern, rule, action) in &self.patterns {
-            let before = clean.as_ref().map_or(text, |clean| &clean.text);
-            if let Some(after) = self.matched_by(pattern, *rule, *action, before) {
-                let drop = *action == Action::Drop || clean.is_some_and(|clean| clean.drop);
-                clean = Some(Clean { text: after, drop });
-            }
-        }
-        clean
-    }
-
-    fn matched_by(
-        &self,
-        pattern: &Pattern,
-        rule: usize,
-        action: Action,
-        text: &str,
-    ) -> Option<String> {
-        if !pattern.is_match(text) {
-            return None;
-        }
-        let (mut out, mut done, mut at) = (String::new(), 0, 0);
-        let mut markers = Markers::default();
-        for n in 0.. {
-            let Some((start, end)) = pattern.find_at(text, at) else { break };
-            if n >= MATCHES_MAX {
-                out.push_str(text.get(done..start).unwrap_or_default());
-                out.push_str(mask::MASK);
-                done = text.len();
-                break;
-            }
-            if start == end {
-                let Some(next) = text.get(end..).and_then(|rest| rest.chars().next()) else {
-                    break;
-                };
-                at = end + next.len_utf8();
-            } else if let Some(past) = markers.overlapping(text, start, end) {
-                at = past;
-            } else {
-                out.push_str(text.get(done..start).unwrap_or_default());
-                out.push_str(&self.stand_in(action, text.as_bytes().get(start..end)?));
-                self.counts.inc(rule);
-                (done, at) = (end, end);
-            }
-        }
-        if done == 0 {
-            return None;
-        }
-        out.push_str(text.get(done..).unwrap_or_default());
-        Some(out)
-    }
-}
-
-/// Where, in a text, something stands for a secret already; looked for in the order of the text.
-#[derive(Debug, Default)]
-struct Markers {
-    /// The next one, from there on.
-    next: Option<(usize, usize)>,
-    looked: usize,
-}
-
-impl Markers {
-    /// The end of one that overlaps with that.
-    fn overlapping(&mut self, text: &str, start: usize, end: usize) -> Option<usize> {
-        let bytes = text.as_bytes();
-        loop {
-            match self.next {
-                Some((_, past)) if past <= start => self.next = None,
-                Some((from, past)) => return (from < end).then_some(past),
-                None => {}
-            }
-            while self.looked < end && self.next.is_none() {
-                let rest = bytes.get(self.looked..).unwrap_or_default();
-                let Some(found) = memchr::memchr2(b'[', b'R', rest) else {
-                    self.looked = bytes.len();
-                    return None;
-                };
-                let from = self.looked + found;
-                let length = mask::marker(rest.get(found..).unwrap_or_default());
-                self.looked = from + length.unwrap_or(1);
-                self.next = length.map(|length| (from, from + length));
-            }
-            self.next?;
-        }
-    }
 }
 
 /// What became of an attribute.
@@ -460,13 +382,4 @@ enum Outcome {
     Same,
     Changed,
     Dropped,
-}
-
-impl Value {
-    fn from_cow(text: Cow<'static, str>) -> Self {
-        match text {
-            Cow::Borrowed(text) => Self::from(text),
-            Cow::Owned(text) => Self::from(text),
-        }
-    }
 }

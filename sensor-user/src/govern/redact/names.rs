@@ -107,8 +107,15 @@ pub(super) struct Names {
     ends: Vec<(Box<[u8]>, Hit)>,
     /// In the order of the rules; before all others.
     globs: Vec<(Glob, Hit)>,
-    /// How names that have a meaning may end, in lower case.
-    last: [bool; 256],
+    /// How names that have a meaning end: most others are told from them by two letters.
+    last: [bool; ENDINGS],
+}
+
+/// Pairs of letters, without their case; other characters share their places.
+const ENDINGS: usize = 32 * 32;
+
+fn ending(before: u8, last: u8) -> usize {
+    usize::from(before & 31) << 5 | usize::from(last & 31)
 }
 
 /// What somebody wrote for names: `*` and `?` are wildcards.
@@ -221,39 +228,33 @@ impl Names {
         let hit = |(name, rule, shape): &(&str, BuiltIn, Shape)| {
             let action = action(*rule);
             let hit = Hit { rule: *rule as usize, action, shape: *shape };
-            (action != Action::Keep).then(|| (Box::from(name.as_bytes()), hit))
+            (action != Action::Keep).then(|| (Box::<[u8]>::from(name.as_bytes()), hit))
         };
-        let mut whole: FxHashMap<_, _> = IDENTIFIERS
+        let mut whole: FxHashMap<Box<[u8]>, _> = IDENTIFIERS
             .iter()
             .map(|name| (Box::from(name.as_bytes()), Verdict::Identifier))
             .collect();
         whole.extend(WHOLE.iter().filter_map(hit).map(|(name, hit)| (name, Verdict::Secret(hit))));
         let ends: Vec<_> = ENDS.iter().filter_map(hit).collect();
         let globs: Vec<_> = globs.into_iter().collect();
-        let mut last = [false; 256];
-        let known = whole.keys().chain(ends.iter().map(|(name, _)| name));
-        for byte in known.chain(globs.iter().map(|(glob, _)| &glob.text)).filter_map(|it| it.last())
-        {
-            if matches!(byte, b'*' | b'?') {
-                last = [true; 256];
+        // Somebody's own may end in any way.
+        let mut last = [!globs.is_empty(); ENDINGS];
+        for name in whole.keys().chain(ends.iter().map(|(name, _)| name)) {
+            if let [.., before, byte] = **name {
+                last[ending(before, byte)] = true;
             }
-            last[usize::from(*byte)] = true;
-            last[usize::from(byte.to_ascii_uppercase())] = true;
-        }
-        // It may be the end of an encoded byte, and separators do not matter.
-        for byte in b"0123456789abcdefABCDEF".iter().filter(|_| !globs.is_empty()) {
-            last[usize::from(*byte)] = true;
-        }
-        for byte in *b"-_.[]" {
-            last[usize::from(byte)] = true;
         }
         Self { whole, ends, globs, last }
     }
 
     /// What a name means.
     pub(super) fn look_up(&self, name: &[u8]) -> Verdict {
-        let Some(&last) = name.last() else { return Verdict::Nothing };
-        if !self.last[usize::from(last)] && !name.contains(&b'%') {
+        if let [.., before, last] = *name
+            && !self.last[ending(before, last)]
+            && !is_separator(before)
+            && !is_separator(last)
+            && !name.contains(&b'%')
+        {
             return Verdict::Nothing;
         }
         if let Some(hit) = self.by_glob(name) {

@@ -2,6 +2,7 @@ mod attributes;
 
 use proptest::prelude::*;
 
+use super::own::MATCHES_MAX;
 use super::*;
 use crate::govern::pattern::Pattern;
 
