@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::capture::event::{Event, FileId, LogStream, Tgid};
+use crate::capture::event::{Event, FileId, LogStream, Monotonic, Tgid};
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Attribute, LogRecord, LogSource};
 use crate::trace::{Belongs, Owner, Pipeline, ServerId};
@@ -34,6 +34,9 @@ pub const INCOMPLETE: &str = "sensor.log.incomplete";
 
 /// Attribute: others wrote in between, and it rests on who wrote what belongs together.
 pub const MIXED: &str = "sensor.log.mixed";
+
+/// How often it is looked for lines that have waited for long enough, in nanoseconds.
+const ADVANCE: u64 = 50_000_000;
 
 /// The bounds of the stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,8 @@ pub struct Lines {
     /// What the joiner has just handed over.
     joined: Vec<Joined<Owner>>,
     waiting: Waiting,
+    /// When it is looked next for lines that have waited for long enough.
+    advance_at: Monotonic,
 }
 
 impl Lines {
@@ -83,6 +88,7 @@ impl Lines {
             paths: FxHashMap::default(),
             joined: Vec::new(),
             waiting: Waiting::new(limits.waiting, limits.waiting_bytes),
+            advance_at: Monotonic(0),
         }
     }
 
@@ -103,7 +109,6 @@ impl Lines {
         match event {
             Event::Written(written) => {
                 let owner = pipeline.owner(written);
-                joiner.advance(written.time, &mut collect);
                 joiner.write(written, owner, &mut collect);
             }
             Event::LogFile { file, path } => {
@@ -116,7 +121,10 @@ impl Lines {
                 joiner.exit(*tgid, &mut collect);
                 self.formats.retain(|(of, _), _| of != tgid);
             }
-            Event::Clock(sync) => joiner.advance(sync.monotonic, &mut collect),
+            _ if pipeline.now() >= self.advance_at => {
+                self.advance_at = Monotonic(pipeline.now().0.saturating_add(ADVANCE));
+                joiner.advance(pipeline.now(), &mut collect);
+            }
             _ => {}
         }
         self.take_joined(pipeline, out);

@@ -50,8 +50,8 @@ pub const BATCH: usize = 64;
 /// How often the clocks are compared and the kernel's counters read.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// How long it is told, when nothing comes, how late it is.
-const QUIET: Duration = Duration::from_millis(200);
+/// How long it is told, when nothing comes, how late it is: longer than a line waits for what may belong to it.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// Counter: records that were still in the ring when there was no more time to read them.
 pub const RING_UNREAD: &str = "kernel.ring_unread";

@@ -138,7 +138,6 @@ const MARKS: &[(&str, Class)] = &[
     ("http: panic serving ", Class::Middleware),
     ("http: TLS handshake error ", Class::Middleware),
     ("http: superfluous response.WriteHeader ", Class::Middleware),
-    // The JVM's unified logging: `[0.004s][info][gc] Using G1`.
     ("systemd[", Class::Infrastructure),
 ];
 
@@ -157,12 +156,59 @@ pub(super) fn logger(name: &str) -> Option<Class> {
 
 /// Of a message that begins with a mark.
 pub(super) fn message(message: &str) -> Option<Class> {
+    if is_jvm(message) {
+        return Some(Class::Infrastructure);
+    }
     MARKS.iter().find(|(mark, _)| message.starts_with(mark)).map(|(_, class)| *class)
+}
+
+/// The JVM's unified logging (JEP 158): `[0.004s][info][gc] Using G1`.
+fn is_jvm(message: &str) -> bool {
+    let uptime = message.strip_prefix('[').and_then(|rest| rest.split_once("s]["));
+    uptime.is_some_and(|(uptime, rest)| {
+        uptime.len() <= 16
+            && uptime.contains('.')
+            && uptime.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+            && rest.contains("][")
+    })
+}
+
+/// Of an object that has no message and no level, but what access logs have: `has` says whether there is one of
+/// these fields. nginx's variables and Envoy's words are servers'; others are a framework's.
+pub(super) fn access(has: impl Fn(&[&str]) -> bool) -> Option<Class> {
+    const STATUS: &[&str] =
+        &["status", "status_code", "response_code", "http.response.status_code"];
+    const REQUEST: &[&str] =
+        &["request", "method", "request_method", "uri", "path", "http.request.method"];
+    const SERVERS: &[&str] = &[
+        "body_bytes_sent",
+        "request_time",
+        "upstream_addr",
+        "upstream_response_time",
+        "upstream_host",
+        "upstream_cluster",
+        "response_flags",
+    ];
+    let server = || if has(SERVERS) { Class::Infrastructure } else { Class::Middleware };
+    (has(STATUS) && has(REQUEST)).then(server)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn by_message() {
+        for (text, class) in [
+            ("[0.004s][info][gc] Using G1", Some(Class::Infrastructure)),
+            ("systemd[1]: Started x", Some(Class::Infrastructure)),
+            ("[GIN-debug] Listening", Some(Class::Middleware)),
+            ("[4s] elapsed", None),
+            ("paid", None),
+        ] {
+            assert_eq!(message(text), class, "{text}");
+        }
+    }
 
     #[test]
     fn by_logger() {

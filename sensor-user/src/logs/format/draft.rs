@@ -384,6 +384,7 @@ impl<'a> Draft<'a> {
     pub(super) fn other(&mut self, key: &str, value: Raw<'a>) {
         let value = match value {
             Raw::Str(text) if text.is_empty() => return,
+            Raw::Number("") => return,
             Raw::Str(text) => Value::Str(self.cut(text)),
             Raw::Bool(value) => Value::Bool(value),
             Raw::Number(text) => self.number(text),
@@ -481,6 +482,12 @@ impl<'a> Draft<'a> {
                     self.attribute(&key, value);
                 }
             }
+        }
+        let nameless =
+            self.message.is_none() && self.event.is_none() && self.severity_text.is_none();
+        if nameless && format == Format::Json {
+            let has = |names: &[&str]| self.attributes.iter().any(|it| names.contains(&&*it.key));
+            self.class = self.class.or_else(|| class::access(has));
         }
         let breach = breach.or(self.bad.then_some(Breach::BadField));
         let message = match (breach, self.message.take()) {

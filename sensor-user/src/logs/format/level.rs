@@ -28,9 +28,11 @@ pub(super) fn word(text: &str) -> Option<Severity> {
     })
 }
 
-/// Of the levels that only a field of that meaning has: one letter, and slog's `INFO+2`.
+/// Of the levels that only a field of that meaning has: one letter, slog's `INFO+2`, winston's `http`.
 pub(super) fn field(text: &str) -> Option<Severity> {
-    word(text).or_else(|| letter(text)).or_else(|| {
+    // winston's, between info and verbose; anywhere else it is a protocol.
+    let http = || (text == "http").then_some(Severity::Debug);
+    word(text).or_else(|| letter(text)).or_else(http).or_else(|| {
         let (name, by) = text.split_at(text.find(['+', '-'])?);
         by.get(1..)?.bytes().all(|byte| byte.is_ascii_digit()).then(|| slog(name, by))?
     })

@@ -59,8 +59,6 @@ impl Default for Past {
 struct Over {
     node: NodeId,
     at: Monotonic,
-    /// The only one of its goroutine.
-    only: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,8 +84,7 @@ impl Past {
         node: NodeId,
         at: Monotonic,
     ) {
-        let only = !self.knows(tgid, goroutine);
-        self.goroutines.insert((tgid, goroutine), Over { node, at, only });
+        self.goroutines.insert((tgid, goroutine), Over { node, at });
     }
 
     /// One of that thread, on that connection.
@@ -101,7 +98,7 @@ impl Past {
     ) {
         let before = self.threads.get_mut(tid).filter(|before| before.tgid == tgid);
         let several = before.is_some_and(|before| before.several || before.flow != flow);
-        let over = Over { node, at, only: false };
+        let over = Over { node, at };
         self.threads.insert(tid, Thread { tgid, over, flow, several });
     }
 
@@ -148,25 +145,27 @@ impl Causes {
         writer: Goroutine,
         recent: impl Fn(&Over) -> bool,
     ) -> Option<Found> {
-        for (id, itself) in [(Some(writer.id), true), (writer.parent, false)] {
-            let Some(id) = id else { continue };
-            if let Some(open) = self.goroutines.get(&(tgid, id)) {
-                return sole(open).filter(|server| itself || server.only).map(|server| Found {
-                    node: server.node,
-                    evidence: Evidence::Goroutine,
-                    thread: None,
-                    answer: server.answer,
-                    over: false,
-                });
-            }
-            if let Some(over) = self.past.goroutines.get_mut((tgid, id)) {
-                return Some(*over).filter(|it| (itself || it.only) && recent(it)).map(|over| {
-                    let (node, evidence) = (over.node, Evidence::Goroutine);
-                    Found { node, evidence, thread: None, answer: false, over: true }
-                });
-            }
+        let evidence = Evidence::Goroutine;
+        let found = |Server { node, answer, .. }| {
+            Some(Found { node, evidence, thread: None, answer, over: false })
+        };
+        if let Some(open) = self.goroutines.get(&(tgid, writer.id)) {
+            return sole(open).and_then(found);
         }
-        None
+        if let Some(&mut over) = self.past.goroutines.get_mut((tgid, writer.id)) {
+            let over = Some(over).filter(recent)?;
+            return Some(Found {
+                node: over.node,
+                evidence,
+                thread: None,
+                answer: false,
+                over: true,
+            });
+        }
+        // One that was started may belong to a pool, and work for whoever else is there.
+        let by_itself = self.open.get(&tgid).is_some_and(|&open| open == 1);
+        let above = self.goroutines.get(&(tgid, writer.parent?))?;
+        sole(above).filter(|server| by_itself && server.only).and_then(found)
     }
 
     fn line_of_thread(

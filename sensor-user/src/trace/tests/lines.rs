@@ -77,10 +77,26 @@ fn the_goroutine_that_handles_the_request() {
     service.is_of(line, 0, "goroutine", false);
     service.is_of(started, 0, "goroutine", false);
     service.is_of(after, 0, "goroutine", true);
-    service.is_of(started_after, 0, "goroutine", true);
-    for owner in [before, other, much_later] {
+    for owner in [before, other, started_after, much_later] {
         assert_eq!(service.belongs(owner, &no_ids()), Belongs::Nothing);
     }
+}
+
+/// A pool that one handler has made works for another.
+#[test]
+fn a_goroutine_that_was_started_while_others_are_served() {
+    let mut service = Service::new().with_lines();
+    let (first, second) = (service.server(1), service.server(2));
+    service.asked(&first, 1_000, goroutine(7, 1));
+    service.asked(&second, 1_100, goroutine(8, 1));
+    let pooled = service.writes(2_000, goroutine(9, 7));
+    service.answers(&second, 3_000, goroutine(8, 1));
+    let started = service.writes(3_100, goroutine(9, 7));
+    service.answers(&first, 4_000, goroutine(7, 1));
+    service.late();
+    assert_eq!(service.belongs(pooled, &no_ids()), Belongs::Nothing);
+    // In order of their ends.
+    service.is_of(started, 1, "goroutine", false);
 }
 
 #[test]
