@@ -49,7 +49,7 @@ fn of_trace(collector: &Collector, trace: &str, count: usize) -> (Vec<Received>,
         let spans = collector.spans().unwrap_or_default();
         let (ours, theirs): (Vec<_>, Vec<_>) = spans
             .into_iter()
-            .filter(|it| it.item["traceId"] == trace)
+            .filter(|it| it.span["traceId"] == trace)
             .partition(|it| it.scope["name"] == "sensor");
         if theirs.len() >= count {
             return (ours, theirs);
@@ -60,7 +60,7 @@ fn of_trace(collector: &Collector, trace: &str, count: usize) -> (Vec<Received>,
 }
 
 fn attribute<'a>(received: &'a Received, key: &str) -> Option<&'a Value> {
-    let all = received.item["attributes"].as_array()?;
+    let all = received.span["attributes"].as_array()?;
     all.iter().find(|it| it["key"] == key).map(|it| &it["value"])
 }
 
@@ -72,7 +72,7 @@ fn is_of(received: &Received, server: &Server) -> bool {
 
 fn is(received: &Received, server: &Server, kind: u32, path: &str) -> bool {
     let path_of = |key| attribute(received, key).map(|it| it["stringValue"].as_str().unwrap());
-    is_of(received, server) && received.item["kind"] == kind && path_of("url.path") == Some(path)
+    is_of(received, server) && received.span["kind"] == kind && path_of("url.path") == Some(path)
 }
 
 /// One service with the SDK between a client and a server without.
@@ -135,9 +135,9 @@ fn told(
     ours: &[Received],
     theirs: &[Received],
 ) {
-    let id = |received: &Received| received.item["spanId"].as_str().unwrap().to_owned();
+    let id = |received: &Received| received.span["spanId"].as_str().unwrap().to_owned();
     let parent = |received: &Received| {
-        received.item["parentSpanId"].as_str().filter(|id| !id.is_empty()).map(str::to_owned)
+        received.span["parentSpanId"].as_str().filter(|id| !id.is_empty()).map(str::to_owned)
     };
     let one = |from: &[Received], kind, path: &str, server| -> Received {
         let found: Vec<_> = from.iter().filter(|it| is(it, server, kind, path)).collect();
@@ -146,7 +146,7 @@ fn told(
     };
     const SERVER: u32 = 2;
     const CLIENT: u32 = 3;
-    let of_kind = |kind: u32| theirs.iter().find(|it| it.item["kind"] == kind).unwrap();
+    let of_kind = |kind: u32| theirs.iter().find(|it| it.span["kind"] == kind).unwrap();
     let (sdk_server, sdk_client) = (of_kind(SERVER), of_kind(CLIENT));
     assert_eq!(theirs.len(), 2, "{theirs:#?}");
     assert_eq!(parent(sdk_client), Some(id(sdk_server)));
@@ -177,7 +177,7 @@ fn told(
             let client = one(ours, CLIENT, "/size/1", service);
             assert!(marked(&server) && marked(&client) && !marked(&forwarding) && !marked(&next));
             assert_ne!(id(&client), id(sdk_client));
-            let links = client.item["links"].as_array().unwrap();
+            let links = client.span["links"].as_array().unwrap();
             assert_eq!(links.len(), 1);
             assert_eq!(links[0]["spanId"], id(sdk_client));
             assert_eq!(parent(&forwarding), Some(id(&server)));
@@ -235,7 +235,7 @@ fn callers_that_do_not_sample(engine: Engine) {
         for received in collector.spans().unwrap().split_off(before) {
             let text = |key| attribute(&received, key).map(|it| it["stringValue"].clone());
             let key = format!("{} {:?}", text("url.path").unwrap(), text("sensor.sampled_by"));
-            let flags = received.item["flags"].as_u64().unwrap_or(0) & 1;
+            let flags = received.span["flags"].as_u64().unwrap_or(0) & 1;
             why.entry((key, flags)).and_modify(|n| *n += 1).or_insert(1);
         }
         let mut expected = vec![(r#""/size/2" None"#, 1)];
