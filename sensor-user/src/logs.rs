@@ -70,16 +70,23 @@ impl Default for Limits {
 pub struct Lines {
     limits: Limits,
     metrics: Arc<Metrics>,
-    joiner: Joiner<Owner>,
+    joiner: Joiner<Stamp>,
     formats: FxHashMap<(Tgid, FileId), Formats>,
     paths: FxHashMap<FileId, Arc<str>>,
     /// What the joiner has just handed over.
-    joined: Vec<Joined<Owner>>,
+    joined: Vec<Joined<Stamp>>,
     waiting: Waiting,
     /// Seconds that the services' clocks are ahead of UTC, if they do not say.
     utc_offset: i32,
     /// When it is looked next for lines that have waited for long enough.
     advance_at: Monotonic,
+}
+
+/// What is taken down of a write: of the time too, since the clocks' next comparison may move it.
+#[derive(Clone, Copy, Debug)]
+struct Stamp {
+    owner: Owner,
+    observed_unix_ns: u64,
 }
 
 impl Lines {
@@ -104,6 +111,23 @@ impl Lines {
         self.waiting.len()
     }
 
+    /// Looks at the next event before `pipeline` takes it: where a process ends, or becomes another program, what it
+    /// has written is still its own.
+    pub fn before(
+        &mut self,
+        event: &Event<'_>,
+        pipeline: &mut Pipeline,
+        out: &mut dyn FnMut(LogRecord),
+    ) {
+        let (Event::ProcessExit { tgid, .. } | Event::Process { tgid, .. }) = event else {
+            return;
+        };
+        let Self { joiner, joined, .. } = self;
+        joiner.exit(*tgid, &mut |it| joined.push(it));
+        self.take_joined(pipeline, out);
+        self.formats.retain(|(of, _), _| of != tgid);
+    }
+
     /// Takes the next event, after `pipeline` has, and hands over the records that are complete by it.
     pub fn handle(
         &mut self,
@@ -116,17 +140,14 @@ impl Lines {
         match event {
             Event::Written(written) => {
                 let owner = pipeline.owner(written);
-                joiner.write(written, owner, &mut collect);
+                let observed_unix_ns = pipeline.unix_ns(written.time);
+                joiner.write(written, Stamp { owner, observed_unix_ns }, &mut collect);
             }
             Event::LogFile { file, path } => {
                 if self.paths.len() >= self.limits.streams {
                     self.paths.clear();
                 }
                 self.paths.insert(*file, Arc::clone(path));
-            }
-            Event::ProcessExit { tgid, .. } => {
-                joiner.exit(*tgid, &mut collect);
-                self.formats.retain(|(of, _), _| of != tgid);
             }
             _ if pipeline.now() >= self.advance_at => {
                 self.advance_at = Monotonic(pipeline.now().0.saturating_add(ADVANCE));
@@ -208,13 +229,13 @@ impl Lines {
     }
 
     /// What a record says.
-    fn record(&mut self, joined: Joined<Owner>, pipeline: &mut Pipeline) -> Unsettled {
+    fn record(&mut self, joined: Joined<Stamp>, pipeline: &mut Pipeline) -> Unsettled {
         let Joined {
             tgid,
             file,
             stream,
-            time,
-            with,
+            time: _,
+            with: Stamp { owner, observed_unix_ns },
             text,
             lines: _,
             cut,
@@ -223,11 +244,10 @@ impl Lines {
             flushed,
         } = joined;
         // Who empties a buffer that several fill is not who wrote what is in it.
-        let owner = if mixed || flushed { Owner::default() } else { with };
+        let owner = if mixed || flushed { Owner::default() } else { owner };
         if self.formats.len() >= self.limits.streams && !self.formats.contains_key(&(tgid, file)) {
             self.formats.clear();
         }
-        let observed_unix_ns = pipeline.unix_ns(time);
         let Self { formats, limits, utc_offset, .. } = self;
         let formats =
             formats.entry((tgid, file)).or_insert_with(|| Formats::new(limits.format, *utc_offset));

@@ -238,6 +238,7 @@ impl Work for Tracing<'_> {
     fn poll(&mut self) -> Result<Progress, CaptureError> {
         let Self { feed, pipeline, lines, sinks, view: _, long: _ } = self;
         feed.poll(&mut |event| {
+            lines.before(&event, pipeline, &mut |record| sinks.deliver_record(record));
             pipeline.handle(&event, &mut |span| sinks.deliver(span));
             lines.handle(&event, pipeline, &mut |record| sinks.deliver_record(record));
         })

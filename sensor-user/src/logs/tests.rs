@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::capture::event::{Caller, ClockSync, Monotonic, Written};
-use crate::model::Correlation;
+use crate::model::{Attribute, Correlation, Resource, Severity};
 use crate::trace::tests::causes::{SERVICE, Service, goroutine, thread};
 use crate::trace::tests::world::TestFlow;
 
@@ -32,6 +32,8 @@ impl Logs {
     }
 
     fn handle(&mut self, event: &Event<'_>) {
+        let Self { service, lines, records, .. } = self;
+        lines.before(event, &mut service.world.pipeline, &mut |record| records.push(record));
         self.service.world.handle(event);
         let Self { service, lines, records, .. } = self;
         lines.handle(event, &mut service.world.pipeline, &mut |record| records.push(record));
@@ -163,4 +165,25 @@ fn a_file_has_its_path() {
     }));
     logs.finish();
     assert_eq!(logs.records[0].source, LogSource::File("/var/log/shop.log".into()));
+}
+
+/// The last words of a process are its own, also when another program runs under its number.
+#[test]
+fn what_a_process_wrote_before_its_end() {
+    let named = |name: &'static str| {
+        Arc::new(Resource { attributes: vec![Attribute::new("service.name", name)] })
+    };
+    for exec in [false, true] {
+        let mut logs = Logs::new(Limits::default());
+        let tgid = Tgid(SERVICE);
+        logs.handle(&Event::Process { tgid, resource: named("shop") });
+        logs.writes(2_000, thread(9), "2026-11-21 15:05:14,911 ERROR shop: gone");
+        logs.handle(&match exec {
+            true => Event::Process { tgid, resource: named("other") },
+            false => Event::ProcessExit { tgid, time: Monotonic(3_000) },
+        });
+        let [record] = &logs.records[..] else { panic!("{:?}", logs.records) };
+        assert_eq!(record.resource.service_name(), Some("shop"));
+        assert_eq!(record.severity, Some(Severity::Error));
+    }
 }

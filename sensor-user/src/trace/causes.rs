@@ -3,7 +3,7 @@
 //! | evidence | a server exchange is the cause of a client's if … | sound because |
 //! |---|---|---|
 //! | goroutine | the goroutine that reads its request, or handles its stream, asked for the client's | a goroutine does one thing after the other, and the handler is that goroutine's |
-//! | goroutine, started by that one | … and has had no other exchange to handle | whatever it started, it started for this one |
+//! | goroutine, started by that one | … and has had no other exchange to handle, and no other was open in the process since this one began | whatever it started, it started for this one, and nobody else has had work for it |
 //! | thread | the thread that read its request, in blocking calls, sent the client's before it was answered, and answers it itself | a thread that may not wait for others has one exchange at a time |
 //! | event loop | its request, or the answer to another client's exchange below it, is all that there was for the thread to act on, and all other threads slept | the kernel side has seen to that: see its module `turn` |
 //! | event loop, of Node.js | … or is what its only such thread had taken up last | it does all that a socket's data lead to before it takes up the next |
@@ -48,8 +48,8 @@ pub(super) struct Causes {
     loops: FxHashMap<Tgid, Threads>,
     /// Threads that handle exchanges by themselves.
     handlers: FxHashMap<Tgid, Threads>,
-    /// How many server exchanges of a process are open.
-    open: FxHashMap<Tgid, u32>,
+    /// Of processes that have any, the server exchanges that are open.
+    open: FxHashMap<Tgid, Opened>,
     early: FxHashMap<(FlowId, u32), Goroutine>,
     go: FxHashSet<Tgid>,
     node: FxHashSet<Tgid>,
@@ -65,6 +65,14 @@ struct Server {
     only: bool,
     /// It has to be answered before what hangs below it is believed.
     answer: bool,
+}
+
+/// How many server exchanges of a process are open.
+#[derive(Clone, Copy, Debug, Default)]
+struct Opened {
+    count: u32,
+    /// The one that is, if no other was since it began.
+    alone: Option<NodeId>,
 }
 
 /// What was read last on a flow.
@@ -167,7 +175,9 @@ impl Causes {
     /// A server exchange begins; gives where to [`Self::leave`] it.
     pub(super) fn enter(&mut self, node: NodeId, begun: &Begun<'_>, caller: &Caller) -> Place {
         let mut place = Place::default();
-        *self.open.entry(begun.tgid).or_default() += 1;
+        let open = self.open.entry(begun.tgid).or_default();
+        open.alone = (open.count == 0).then_some(node);
+        open.count += 1;
         let Begun { tgid, key, stream, .. } = *begun;
         let mut server = Server { node, key, only: begun.first, answer: stream.is_none() };
         for &id in begun.ids {
@@ -227,8 +237,8 @@ impl Causes {
     pub(super) fn leave(&mut self, node: NodeId, tgid: Tgid, place: &Place, ids: &[RequestId]) {
         let Place { goroutine, thread } = *place;
         if let Some(open) = self.open.get_mut(&tgid) {
-            *open -= 1;
-            if *open == 0 {
+            open.count -= 1;
+            if open.count == 0 {
                 self.open.remove(&tgid);
             }
         }
@@ -334,7 +344,8 @@ impl Causes {
         let found = match (own, asked.parent) {
             (None, Some(parent)) => {
                 let above = one(servers(parent), key).map_err(|Ambiguous| Doubt::Ambiguous)?;
-                above.filter(|server| server.only)
+                // A pool that it made works for others too.
+                above.filter(|server| server.only && self.is_alone(tgid, server.node))
             }
             (own, _) => own,
         };
@@ -394,8 +405,13 @@ impl Causes {
         let read = self.reads.get(&flow).filter(|read| read.position <= position)?;
         // An answer may set going what waits for it in memory: the next one for that connection, or for
         // that semaphore, which need not be the same exchange's.
-        let by_itself = self.open.get(&tgid).is_some_and(|&open| open == 1);
+        let by_itself = self.open.get(&tgid).is_some_and(|open| open.count == 1);
         ((alone || in_turn) && (!read.answer || by_itself)).then_some(*read)
+    }
+
+    /// No other exchange of the process was open since this one began.
+    fn is_alone(&self, tgid: Tgid, node: NodeId) -> bool {
+        self.open.get(&tgid).is_some_and(|open| open.alone == Some(node))
     }
 
     fn is_go(&self, tgid: Tgid) -> bool {

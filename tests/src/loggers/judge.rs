@@ -8,6 +8,9 @@ use crate::sensor::LogJson;
 /// The sensor relates the kernel's clock to the wall's once a second.
 const CLOCK: u64 = 20_000_000;
 
+/// How long after a record was logged it may be written, in nanoseconds: a logger may collect records first.
+const LATE: u64 = 2_000_000_000;
+
 /// In what the records of a logger differ from what it logged, in words; nothing if in nothing.
 #[must_use]
 pub fn differences(truth: &[Truth], records: &[LogJson]) -> Vec<String> {
@@ -96,16 +99,16 @@ fn one(truth: &Truth, record: &LogJson, differ: &mut Vec<String>) {
 }
 
 fn times(truth: &Truth, record: &LogJson, differ: &mut Vec<String>) {
-    let mut within = |what: &str, time: u64, slack: u64| {
-        if time < truth.before.saturating_sub(slack) || time > truth.after + slack {
+    let mut within = |what: &str, time: u64, slack: u64, late: u64| {
+        if time < truth.before.saturating_sub(slack) || time > truth.after + late {
             let (before, after) = (truth.before, truth.after);
             differ.push(format!("{what} {time}, not from {before} to {after} (by {slack} ns)"));
         }
     };
-    within("observed at", record.observed(), CLOCK);
+    within("observed at", record.observed(), CLOCK, LATE);
     match truth.resolution {
-        Some(resolution) => within("time", record.timestamp(), resolution),
-        None => within("time", record.timestamp(), CLOCK),
+        Some(resolution) => within("time", record.timestamp(), resolution, resolution),
+        None => within("time", record.timestamp(), CLOCK, LATE),
     }
     if truth.resolution.is_none() && record.timestamp() != record.observed() && !truth.among {
         differ.push("a time, and the logger writes none".to_owned());

@@ -249,6 +249,9 @@ impl Names {
 
     /// What a name means.
     pub(super) fn look_up(&self, name: &[u8]) -> Verdict {
+        if name.is_empty() {
+            return Verdict::Nothing;
+        }
         if let [.., before, last] = *name
             && !self.last[ending(before, last)]
             && !is_separator(before)

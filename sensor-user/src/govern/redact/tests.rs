@@ -328,6 +328,7 @@ fn what_only_begins_with_a_mark_is_a_secret() {
         ("password=REDACTEDx", "password=[redacted]"),
         ("password=[hash-00]", "password=[redacted]"),
         ("token=)))))x", "token=[redacted]"),
+        ("token={a b}c d", "token=[redacted] d"),
     ]);
 }
 

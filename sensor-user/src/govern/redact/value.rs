@@ -37,7 +37,7 @@ pub(super) fn extent(bytes: &[u8], at: usize, separator: u8, shape: Shape) -> Ex
     let bare = |from| bare_end(bytes, from, separator);
     let end = match (mask::marker(rest), rest.first()) {
         (Some(length), _) => bare(at + length),
-        (None, Some(b'[' | b'{')) => balanced_end(bytes, at),
+        (None, Some(b'[' | b'{')) => bare(balanced_end(bytes, at)),
         _ => match shape {
             Shape::Word => word_end(bytes, at, separator),
             Shape::Cookies => cookies_end(bytes, at, separator),

@@ -163,9 +163,8 @@ impl Causes {
             });
         }
         // One that was started may belong to a pool, and work for whoever else is there.
-        let by_itself = self.open.get(&tgid).is_some_and(|&open| open == 1);
         let above = self.goroutines.get(&(tgid, writer.parent?))?;
-        sole(above).filter(|server| by_itself && server.only).and_then(found)
+        sole(above).filter(|server| server.only && self.is_alone(tgid, server.node)).and_then(found)
     }
 
     fn line_of_thread(
