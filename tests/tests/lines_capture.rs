@@ -85,7 +85,9 @@ fn many_threads(engine: Engine) {
     for write in &recorded.writes {
         let text = std::str::from_utf8(&write.bytes).unwrap();
         let words: Vec<&str> = text.trim_end_matches('\n').split(' ').collect();
-        let ["thread", thread, "line", line, filler] = words.as_slice() else { panic!("{text}") };
+        let ["thread", thread, "line", line, filler] = words.as_slice() else {
+            unreachable!("{text}")
+        };
         let line: usize = line.parse().unwrap();
         assert_eq!(*filler, "y".repeat(line % 90));
         lines.entry((write.tid, (*thread).to_owned())).or_default().push(line);
@@ -106,8 +108,7 @@ fn fork_and_exec(engine: Engine) {
         "the parent\nthe parent again\n",
     ];
     assert!(texts.iter().eq(expected), "{texts:?}");
-    let (&(pid, _), _) =
-        seen.iter().find(|(_, text)| text.ends_with(b"from echo\n")).expect("it is there");
+    let (&(pid, _), _) = seen.iter().find(|(_, text)| text.ends_with(b"from echo\n")).unwrap();
     // It is gone before anybody can look at it: this is from the record of its exec.
     assert_eq!(recorded.processes[&pid].service_name(), Some("writers"));
 }
@@ -162,7 +163,7 @@ fn switched_off(engine: Engine) {
         };
         assert_eq!(recorded.writes.is_empty(), logs == "off");
     }
-    let [off, on] = programs.as_slice() else { panic!("two runs") };
+    let [off, on] = programs.as_slice() else { unreachable!("two runs") };
     let lines = |of: &[String]| of.iter().any(|name| name == "lines");
     assert!(!lines(off) && lines(on), "{off:?}, {on:?}");
     // Everything else is as it was.

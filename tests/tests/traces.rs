@@ -27,24 +27,22 @@ both_engines!(
 const WITHOUT_CONTEXT: &[(&str, &[(Pattern, f64)])] = &[
     ("go-http", GOROUTINE),
     ("go-gin", GOROUTINE),
-    ("go-grpc", STREAM),
+    ("go-grpc", GOROUTINE),
     ("python-threads", THREAD),
     ("java-url", THREAD),
 ];
 
-/// The goroutine that reads a request makes its calls. (Goroutines that it starts make them too, of which only those
-/// of a connection's first request are certain.) Some requests may come before it is known how to read the number.
+/// The goroutine that handles a request makes its calls. (Goroutines that it starts make them too; they are certain only
+/// while no other request is open.) Some requests may come before it is known how to read the number.
 const GOROUTINE: &[(Pattern, f64)] =
     &[(Pattern::One, 95.0), (Pattern::Seq, 95.0), (Pattern::Late, 95.0)];
-/// Each stream has a goroutine, and what that one starts is the stream's.
-const STREAM: &[(Pattern, f64)] =
-    &[(Pattern::One, 95.0), (Pattern::Seq, 95.0), (Pattern::Par, 95.0), (Pattern::Late, 95.0)];
 /// One of two calls at once is another thread's.
 const THREAD: &[(Pattern, f64)] =
     &[(Pattern::One, 95.0), (Pattern::Seq, 95.0), (Pattern::Par, 45.0), (Pattern::Late, 95.0)];
 
-/// Requests at once, and how many in all for each way of passing a context on.
-const LOADS: &[(usize, u64)] = &[(1, 24), (8, 72)];
+/// Requests at once, and how many in all for each way of passing a context on. Many at once come first: what is made
+/// when it is first used, pools above all, is then made while others are under way.
+const LOADS: &[(usize, u64)] = &[(64, 96), (8, 72), (1, 24)];
 
 fn service(name: &str, engine: Engine) {
     let runtime = RUNTIMES.iter().find(|runtime| runtime.name == name).unwrap();

@@ -55,7 +55,9 @@ pub(super) fn alone<'a>(text: &'a str, draft: &mut Draft<'a>) -> bool {
         if is_frame(rest) {
             named(thrown, draft);
         }
-    } else if let Some(error) = of_node(text) {
+    } else if (super::draft::is_place(first) || first.starts_with("node:"))
+        && let Some(error) = of_node(text)
+    {
         // Where it was thrown, the line of the source, and a mark below it come first.
         draft.message(error);
         named(error, draft);

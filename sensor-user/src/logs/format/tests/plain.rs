@@ -335,3 +335,14 @@ fn what_is_cut_is_counted() {
     );
     assert_eq!(parsed.message.as_str(), "a long message");
 }
+
+/// winston's printf with a stack behind the message.
+#[test]
+fn a_header_before_a_stack_of_node() {
+    let text = "2026-11-21T15:05:14.911Z error: payment failed\nError: no payment\n    at failure \
+                (/app/loggers.js:27:12)\n    at Object.<anonymous> (/app/loggers.js:38:55)";
+    let parsed = Formats::default().read(text.as_bytes(), 1_795_273_514_912_000_000);
+    assert_eq!(parsed.severity, Some(Severity::Error));
+    assert_eq!(parsed.message.as_str(), "payment failed");
+    assert_eq!(parsed.time_unix_ns, Some(1_795_273_514_911_000_000));
+}
