@@ -273,6 +273,8 @@ fn nothing_is_attached_before_there_is_somebody(engine: Engine) {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(10));
     }
+    // The client may have been seen first: both exchange something, and are told of one after the other.
+    std::thread::sleep(Duration::from_millis(500));
     ask(&server, 2);
     ask(&server, 3);
     assert_eq!(server.said(3).len(), 3);
@@ -286,6 +288,9 @@ fn nothing_is_attached_before_there_is_somebody(engine: Engine) {
         .map(|write| String::from_utf8_lossy(&write.bytes).into_owned())
         .collect();
     let log = server.process.log();
-    assert_eq!(lines.concat(), log.split_once('\n').unwrap().1);
+    // The first line may have come after its exchange was seen, or before.
+    let (first, others) = log.split_once('\n').unwrap();
+    let taken = lines.concat();
+    assert!(taken.strip_prefix(&format!("{first}\n")).unwrap_or(&taken) == others, "{taken}");
     std::fs::remove_dir_all(directory).unwrap();
 }

@@ -120,8 +120,9 @@ pub(super) struct Lines {
     outputs: FxHashMap<Place, Tgid>,
     files: Files,
     map: Option<BpfHashMap<MapData, u32, u8>>,
-    /// A process has lines on, so that the program is to be attached.
+    /// A process has lines on, so that the program is to be attached, unless it is.
     due: bool,
+    attached: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -160,6 +161,7 @@ impl Lines {
             files,
             map: None,
             due: *of == LogsOf::Traced,
+            attached: false,
             metrics: Arc::clone(metrics),
         };
         lines.passed_on(Tgid(config.self_tgid));
@@ -180,7 +182,9 @@ impl Lines {
 
     /// Whether the program is to be attached now; says so once.
     pub(super) fn attachment_due(&mut self) -> bool {
-        std::mem::take(&mut self.due)
+        let due = self.due && !self.attached;
+        self.attached |= due;
+        due
     }
 
     /// A process runs this program from now on.

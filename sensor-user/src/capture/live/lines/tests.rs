@@ -117,6 +117,9 @@ fn a_process_is_chosen_by_its_first_exchange() {
     // It runs something else now.
     lines.introduce(Tgid(NOBODY), &program("other", "other"));
     assert!(!is_taken(&mut lines, NOBODY, (1, 1)));
+    // A program that is attached twice would tell of everything twice.
+    lines.exchange(Tgid(NOBODY));
+    assert!(is_taken(&mut lines, NOBODY, (1, 1)) && !lines.attachment_due());
 }
 
 #[test]
