@@ -49,7 +49,7 @@ fn each_difference_is_told() {
         ("caller", json!("shop/main.go:41")),
         ("trace_id", json!(TRACE)),
         ("timestamp_unix_nano", json!(1_000_000_000_100_000_000_u64)),
-        ("observed_time_unix_nano", json!(1_000_000_000_100_000_000_u64)),
+        ("observed_time_unix_nano", json!(1_000_000_003_000_000_000_u64)),
         ("dead_letter", json!("malformed")),
         (
             "attributes",
