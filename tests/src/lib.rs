@@ -8,6 +8,7 @@ pub mod edges;
 pub mod guards;
 pub mod heap;
 pub mod hpack;
+pub mod lines_formats;
 pub mod load;
 pub mod namespaces;
 pub mod process;

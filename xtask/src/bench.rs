@@ -14,6 +14,7 @@ mod hpack;
 mod http;
 mod idle_calls;
 mod joins;
+mod lines_formats;
 mod loss;
 mod memory;
 mod picture;
@@ -185,6 +186,12 @@ const MEASUREMENTS: &[Measurement] = &[
         about: "HTTP/2 header blocks and frames, decoded beside nghttp2 and h2",
         scope: Scope::Sensor,
         run: hpack::run,
+    },
+    Measurement {
+        name: "lines",
+        about: "log lines a second on one core, per format, beside Vector's own functions",
+        scope: Scope::Sensor,
+        run: lines_formats::run,
     },
     Measurement {
         name: "growth",
