@@ -8,6 +8,7 @@ pub mod edges;
 pub mod guards;
 pub mod heap;
 pub mod hpack;
+pub mod line_formats;
 pub mod line_truth;
 pub mod lines;
 pub mod load;

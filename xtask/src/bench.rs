@@ -14,6 +14,7 @@ mod hpack;
 mod http;
 mod idle_calls;
 mod joins;
+mod log_formats;
 mod log_load;
 mod log_truth;
 mod loss;
@@ -169,6 +170,12 @@ const MEASUREMENTS: &[Measurement] = &[
         about: "the same requests traced by OpenTelemetry's SDKs: traces, hops and times",
         scope: Scope::Sensor,
         run: sdk::run,
+    },
+    Measurement {
+        name: "log-formats",
+        about: "log lines a second on one core, per format, beside Vector's own functions",
+        scope: Scope::Sensor,
+        run: log_formats::run,
     },
     Measurement {
         name: "log-truth",

@@ -13,14 +13,13 @@ use crate::run::Cmd;
 use crate::{time, ui, workspace};
 
 /// The instrumentation cargo-fuzz uses, without the sanitizers.
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 7] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "-Cdebug-assertions",
-    "-Ccodegen-units=1",
     "--cfg=fuzzing",
 ];
 

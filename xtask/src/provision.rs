@@ -18,9 +18,9 @@ pub(crate) use rust_src::rust_src;
 const BPF_LINKER: &str = "0.10.3";
 const CARGO_DENY: &str = "0.20.2";
 
-/// A bpf-linker that matches the LLVM of this rustc.
+/// A bpf-linker that matches the LLVM of this rustc, unoptimised: LLVM does the work.
 pub(crate) fn bpf_linker() -> Result<PathBuf> {
-    tool("bpf-linker", BPF_LINKER, &["--locked"])
+    tool("bpf-linker", BPF_LINKER, &["--locked", "--debug"])
 }
 
 /// cargo-deny, unoptimised: it is built in half the time and our tree takes it two seconds.

@@ -24,13 +24,20 @@ impl Report {
             "{:#?}",
             self.counters
         );
+        // An output that cannot keep up loses both alike.
+        let left_out = [
+            "spans.dropped",
+            "spans.not_sampled",
+            "spans.existing",
+            "logs.dropped",
+            "logs.not_sampled",
+            "logs.rate_limited",
+            "output.lost",
+        ];
         assert_eq!(
-            self.spans.len() as u64
-                + self.counter("spans.dropped")
-                + self.counter("spans.not_sampled")
-                + self.counter("spans.existing")
-                + self.counter("output.lost"),
-            self.counter("exchanges.spans"),
+            (self.spans.len() + self.logs.len()) as u64
+                + left_out.into_iter().map(|name| self.counter(name)).sum::<u64>(),
+            self.counter("exchanges.spans") + self.counter("logs.records"),
             "{:#?}",
             self.counters
         );

@@ -9,17 +9,12 @@ use serde_json::Value;
 use super::loss::count;
 use super::rig::helper::Helper;
 use super::row::{Row, Target};
-use super::traces::PATIENCE;
+use super::traces::{LOADS, PATIENCE, QUICK};
 use super::{Bench, progress};
 use crate::workspace;
 
 /// As many wrong ones are told in words.
 const WORDS: usize = 5;
-/// Requests at once, and how many in all. Many first: what is made when it is first used, pools above all, is then made
-/// while others are under way.
-const LOADS: &str = "64:960,8:480,1:240";
-const QUICK: &str = "64:192,8:72,1:36";
-
 pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let seed = bench.seed.unwrap_or(1);
     let mut helper = Helper::lines(bench, bench.pick(LOADS, QUICK), seed)?;

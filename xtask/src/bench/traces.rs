@@ -18,9 +18,10 @@ use crate::workspace;
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 /// As many wrong ones are told in words.
 const WORDS: usize = 5;
-/// Requests at once, and how many in all with each way of passing contexts on.
-const LOADS: &str = "1:240,8:480,64:960";
-const QUICK: &str = "1:36,8:72,64:192";
+/// Requests at once, and how many in all with each way of passing contexts on. Many first: what is made when it is
+/// first used, pools above all, is then made while others are under way.
+pub(super) const LOADS: &str = "64:960,8:480,1:240";
+pub(super) const QUICK: &str = "64:192,8:72,1:36";
 
 pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let seed = bench.seed.unwrap_or(1);
@@ -187,14 +188,9 @@ impl Wrong {
     fn verdict(&self) -> Result<()> {
         let Self { parents, silent, words } = self;
         if *parents > 0 || *silent > 0 {
-            let words = words.iter().take(WORDS).map(String::as_str).collect::<Vec<_>>().join(
-                "
-",
-            );
-            bail!(
-                "{parents} wrong, {silent} lost and not counted; the first:
-{words}"
-            );
+            let words = words.iter().take(WORDS).map(String::as_str).collect::<Vec<_>>();
+            let words = words.join("\n");
+            bail!("{parents} wrong, {silent} lost and not counted; the first:\n{words}");
         }
         Ok(())
     }

@@ -111,7 +111,7 @@ fn unit() -> Result<()> {
 fn end_to_end(ci: bool) -> Result<()> {
     Cmd::cargo().args(["build", "--locked", "--release"]).run()?;
     let mut tests = Cmd::cargo()
-        .args(["test", "--locked", "--release", "--package", "sensor-tests"])
+        .args(["test", "--locked", "--release", "--package", "sensor-tests", "--no-fail-fast"])
         .env("SENSOR", workspace::release_binary("sensor"));
     if ci {
         tests = tests.env("SENSOR_CI", "1");

@@ -61,6 +61,11 @@ impl Helper {
         Self::start(&bench.tools.sensor_bench, &["hpack", "--round", &round.to_string()])
     }
 
+    /// Reads log lines: the sensor's or another's.
+    pub(in crate::bench) fn formats(program: &Path) -> Result<Self> {
+        Self::start(program, &[])
+    }
+
     /// Asks services in every runtime, and holds the sensor's parents against what they say.
     pub(in crate::bench) fn traces(bench: &Bench, loads: &str, seed: u64) -> Result<Self> {
         Self::with_sensor(bench, &["traces", "--loads", loads, "--seed", &seed.to_string()])
