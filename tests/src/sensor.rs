@@ -181,14 +181,14 @@ impl Sensor {
         sensor
     }
 
-    /// Starts it on these processes and their children, and nothing else.
+    /// Starts it on these processes and their children, and nothing else; what they write to their logs is not taken.
     #[must_use]
     pub fn on(engine: Engine, pids: &[u32]) -> Self {
         let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
-        Self::start(engine, &["--pid", &pids.join(",")])
+        Self::start(engine, &["--pid", &pids.join(","), "--logs", "off"])
     }
 
-    /// The same, with what they write to their logs; `more` are further arguments.
+    /// The same, but with what they write to their logs; `more` are further arguments.
     #[must_use]
     pub fn with_logs(engine: Engine, pids: &[u32], more: &[&str]) -> Self {
         let pids: Vec<String> = pids.iter().map(u32::to_string).collect();

@@ -15,6 +15,9 @@ use sensor_tests::sensor::{Report, SpanJson, can_trace, grpc_go_workload, tool};
 use sensor_tests::workloads::{Server, curl, source};
 use serde_json::Value;
 
+/// How late a packet may go out, on a machine that is busy.
+const LATE: Duration = Duration::from_millis(500);
+
 /// A packet capture that is running.
 struct Packets {
     tcpdump: Child,
@@ -170,8 +173,8 @@ fn agrees(span: &SpanJson, marker: &str, calls: &Calls) {
         same("sensor.grpc.response.messages", &server["sent"]);
     }
     let took = Duration::from_nanos(client["nanoseconds"].as_u64().unwrap());
-    // Packets are stamped between the two, a little apart from what the client's clock saw.
-    assert!(span.duration() <= took + Duration::from_millis(5), "{took:?} {span:#?}");
+    // Packets are stamped between the two, and one that cancels a call goes out when its caller has gone on.
+    assert!(span.duration() <= took + LATE, "{took:?} {span:#?}");
 }
 
 #[test]

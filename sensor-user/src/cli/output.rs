@@ -3,7 +3,7 @@
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -18,12 +18,11 @@ use crate::model::{LogRecord, Span};
 use super::footer::{Footer, Watch};
 use super::stop::Stop;
 
-/// Spans and records that may wait to be written: about 16 MiB of spans, or what comes in a twentieth of a second
-/// at 160,000 a second.
-const QUEUE: usize = 8192;
+/// Spans that may wait to be written: about 16 MiB, or what comes in a twentieth of a second at 160,000 a second.
+const SPANS: u64 = 8192;
 
 /// Bytes of records that may wait, about: one may be as long as 64 KiB.
-const QUEUE_BYTES: u64 = 16 << 20;
+const RECORD_BYTES: u64 = 16 << 20;
 
 /// Spans written before the output is flushed and the footer looked after.
 const BATCH: u64 = 256;
@@ -77,14 +76,52 @@ enum Message {
     Summary(Summary),
 }
 
+/// How much waits. Spans and records have bounds of their own: a service that floods its log costs no spans.
+#[derive(Default)]
+struct Waiting {
+    spans: AtomicU64,
+    record_bytes: AtomicU64,
+}
+
+impl Waiting {
+    /// Where a message counts, how much, and how much may wait there.
+    fn share(&self, message: &Message) -> Option<(&AtomicU64, u64, u64)> {
+        match message {
+            Message::Span(_) | Message::Open(_) => Some((&self.spans, 1, SPANS)),
+            Message::Record(record) => {
+                Some((&self.record_bytes, weight_of_record(record) as u64, RECORD_BYTES))
+            }
+            Message::Summary(_) => None,
+        }
+    }
+
+    /// Whether there is room for a message, which then has it. There is one sender.
+    fn enter(&self, message: &Message) -> bool {
+        let Some((waiting, weight, most)) = self.share(message) else { return true };
+        let already = waiting.load(Ordering::Acquire);
+        // One that is larger than everything may wait where nothing else does.
+        let fits = already == 0 || already + weight <= most;
+        if fits {
+            waiting.fetch_add(weight, Ordering::AcqRel);
+        }
+        fits
+    }
+
+    fn leave(&self, message: &Message) {
+        if let Some((waiting, weight, _)) = self.share(message) {
+            waiting.fetch_sub(weight, Ordering::AcqRel);
+        }
+    }
+}
+
 /// The way to the writer thread.
 pub(super) struct Output {
-    sender: SyncSender<Message>,
+    /// Bounded by `waiting`.
+    sender: Sender<Message>,
     thread: JoinHandle<io::Result<()>>,
     offered: u64,
     written: Arc<AtomicU64>,
-    /// Bytes of records, by weight, that wait.
-    bytes: Arc<AtomicU64>,
+    waiting: Arc<Waiting>,
     metrics: Arc<Metrics>,
 }
 
@@ -107,18 +144,18 @@ impl Output {
     /// # Errors
     /// When the system has no thread left.
     pub(super) fn start(sheet: Sheet, stop: Stop, metrics: Arc<Metrics>) -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(QUEUE);
+        let (sender, receiver) = channel();
         let written = Arc::new(AtomicU64::new(0));
-        let bytes = Arc::new(AtomicU64::new(0));
-        let counters = (Arc::clone(&written), Arc::clone(&bytes));
+        let waiting = Arc::new(Waiting::default());
+        let shared = (Arc::clone(&written), Arc::clone(&waiting));
         let thread = thread::Builder::new().name("output".into()).spawn(move || {
-            let result = write_all(sheet, &receiver, &counters.0, &counters.1);
+            let result = write_all(sheet, &receiver, &shared.0, &shared.1);
             if result.is_err() {
                 stop.request();
             }
             result
         })?;
-        Ok(Self { sender, thread, offered: 0, written, bytes, metrics })
+        Ok(Self { sender, thread, offered: 0, written, waiting, metrics })
     }
 
     /// Queues a span. Never waits, unless `patient`: then as long as it takes, or until the end is
@@ -129,53 +166,36 @@ impl Output {
 
     /// The same for a record of a log.
     pub(super) fn offer_record(&mut self, record: &Arc<LogRecord>, patient: Option<&Stop>) {
-        let weight = weight_of_record(record) as u64;
-        // One that is larger than everything may wait where nothing else does.
-        let full = |bytes: u64| bytes > 0 && bytes + weight > QUEUE_BYTES;
-        while full(self.bytes.load(Ordering::Acquire)) {
+        self.send(Message::Record(Arc::clone(record)), patient);
+    }
+
+    fn send(&mut self, message: Message, patient: Option<&Stop>) {
+        while !self.waiting.enter(&message) {
             if patient.is_none_or(Stop::requested) || self.thread.is_finished() {
-                self.metrics.inc(Counter::OutputLost);
-                return;
+                return self.metrics.inc(Counter::OutputLost);
             }
             thread::sleep(WAIT);
         }
-        self.bytes.fetch_add(weight, Ordering::AcqRel);
-        if !self.send(Message::Record(Arc::clone(record)), patient) {
-            self.bytes.fetch_sub(weight, Ordering::AcqRel);
-        }
-    }
-
-    /// Whether it was taken; what is not is counted.
-    fn send(&mut self, mut message: Message, patient: Option<&Stop>) -> bool {
-        loop {
-            match self.sender.try_send(message) {
-                Ok(()) => {
-                    self.offered += 1;
-                    return true;
-                }
-                Err(TrySendError::Full(back)) if patient.is_some_and(|stop| !stop.requested()) => {
-                    message = back;
-                    thread::sleep(WAIT);
-                }
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                    self.metrics.inc(Counter::OutputLost);
-                    return false;
-                }
-            }
+        match self.sender.send(message) {
+            Ok(()) => self.offered += 1,
+            Err(_) => self.metrics.inc(Counter::OutputLost),
         }
     }
 
     /// Queues a line on an exchange that goes on. It is no loss if there is no room: its span is to
     /// come.
     pub(super) fn offer_open(&mut self, so_far: Span) {
-        let _ = self.sender.try_send(Message::Open(Box::new(so_far)));
+        let message = Message::Open(Box::new(so_far));
+        if self.waiting.enter(&message) {
+            let _ = self.sender.send(message);
+        }
     }
 
     /// Waits until what is queued is written, for at most `limit`, and counts the rest as lost.
     /// Spans are lost before the summary is made, so that it tells of them: `summary` is asked once,
     /// when nothing is waiting any more or the time is up.
     pub(super) fn finish(self, summary: impl FnOnce() -> Summary, limit: Duration) -> Ended {
-        let Self { sender, thread, offered, written, bytes: _, metrics } = self;
+        let Self { sender, thread, offered, written, waiting: _, metrics } = self;
         let deadline = Instant::now() + limit;
         let unwritten = || offered - written.load(Ordering::Acquire);
         while unwritten() > 0 && !thread.is_finished() && Instant::now() < deadline {
@@ -187,8 +207,8 @@ impl Output {
         if stuck {
             return Ended::Stuck(summary);
         }
-        // The queue is empty; this fails only if the thread has ended, which is looked at below.
-        let _ = sender.try_send(Message::Summary(summary.clone()));
+        // This fails only if the thread has ended, which is looked at below.
+        let _ = sender.send(Message::Summary(summary.clone()));
         drop(sender);
         while !thread.is_finished() {
             if Instant::now() >= deadline {
@@ -218,7 +238,7 @@ fn write_all(
     mut sheet: Sheet,
     receiver: &Receiver<Message>,
     written: &AtomicU64,
-    bytes: &AtomicU64,
+    waiting: &Waiting,
 ) -> io::Result<()> {
     let mut next_look = Instant::now();
     let mut explained = sheet.footer.is_some();
@@ -237,6 +257,7 @@ fn write_all(
         let mut batch: u64 = 0;
         let mut over = false;
         while let Some(current) = message {
+            waiting.leave(&current);
             match current {
                 Message::Span(span) => {
                     sheet.writer.span(&span)?;
@@ -244,7 +265,6 @@ fn write_all(
                     batch += 1;
                 }
                 Message::Record(record) => {
-                    bytes.fetch_sub(weight_of_record(&record) as u64, Ordering::AcqRel);
                     sheet.writer.record(&record)?;
                     sheet.watch.note_shown();
                     batch += 1;

@@ -175,12 +175,12 @@ fn a_span_is_written_at_once_when_nothing_follows() {
 fn a_reader_that_does_not_read_costs_spans_and_nothing_else() {
     let (to, gate) = gated();
     let Rig { mut output, stop, metrics } = rig(to, None, || false);
-    let sent = 2 * QUEUE as u64;
+    let sent = 2 * SPANS;
     let started = Instant::now();
     (0..sent).for_each(|n| output.offer(&span(n), None));
     assert!(started.elapsed() < Duration::from_secs(10), "the capture went on");
     let lost = metrics.get(Counter::OutputLost);
-    assert!(lost > 0 && lost >= sent - QUEUE as u64 - BATCH - 1, "{lost}");
+    assert!(lost > 0 && lost >= sent - SPANS - BATCH - 1, "{lost}");
     assert!(!stop.requested());
 
     let ended = output.finish(
@@ -229,10 +229,25 @@ fn the_bytes_of_records_that_wait_are_bounded() {
     });
     // Who is patient waits for room.
     output.offer_record(&long, Some(&stop));
-    output.offer_record(&record(QUEUE_BYTES as usize * 2), Some(&stop));
+    output.offer_record(&record(RECORD_BYTES as usize * 2), Some(&stop));
     assert!(matches!(output.finish(Summary::default, LIMIT), Ended::Written));
     assert_eq!(metrics.get(Counter::OutputLost), lost);
     opener.join().unwrap();
+}
+
+#[test]
+fn a_flood_of_records_costs_no_spans() {
+    let (to, gate) = gated();
+    let Rig { mut output, metrics, .. } = rig(to, None, || false);
+    let long = record(1 << 20);
+    (0..40).for_each(|_| output.offer_record(&long, None));
+    let lost = metrics.get(Counter::OutputLost);
+    assert!(lost > 0);
+    (0..SPANS).for_each(|n| output.offer(&span(n), None));
+    assert_eq!(metrics.get(Counter::OutputLost), lost);
+    drop(gate);
+    assert!(matches!(output.finish(Summary::default, LIMIT), Ended::Written));
+    assert_eq!(metrics.get(Counter::OutputLost), lost);
 }
 
 #[test]
@@ -243,7 +258,7 @@ fn a_patient_sender_loses_nothing() {
         thread::sleep(Duration::from_millis(50));
         drop(gate);
     });
-    (0..2 * QUEUE as u64).for_each(|n| output.offer(&span(n), Some(&stop)));
+    (0..2 * SPANS).for_each(|n| output.offer(&span(n), Some(&stop)));
     assert!(matches!(output.finish(Summary::default, LIMIT), Ended::Written));
     assert_eq!(metrics.get(Counter::OutputLost), 0);
     opener.join().unwrap();
@@ -254,7 +269,7 @@ fn patience_ends_with_a_stop() {
     let (to, gate) = gated();
     let Rig { mut output, stop, metrics } = rig(to, None, || false);
     stop.request();
-    (0..2 * QUEUE as u64).for_each(|n| output.offer(&span(n), Some(&stop)));
+    (0..2 * SPANS).for_each(|n| output.offer(&span(n), Some(&stop)));
     assert!(metrics.get(Counter::OutputLost) > 0);
     drop(gate);
 }
