@@ -61,6 +61,8 @@ struct Streams {
     numbers_missing: bool,
     /// The connection was not seen from its first byte.
     older: bool,
+    /// Of requests after that one, responses are seen from their heads on.
+    heads_seen: bool,
     /// The highest number of a stream of which a response was seen and not kept, before its request.
     early_dropped: u32,
     /// Streams that were reset or refused lately; see [`Self::note_early_end`].
@@ -218,6 +220,7 @@ impl Streams {
             highest: 0,
             numbers_missing: false,
             older: false,
+            heads_seen: false,
             early_dropped: 0,
             ended_early: [0; 16],
             next_early: 0,
@@ -303,6 +306,7 @@ impl Streams {
         self.whole[i] = false;
         let kind = self.kind(direction);
         self.numbers_missing |= kind != Some(Kind::Response);
+        self.heads_seen &= kind == Some(Kind::Request);
         for stream in &mut self.open {
             match kind {
                 Some(kind) => stream.lose(kind),

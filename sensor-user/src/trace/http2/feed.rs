@@ -296,6 +296,7 @@ impl Feed<'_> {
     fn begin(&mut self, id: u32) {
         self.core.seen();
         let before = std::mem::replace(&mut self.streams.highest, id);
+        self.streams.heads_seen = !self.streams.lost_place[self.direction.opposite().index()];
         let comparable = before > 0 || !self.streams.older;
         if std::mem::take(&mut self.streams.numbers_missing) && comparable {
             // Clients leave no number out, though they might (RFC 9113 section 5.1.1).
@@ -381,7 +382,13 @@ impl Feed<'_> {
                 }
                 return;
             }
-            if read.looks != Looks::Response {
+            let first = match read.looks {
+                Looks::Response => true,
+                // A head whose status is hidden, and not trailers.
+                Looks::Unknown => self.streams.heads_seen,
+                _ => false,
+            };
+            if !first {
                 return self.streams.missed(id);
             }
             if !self.enter_early(id) {

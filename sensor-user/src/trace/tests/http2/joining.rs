@@ -86,6 +86,36 @@ fn streams_that_begin_after_joining_are_right() {
     }
 }
 
+/// The client's reader overtakes its writer, and the status was indexed before.
+#[test]
+fn a_hidden_head_may_come_before_its_request() {
+    let mut talk = older(CLIENT);
+    let hidden = [(":status", "201"), ("server", "x")];
+    let status = |talk: &Talk| int(talk.world.spans.last().unwrap(), "http.response.status_code");
+    // Where responses were not followed yet, this may be trailers.
+    talk.request(101, true, &GET);
+    talk.response(101, true, &OK);
+    talk.response(103, true, &hidden);
+    talk.request(103, true, &GET);
+    assert_eq!(talk.count(Counter::ExchangesLostGap), 1);
+    assert_eq!(status(&talk), Some(200));
+    // Now they are.
+    talk.response(105, false, &hidden);
+    talk.answer(&data(105, true, b"abc"));
+    talk.request(105, true, &GET);
+    assert_eq!(talk.world.spans.len(), 2);
+    assert_eq!(status(&talk), None);
+    assert_eq!(int(&talk.world.spans[1], "http.response.body.size"), Some(3));
+    // After a loss they are not: the head may be in it.
+    lose(&mut talk, Direction::Receive, 60);
+    talk.answer(&settings());
+    talk.response(107, true, &hidden);
+    talk.request(107, true, &GET);
+    talk.end(false);
+    assert_eq!(talk.world.spans.len(), 2);
+    assert_eq!(talk.count(Counter::ExchangesLostGap), 2);
+}
+
 #[test]
 fn what_may_be_hidden_is_not_said_to_be_absent() {
     let mut talk = older(SERVER);
