@@ -165,7 +165,9 @@ impl Formats {
     /// of which year and day a time is that has none.
     pub fn read(&mut self, text: &[u8], observed_unix_ns: u64) -> Parsed {
         let clock = Clock { observed_unix_ns, host_offset: self.host_offset };
-        let came = String::from_utf8_lossy(text);
+        // The lossy one alone would do, at some times the cost for what is valid.
+        let came =
+            str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed);
         let invalid = matches!(came, Cow::Owned(_)).then_some(Breach::InvalidUtf8);
         let Some(plain) = ansi::strip(&came).filter(|plain| !has_controls(plain.as_bytes())) else {
             return Draft::new(self.limits, clock).finish(

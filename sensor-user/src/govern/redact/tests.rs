@@ -91,6 +91,9 @@ fn names_in_text() {
         ("token=a, next", "token=[redacted], next"),
         ("password=\u{e9}\u{4e2d} x", "password=[redacted] x"),
         ("\u{5bc6}password=x", "\u{5bc6}password=[redacted]"),
+        // Quotes that close nothing.
+        ("password='it's mine' x", "password='[redacted]' x"),
+        ("password=\"a\"b\" x", "password=\"[redacted]\" x"),
         // Cut.
         ("password=\"abc", "password=\"[redacted]"),
         ("{\"password\":\"abc", "{\"password\":\"[redacted]"),
@@ -137,6 +140,10 @@ fn header_fields_in_text() {
             "Authorization: Digest username=\"Mufasa\", realm=\"http-auth@example.org\", \
              uri=\"/dir/index.html\", qop=auth, response=\"753927fa\" end",
             "Authorization: [redacted] end",
+        ),
+        (
+            "Authorization: Digest username=\"x', realm=\"y\"\nnext",
+            "Authorization: [redacted]\nnext",
         ),
         (
             "Authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830, \

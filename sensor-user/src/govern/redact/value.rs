@@ -46,8 +46,8 @@ pub(super) fn extent(bytes: &[u8], at: usize, separator: u8, shape: Shape) -> Ex
     Extent { start: at, end, after: end, quoted: false }
 }
 
-/// A quote at `at`, which may be escaped (JSON in JSON), and all up to the same one again. Without another, all that
-/// there is: the text was cut.
+/// A quote at `at`, which may be escaped (JSON in JSON), and all up to the same one again; not one within a word, which
+/// is an apostrophe, or ends what nobody began. Without another, all that there is: the text was cut.
 fn quoted(bytes: &[u8], at: usize) -> Option<Extent> {
     let depth = backslashes(bytes, at);
     let quote = *bytes.get(at + depth).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))?;
@@ -58,14 +58,14 @@ fn quoted(bytes: &[u8], at: usize) -> Option<Extent> {
             let run = backslashes(bytes, next);
             if bytes.get(next + run) == Some(&quote) {
                 let closes = if depth == 0 { run.is_multiple_of(2) } else { run == depth };
-                if closes {
+                if closes && !in_word(bytes, next + run) {
                     let end = if depth == 0 { next + run } else { next };
                     return Some(Extent { start, end, after: next + run + 1, quoted: true });
                 }
                 next += 1;
             }
             next += run;
-        } else if byte == quote {
+        } else if byte == quote && (depth > 0 || !in_word(bytes, next)) {
             // Less deep than it began, it ends what this is in.
             let after = next + usize::from(depth == 0);
             return Some(Extent { start, end: next, after, quoted: true });
@@ -75,6 +75,11 @@ fn quoted(bytes: &[u8], at: usize) -> Option<Extent> {
     }
     let end = bytes.len();
     Some(Extent { start: start.min(end), end, after: end, quoted: true })
+}
+
+/// The quote at `at` goes on as a word.
+fn in_word(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at + 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)
 }
 
 fn backslashes(bytes: &[u8], at: usize) -> usize {
@@ -197,7 +202,7 @@ fn word_end(bytes: &[u8], at: usize, separator: u8) -> usize {
         let comma = bytes.get(end) == Some(&b',');
         let more = spaces(bytes, end + usize::from(comma));
         if !comma || !is_name(bytes, more, b'=') {
-            return end;
+            return bare_end(bytes, end, separator);
         }
         next = more;
     }
