@@ -15,6 +15,7 @@ use crate::workspace;
 
 /// As many wrong ones are told in words.
 const WORDS: usize = 5;
+
 pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let seed = bench.seed.unwrap_or(1);
     let mut helper = Helper::lines(bench, bench.pick(LOADS, QUICK), seed)?;
