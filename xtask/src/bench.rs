@@ -36,7 +36,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::provision::is_root;
 use crate::run::Cmd;
-use crate::{demo, time, ui, workspace};
+use crate::{time, ui, workspace};
 use report::Report;
 use rig::Tools;
 use rig::tracer::Against;
@@ -348,7 +348,7 @@ fn prepare(args: &Args) -> Result<Bench> {
             file.canonicalize().with_context(|| file.display().to_string())?
         }
         None => {
-            demo::build()?;
+            workspace::build()?;
             workspace::release_binary("sensor")
         }
     };

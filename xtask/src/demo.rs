@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use crate::run::Cmd;
 use crate::{time, ui, workspace};
 use judge::{Json, Judge, Names};
 use sensor::{Output, Sensor};
@@ -52,7 +51,7 @@ fn watch(
     output: Output,
     judge: &mut dyn Judge,
 ) -> Result<()> {
-    build()?;
+    workspace::build()?;
     let mut shop = Shop::start(rate)?;
     ui::line(format_args!(
         "\nA shop of five processes is open: shop-client -> gateway -> orders -> inventory, payments (gRPC).\n\
@@ -74,14 +73,6 @@ fn watch(
         bail!("the sensor failed: {ended}; {}", doctor());
     }
     judge.verdict(&log).map_err(|error| anyhow!("{error:#}; {}", doctor()))
-}
-
-/// Binaries of the sensor and of the shop. The end-to-end tests build the same.
-pub(crate) fn build() -> Result<()> {
-    Cmd::cargo()
-        .args(["build", "--locked", "--release", "--bins"])
-        .args(["--package", "sensor-user", "--package", "sensor-tests"])
-        .run()
 }
 
 fn doctor() -> String {

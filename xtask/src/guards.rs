@@ -114,7 +114,7 @@ pub(crate) fn all(ci: bool) -> Result<()> {
 }
 
 fn check<'a>(guards: impl Iterator<Item = &'a Guard>, accept: bool, ci: bool) -> Result<()> {
-    build()?;
+    workspace::build()?;
     let path = workspace::root().join(FILE);
     let mut kept = file::read(&path)?;
     let (mut grown, mut fallen) = (0, 0);
@@ -161,14 +161,6 @@ fn check<'a>(guards: impl Iterator<Item = &'a Guard>, accept: bool, ci: bool) ->
         );
     }
     Ok(())
-}
-
-/// What counts is a release build.
-fn build() -> Result<()> {
-    Cmd::cargo()
-        .args(["build", "--locked", "--release", "--package", "sensor-tests"])
-        .args(["--bin", HELPER])
-        .run()
 }
 
 const HELPER: &str = "sensor-guards";

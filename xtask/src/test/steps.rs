@@ -109,7 +109,7 @@ fn unit() -> Result<()> {
 /// The tests find the binary by `SENSOR`; `SENSOR_CI` makes a skip within them a failure. They load
 /// the machine and measure time, so few at once.
 fn end_to_end(ci: bool) -> Result<()> {
-    Cmd::cargo().args(["build", "--locked", "--release"]).run()?;
+    workspace::build()?;
     let mut tests = Cmd::cargo()
         .args(["test", "--locked", "--release", "--package", "sensor-tests", "--no-fail-fast"])
         .env("SENSOR", workspace::release_binary("sensor"));

@@ -96,7 +96,7 @@ enum Made {
 }
 
 fn build() -> Result<Vec<Built>> {
-    Cmd::cargo().args(["build", "--locked", "--release"]).run()?;
+    workspace::build()?;
     let tests = || {
         let command = Cmd::cargo();
         let fixed = ["test", "--locked", "--release", "--no-run", "--package", "sensor-tests"];
