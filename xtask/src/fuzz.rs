@@ -49,14 +49,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(name) if !known.contains(name) => {
             bail!("no fuzz target `{name}`: there are {}", known.join(", "))
         }
-        Some(name) => each(std::slice::from_ref(name), args.duration, "release"),
-        None => each(&known, args.duration, "release"),
+        Some(name) => each(std::slice::from_ref(name), args.duration),
+        None => each(&known, args.duration),
     }
 }
 
-/// Runs every target for `duration`, which is short.
+/// Runs every target for `duration`.
 pub(crate) fn all(duration: Duration) -> Result<()> {
-    each(&targets()?, duration, "quick")
+    each(&targets()?, duration)
 }
 
 /// The names of the targets, sorted.
@@ -78,12 +78,12 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn each(names: &[String], duration: Duration, profile: &str) -> Result<()> {
+fn each(names: &[String], duration: Duration) -> Result<()> {
     let host = host()?;
     let target_dir = workspace::target().join("fuzz");
     let mut build = Cmd::cargo()
         .rustflags(&FLAGS)
-        .args(["build", "--profile", profile, "--quiet", "--manifest-path"])
+        .args(["build", "--release", "--quiet", "--manifest-path"])
         .arg(home().join("Cargo.toml"))
         // A target makes cargo keep the flags from build scripts and procedural macros.
         .args(["--target", &host, "--target-dir"])
@@ -93,7 +93,7 @@ fn each(names: &[String], duration: Duration, profile: &str) -> Result<()> {
     }
     build.run()?;
     for name in names {
-        let binary = target_dir.join(&host).join(profile).join(name);
+        let binary = target_dir.join(&host).join("release").join(name);
         one(name, &binary, duration)?;
     }
     Ok(())
