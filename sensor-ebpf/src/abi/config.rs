@@ -101,7 +101,7 @@ offsets! {
     task_thread_node,
     /// `task_struct.__state`, unsigned int (`state`, long, before 5.14)
     task_state,
-    /// `task_struct.on_cpu`, int
+    /// `task_struct.on_cpu`, 0 or 1: an int (in 7.2, a byte)
     task_on_cpu,
     /// `task_struct.nvcsw`, unsigned long
     task_nvcsw,

@@ -357,7 +357,7 @@ extern "C" fn others(task: u64) -> u64 {
         let other = node.wrapping_sub(u64::from(setting!(OFFSETS.task_thread_node)));
         if other != task {
             let asleep: u32 = probe(other, setting!(OFFSETS.task_state));
-            let on_cpu: u32 = probe(other, setting!(OFFSETS.task_on_cpu));
+            let on_cpu: u8 = probe(other, setting!(OFFSETS.task_on_cpu));
             if asleep == 0 || on_cpu != 0 {
                 return 0;
             }

@@ -26,6 +26,8 @@ pub enum Shape {
     Bytes(u32),
     /// An integer of four or eight bytes, of which the lower four count.
     Number,
+    /// An integer of one or four bytes, of which the lowest counts.
+    LowByte,
     /// A bit: the byte that it is in.
     ByteOfBit,
     /// The same bit: which of that byte.
@@ -79,13 +81,15 @@ impl Shape {
                 bits.is_none() && bit_offset % 8 == 0 && [size, element].contains(&Some(n))
             }
             Self::Number => bits.is_none() && [Some(4), Some(8)].contains(&size),
+            Self::LowByte => bits.is_none() && [Some(1), Some(4)].contains(&size),
             Self::ByteOfBit | Self::BitInByte => bits == Some(1),
         }
     }
 
     fn value(self, field: &Field) -> u32 {
         match self {
-            Self::Bytes(_) | Self::Number | Self::ByteOfBit => field.bit_offset / 8,
+            // Little-endian machines have it first.
+            Self::Bytes(_) | Self::Number | Self::LowByte | Self::ByteOfBit => field.bit_offset / 8,
             // Bits count from the lowest one of a byte on little-endian machines.
             Self::BitInByte => field.bit_offset % 8,
         }
@@ -171,7 +175,7 @@ macro_rules! fields {
     };
 }
 
-use Shape::{BitInByte, ByteOfBit, Bytes, Number};
+use Shape::{BitInByte, ByteOfBit, Bytes, LowByte, Number};
 
 fields! {
     // include/net/sock.h
@@ -218,7 +222,7 @@ fields! {
     signal_thread_head, Neither, Bytes(8), ["signal_struct thread_head.next"];
     task_thread_node, Neither, Bytes(8), ["task_struct thread_node.next"];
     task_state, Neither, Number, ["task_struct __state", "task_struct state"];
-    task_on_cpu, Neither, Bytes(4), ["task_struct on_cpu"];
+    task_on_cpu, Neither, LowByte, ["task_struct on_cpu"];
     task_nvcsw, Neither, Bytes(8), ["task_struct nvcsw"];
     task_nivcsw, Neither, Bytes(8), ["task_struct nivcsw"];
     // include/linux/mm_types.h
