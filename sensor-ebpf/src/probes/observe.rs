@@ -444,18 +444,21 @@ pub(crate) fn state_changed(sock: u64, new_state: i32, error: u32) {
     if flow.ident.family == Family::Unix as u8 {
         return;
     }
-    if flags == end_flag::CLOSED && has_unread(sock) {
-        // It is still to be read, by one that has said all it had to say, or after a reset: the
+    if flags == end_flag::CLOSED && (has_unread(sock) || is_sending(flow, sock)) {
+        // It is still to be read, by one that has said all it had to say, or after a reset; or these
+        // are the bytes that brought the reset about, whose call tells of them when it is over: the
         // socket's end is this one's.
-        flow.flags |= flow_flag::UNREAD | if error != 0 { flow_flag::ERROR } else { 0 };
+        if error != 0 {
+            flow.flags |= flow_flag::RESET;
+        }
         return;
     }
     let error = if error != 0 { end_flag::ERROR } else { 0 };
     end(flow, sock, flags | error);
 }
 
-/// A TCP socket is gone. What is followed of it still had bytes to read when it was closed, or the
-/// run that would have told of that was missed.
+/// A TCP socket is gone. What is followed of it still had bytes to be read or told of when the connection
+/// ended, or the run that would have told of that end was missed.
 #[inline(always)]
 pub(crate) fn destroyed(sock: u64) {
     let Some(flow) = FLOWS_BY_SOCK.get_ptr_mut(sock) else {
@@ -463,7 +466,7 @@ pub(crate) fn destroyed(sock: u64) {
     };
     // SAFETY: a live map value.
     let flow = unsafe { &mut *flow };
-    let error = if flow.flags & flow_flag::ERROR != 0 { end_flag::ERROR } else { 0 };
+    let error = if flow.flags & flow_flag::RESET != 0 { end_flag::ERROR } else { 0 };
     end(flow, sock, end_flag::CLOSED | error);
 }
 
@@ -475,6 +478,16 @@ fn has_unread(sock: u64) -> bool {
     let received: u32 = probe(tcp, setting!(OFFSETS.tcp_rcv_nxt));
     let unread = received.wrapping_sub(copied);
     tcp != 0 && unread > 1 && unread < 1 << 30
+}
+
+/// Whether a call has put more into the socket than has been told of, and than the FIN.
+#[inline(always)]
+fn is_sending(flow: &mut Flow, sock: u64) -> bool {
+    let tcp = Walked::tcp(sock);
+    let written: u32 = probe(tcp, setting!(OFFSETS.tcp_write_seq));
+    let dir = state::dir(&mut flow.dirs, Direction::Send as usize);
+    let untold = written.wrapping_sub(dir.next_seq);
+    tcp != 0 && is_placed(dir) && untold > 1 && untold < 1 << 30
 }
 
 /// Tells of an end, and forgets the flow if that is the last one.

@@ -27,10 +27,9 @@ pub(crate) mod protocol {
 pub(crate) mod flow_flag {
     /// User space has heard of it.
     pub(crate) const REPORTED: u8 = 1;
-    /// The connection is over, with an error if [`ERROR`], and what it had brought was not all read
-    /// then.
-    pub(crate) const UNREAD: u8 = 2;
-    pub(crate) const ERROR: u8 = 4;
+    /// The connection was reset. Its end is the socket's, which then still had bytes to be read or to
+    /// be told of.
+    pub(crate) const RESET: u8 = 2;
 }
 
 /// A tracked socket.

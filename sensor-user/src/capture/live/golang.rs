@@ -59,24 +59,37 @@ struct Answer {
 
 /// A program, and the file that it is in.
 struct Executable {
-    file: FileId,
+    /// Open, so that its number is no other file's.
+    file: File,
     program: Arc<Program>,
 }
 
-/// Which file, and which version of it.
+/// Which file: one that runs cannot be written to. (When it was changed may still be set meanwhile; `go build` does
+/// that where there is nothing to build.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct FileId {
     device: u64,
     inode: u64,
-    size: u64,
-    modified: (i64, i64),
 }
 
 impl FileId {
     fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+/// Which version of a file that nobody may hold open any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Version {
+    file: FileId,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Version {
+    fn of(metadata: &Metadata) -> Self {
         Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
+            file: FileId::of(metadata),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
@@ -206,10 +219,12 @@ impl Golang {
         }
         // The kernel side forgets it with the program; that may have been just before.
         let path = exe(tgid);
-        if fs::metadata(&path).ok().map(|now| FileId::of(&now)) != Some(file) {
+        let [looked_at, now] = [file.metadata(), fs::metadata(&path)]
+            .map(|metadata| metadata.ok().map(|it| FileId::of(&it)));
+        let Some(file) = looked_at.filter(|_| looked_at == now) else {
             let _ = map.remove(&tgid.0);
             return;
-        }
+        };
         self.probes.attach(ebpf, tgid, file, &path, &program, &self.metrics);
     }
 }
@@ -230,29 +245,29 @@ impl Drop for Golang {
 /// Reads executables; each version of a file once.
 struct Looker {
     probes: bool,
-    seen: HashMap<FileId, Option<Arc<Program>>>,
+    seen: HashMap<Version, Option<Arc<Program>>>,
 }
 
 impl Looker {
     fn executable(&mut self, tgid: Tgid) -> Option<Executable> {
         let file = File::open(exe(tgid)).ok()?;
-        let id = FileId::of(&file.metadata().ok()?);
-        if let Some(seen) = self.seen.get(&id) {
-            return seen.clone().map(|program| Executable { file: id, program });
+        let version = Version::of(&file.metadata().ok()?);
+        if let Some(seen) = self.seen.get(&version) {
+            return seen.clone().map(|program| Executable { file, program });
         }
         let begun = Instant::now();
-        let cache = ReadCache::new(file);
+        let cache = ReadCache::new(&file);
         let found = program(&cache, self.probes).unwrap_or_else(|error| {
             tracing::debug!(pid = tgid.0, %error, "executable not read");
             None
         });
-        tracing::debug!(pid = tgid.0, size = id.size, took = ?begun.elapsed(), "executable looked at");
+        tracing::debug!(pid = tgid.0, size = version.size, took = ?begun.elapsed(), "executable looked at");
         let found = found.map(Arc::new);
         if self.seen.len() >= EXECUTABLES {
             self.seen.clear();
         }
-        self.seen.insert(id, found.clone());
-        found.map(|program| Executable { file: id, program })
+        self.seen.insert(version, found.clone());
+        found.map(|program| Executable { file, program })
     }
 }
 

@@ -69,11 +69,14 @@ func middle() func(context.Context, string) error {
 		if err != nil {
 			return err
 		}
+		if err := request.Do(ctx, call); err != nil {
+			return err
+		}
 		if request.Pattern == "after" {
 			// The answer is out some time after the handler has returned.
 			time.AfterFunc(work.Late, func() { request.After(call) })
 		}
-		return request.Do(ctx, call)
+		return nil
 	}
 }
 
