@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::super::cuts::{self, Choice, Cut, Message, WHOLE, choices, feed, finish};
 use super::endpoint::{END_HEADERS, END_STREAM};
+use super::upgrade::{SWITCH, UPGRADE};
 use super::*;
 
 /// A frame on its way.
