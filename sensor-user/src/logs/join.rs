@@ -129,7 +129,8 @@ pub struct Joined<T> {
     /// Another thread wrote in between, or it was itself written within another thread's line: it rests on who
     /// wrote, not on the file, what belongs together.
     pub mixed: bool,
-    /// It came out of a buffer, with others: who wrote it to the file, and when, may not be who made it.
+    /// It came out of a buffer with others, or may have come out of one: who wrote it to the file, and when, may
+    /// not be who made it.
     pub flushed: bool,
 }
 
@@ -208,6 +209,7 @@ impl<T: Copy> Joiner<T> {
             call: self.calls,
             continues: written.continues,
             taken_over: false,
+            flushed: stream.flushing.begin(written.bytes.len()),
             mixed: false,
         };
         let mut by = own;
@@ -279,12 +281,14 @@ impl<T: Copy> Joiner<T> {
         let known = self.writers.take(by);
         let is_known = known.is_some();
         let mut writer = known.unwrap_or_default();
+        let begun = writer.line.is_some() || part.continues;
         let mut sink = Sink {
             limits: self.limits,
             tgid: by.tgid,
             file: by.file,
             tally: &mut self.tally,
             loggers_only: stream.loggers_only,
+            several: false,
             out,
         };
         if is_known && written.lost_records > writer.lost_records {
@@ -309,6 +313,9 @@ impl<T: Copy> Joiner<T> {
         }
         writer.ends_lost = stream.ends_lost;
         stream.loggers_only = sink.loggers_only;
+        let whole = !begun && writer.line.is_none() && written.lost_after == 0;
+        let len = part.bytes.len();
+        stream.flushing.end(By::new(&written.caller), written.time, len, sink.several, whole);
         stream.pieces |= writer.line.is_some() || written.lost_after > 0;
         stream.tail = writer.line.is_some().then_some(by);
         if !writer.is_idle() {
@@ -386,6 +393,7 @@ impl<T: Copy> Joiner<T> {
             file: key.file,
             tally: &mut self.tally,
             loggers_only: stream.as_ref().is_some_and(|stream| stream.loggers_only),
+            several: false,
             out,
         };
         run(&mut sink);

@@ -13,6 +13,9 @@ use crate::trace::{Owner, ServerId};
 /// waits.
 const FORCED: u64 = 10_000_000_000;
 
+/// So many entries of the order may be for nothing, beside as many as there are exchanges.
+const SPARE: usize = 1024;
+
 /// A record, and what says whose it is.
 #[derive(Debug)]
 pub(super) struct Unsettled {
@@ -25,13 +28,22 @@ pub(super) struct Unsettled {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    by_server: FxHashMap<ServerId, Vec<Unsettled>>,
-    /// The exchanges by when the first record began to wait for them. Some have no records any more.
+    by_server: FxHashMap<ServerId, Group>,
+    /// The exchanges by when the first record began to wait for them. For some, none waits any more, or none that
+    /// has waited since then.
     order: VecDeque<(Monotonic, ServerId)>,
     len: usize,
     bytes: usize,
     len_max: usize,
     bytes_max: usize,
+}
+
+/// The records that wait for an exchange.
+#[derive(Debug)]
+struct Group {
+    since: Monotonic,
+    /// At least one.
+    records: Vec<Unsettled>,
 }
 
 impl Waiting {
@@ -51,12 +63,16 @@ impl Waiting {
         self.bytes += weight(&unsettled);
         match self.by_server.entry(server) {
             Entry::Occupied(mut there) => {
-                there.get_mut().push(unsettled);
+                there.get_mut().records.push(unsettled);
                 false
             }
             Entry::Vacant(place) => {
-                place.insert(vec![unsettled]);
+                place.insert(Group { since: now, records: vec![unsettled] });
                 self.order.push_back((now, server));
+                if self.order.len() > 2 * self.by_server.len() + SPARE {
+                    let Self { by_server, order, .. } = self;
+                    order.retain(|&entry| is_waiting(by_server, entry));
+                }
                 true
             }
         }
@@ -72,8 +88,8 @@ impl Waiting {
         let Entry::Occupied(mut there) = self.by_server.entry(server) else {
             return (Vec::new(), false);
         };
-        let taken: Vec<_> = there.get_mut().extract_if(.., |it| is_known(it)).collect();
-        let left = !there.get().is_empty();
+        let taken: Vec<_> = there.get_mut().records.extract_if(.., |it| is_known(it)).collect();
+        let left = !there.get().records.is_empty();
         if !left {
             there.remove();
         }
@@ -84,14 +100,14 @@ impl Waiting {
 
     /// The exchange for which records wait for longest, if that is too long, or if there are too many.
     pub(super) fn overdue(&mut self, now: Monotonic) -> Option<ServerId> {
-        while let Some(&(since, server)) = self.order.front() {
+        while let Some(&(since, _)) = self.order.front() {
             let full = self.len > self.len_max || self.bytes > self.bytes_max;
             if !full && since.0.saturating_add(FORCED) > now.0 {
                 return None;
             }
-            self.order.pop_front();
-            if self.by_server.contains_key(&server) {
-                return Some(server);
+            let next = self.pop();
+            if next.is_some() {
+                return next;
             }
         }
         None
@@ -99,13 +115,28 @@ impl Waiting {
 
     /// Any exchange for which records wait, the one for longest first.
     pub(super) fn next(&mut self) -> Option<ServerId> {
-        while let Some((_, server)) = self.order.pop_front() {
-            if self.by_server.contains_key(&server) {
-                return Some(server);
+        while !self.order.is_empty() {
+            let next = self.pop();
+            if next.is_some() {
+                return next;
             }
         }
         None
     }
+
+    /// Takes the first of the order, if records wait for it.
+    fn pop(&mut self) -> Option<ServerId> {
+        let entry = self.order.pop_front()?;
+        is_waiting(&self.by_server, entry).then_some(entry.1)
+    }
+}
+
+/// Whether records have waited for the exchange since then.
+fn is_waiting(
+    by_server: &FxHashMap<ServerId, Group>,
+    (since, server): (Monotonic, ServerId),
+) -> bool {
+    by_server.get(&server).is_some_and(|group| group.since == since)
 }
 
 /// About the memory that a record takes.

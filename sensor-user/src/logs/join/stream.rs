@@ -1,7 +1,14 @@
 //! A file that a process writes to: whose line goes on where someone writes.
 
-use super::{Joiner, Key, look};
+use super::{By, Joiner, Key, look};
 use crate::capture::event::{FileId, Monotonic, Tgid};
+
+/// Buffers that several fill are no smaller: that of C's stdio for a pipe, of Go's bufio. (Java's and Python's have
+/// twice as much.)
+const BUFFER: usize = 4096;
+
+/// Who flushes a buffer from time to time waits for longer, in nanoseconds.
+const FLUSH_NS: u64 = 5_000_000;
 
 /// For how long after its first part there may be more of a call, in nanoseconds: it takes far less to copy one.
 const CALL_NS: u64 = 1_000_000;
@@ -21,6 +28,58 @@ pub(super) struct Stream {
     pub(super) pieces: bool,
     /// All that stood alone was begun by a logger.
     pub(super) loggers_only: bool,
+    pub(super) flushing: Flushing,
+}
+
+/// Whether who writes to a file is who made what is written, as far as the calls of all writers tell.
+///
+/// A record that fills no call with others may still have come out of a buffer: it was alone in there when somebody
+/// came with one that had no room beside it. So what a buffer holds is no more than what was written last and the
+/// first record of what is written next together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flushing {
+    kind: Kind,
+    /// The longest call so far.
+    longest: usize,
+    /// The call before, if it was one record.
+    before: Option<(By, Monotonic, usize)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Unknown,
+    /// Several records came with one call.
+    Buffered,
+    /// Two calls in a row, since, with a record each that would have had room in one buffer.
+    EachByItself,
+}
+
+impl Flushing {
+    /// A call has `len` bytes, or more. Returns whether what is in it may have been made by another than who calls.
+    pub(super) fn begin(&mut self, len: usize) -> bool {
+        self.longest = self.longest.max(len);
+        match self.kind {
+            Kind::Unknown => len + self.longest >= BUFFER,
+            Kind::Buffered => true,
+            Kind::EachByItself => false,
+        }
+    }
+
+    /// Such a call is over, `whole` if it was of whole lines.
+    pub(super) fn end(&mut self, by: By, at: Monotonic, len: usize, several: bool, whole: bool) {
+        if several {
+            self.kind = Kind::Buffered;
+        }
+        let now = (!several && whole).then_some((by, at, len));
+        if let (Some(before), Some(now)) = (self.before, now)
+            && before.2 + now.2 < BUFFER
+            && (before.0 != now.0 || now.1.0 < before.1.0.saturating_add(FLUSH_NS))
+        {
+            self.kind = Kind::EachByItself;
+        }
+        self.before = now;
+    }
 }
 
 impl<T: Copy> Joiner<T> {
@@ -33,6 +92,7 @@ impl<T: Copy> Joiner<T> {
             doubt_until: Monotonic(0),
             pieces: false,
             loggers_only: true,
+            flushing: Flushing::default(),
         };
         let Some(known) = self.streams.get(&place) else {
             if self.streams.len() >= self.limits.writers {

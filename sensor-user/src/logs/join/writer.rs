@@ -17,6 +17,8 @@ pub(super) struct Sink<'a, T> {
     pub(super) tally: &'a mut Tally,
     /// See [`Before::loggers_only`].
     pub(super) loggers_only: bool,
+    /// A call was seen that had several records in it.
+    pub(super) several: bool,
     pub(super) out: &'a mut dyn FnMut(Joined<T>),
 }
 
@@ -110,6 +112,8 @@ pub(super) struct Part<'a, T> {
     pub(super) continues: bool,
     /// The writer that these are taken for is not who wrote them.
     pub(super) taken_over: bool,
+    /// Nor need who wrote them be who made them: see [`Flushing`](super::stream::Flushing).
+    pub(super) flushed: bool,
     /// The first line that begins here does so within another's.
     pub(super) mixed: bool,
 }
@@ -158,7 +162,7 @@ impl<T: Copy> Writer<T> {
             call: part.call,
             broken,
             mixed,
-            flushed: flushed || part.taken_over,
+            flushed: flushed || part.taken_over || part.flushed,
         };
         let mut flushed = part.continues;
         while let Some(end) = memchr(b'\n', rest) {
@@ -263,7 +267,7 @@ impl<T: Copy> Writer<T> {
                 record.held = Some(Box::new((line.into_owned(), shape)));
             }
             Verdict::Perhaps(_) | Verdict::Begins => {
-                record.marks.flushed |= record.marks.call == line.marks.call;
+                record.is_followed_by(&line, sink);
                 self.flush(sink);
                 self.begin(line, more, sink);
             }
@@ -293,7 +297,7 @@ impl<T: Copy> Writer<T> {
             record.append(&line, sink);
             record.shape = shape;
         } else {
-            record.marks.flushed |= record.marks.call == line.marks.call;
+            record.is_followed_by(&line, sink);
             self.flush(sink);
             self.begin(line, false, sink);
         }
@@ -319,6 +323,7 @@ impl<T: Copy> Writer<T> {
         };
         if shape == Shape::Alone && record.ended {
             record.marks.flushed |= more;
+            sink.several |= more;
             record.hand_over(sink);
         } else {
             self.record = Some(record);
@@ -404,6 +409,13 @@ impl<T: Copy> Record<T> {
         self.ended = line.end > 0;
         self.incomplete |= line.lost > 0;
         self.marks.mixed |= line.marks.mixed;
+    }
+
+    /// This line begins another record, maybe in the same call.
+    fn is_followed_by(&mut self, line: &Line<'_, T>, sink: &mut Sink<'_, T>) {
+        let several = self.marks.call == line.marks.call;
+        self.marks.flushed |= several;
+        sink.several |= several;
     }
 
     /// Its last line had no end.

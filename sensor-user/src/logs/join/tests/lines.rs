@@ -45,13 +45,16 @@ fn the_first_byte_says_when_and_whose() {
 
 #[test]
 fn what_comes_in_one_call_with_others_is_flushed() {
-    let mut desk = Desk::new();
-    desk.write(1, b"{\"a\":1}\n{\"a\":2}\n");
-    desk.write(1, b"{\"a\":3}\n\n");
-    desk.write(1, b"four\nfive\n");
-    desk.write(1, b"java.lang.Error: six\n\tat a.b(c)\n");
-    let flushed: Vec<bool> = desk.end().iter().map(|it| it.flushed).collect();
-    assert_eq!(flushed, [true, true, false, true, true, false]);
+    for (call, flushed) in [
+        ("{\"a\":1}\n{\"a\":2}\n", vec![true, true]),
+        ("{\"a\":3}\n\n", vec![false]),
+        ("four\nfive\n", vec![true, true]),
+        ("java.lang.Error: six\n\tat a.b(c)\n", vec![false]),
+    ] {
+        let mut desk = Desk::new();
+        desk.write(1, call.as_bytes());
+        assert_eq!(doubts(&desk.end()), flushed, "{call}");
+    }
 }
 
 #[test]
@@ -136,6 +139,53 @@ fn a_buffer_is_flushed_by_whoever_finds_it_full() {
     let out = desk.end();
     assert_eq!(texts(&out), text.lines().collect::<Vec<_>>());
     assert!(out.iter().all(|it| it.flushed && !it.incomplete && !it.mixed));
+}
+
+/// Whether each record may have been made by another than who wrote it.
+fn doubts(out: &[Joined<u32>]) -> Vec<bool> {
+    out.iter().map(|it| it.flushed).collect()
+}
+
+#[test]
+fn a_record_alone_in_a_buffer_is_flushed_by_who_has_a_long_one() {
+    let line = |n: u32| format!("{LOG}request {n} is done\n");
+    let mut desk = Desk::new();
+    desk.write(1, [line(1), line(2)].concat().as_bytes());
+    // The second thread has a stack trace that finds no room beside the line of the first.
+    desk.write(2, line(3).as_bytes());
+    desk.write(2, format!("{LOG}request 4 failed: {}\n", "x".repeat(9000)).as_bytes());
+    desk.write(3, [line(5), line(6)].concat().as_bytes());
+    assert_eq!(doubts(&desk.end()), [true; 6]);
+}
+
+#[test]
+fn two_that_had_room_for_each_other_show_that_there_is_no_buffer() {
+    let line = |n: u32| format!("{LOG}request {n} is done\n");
+    let mut desk = Desk::new();
+    for (n, tid, after_ms) in [(1, 1, 0), (2, 1, 1), (3, 2, 300), (4, 1, 300)] {
+        desk.wait(after_ms);
+        desk.write(tid, line(n).as_bytes());
+    }
+    // A message of two lines that no one can tell from two messages.
+    desk.write(1, [line(5), line(6)].concat().as_bytes());
+    // By one thread, now and then: it may be there only to flush.
+    for (n, tid, after_ms) in [(7, 3, 300), (8, 3, 300), (9, 3, 300), (10, 3, 1), (11, 1, 300)] {
+        desk.wait(after_ms);
+        desk.write(tid, line(n).as_bytes());
+    }
+    let out = desk.end();
+    let doubted = (1..).zip(doubts(&out)).filter(|(_, doubted)| *doubted).map(|(n, _)| n);
+    assert_eq!(doubted.collect::<Vec<u32>>(), [5, 6, 7, 8, 9, 10]);
+}
+
+#[test]
+fn long_records_are_doubted_until_short_ones_come() {
+    let line = |len: usize| format!("{LOG}{}\n", "x".repeat(len));
+    let mut desk = Desk::new();
+    for (tid, len) in [(1, 1000), (2, 3500), (1, 5000), (1, 500), (2, 500), (2, 100), (1, 5000)] {
+        desk.write(tid, line(len).as_bytes());
+    }
+    assert_eq!(doubts(&desk.end()), [false, true, true, true, true, false, false]);
 }
 
 #[test]
