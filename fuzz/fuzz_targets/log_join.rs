@@ -46,7 +46,7 @@ impl Desk {
     }
 
     fn write(&mut self, written: &Written<'_>) {
-        self.joiner.write(written, written.caller.tid, &mut |it| self.out.push(it));
+        self.joiner.write(written, written.caller.tid, true, &mut |it| self.out.push(it));
     }
 
     fn advance(&mut self, ms: u64) {

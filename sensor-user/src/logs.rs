@@ -141,7 +141,8 @@ impl Lines {
             Event::Written(written) => {
                 let owner = pipeline.owner(written);
                 let observed_unix_ns = pipeline.unix_ns(written.time);
-                joiner.write(written, Stamp { owner, observed_unix_ns }, &mut collect);
+                let stamp = Stamp { owner, observed_unix_ns };
+                joiner.write(written, stamp, owner != Owner::default(), &mut collect);
             }
             Event::LogFile { file, path } => {
                 if self.paths.len() >= self.limits.streams {

@@ -102,7 +102,7 @@ const fn go(name: &'static str, program: fn(&Path) -> Option<Command>) -> Runtim
 }
 
 /// Every one.
-pub const SERVICES: [Service; 13] = [
+pub const SERVICES: [Service; 15] = [
     of(go("go-http", |_| Some(Command::new(traces_go_workload("nethttp")?))), "log"),
     of(go("go-gin", |_| Some(Command::new(traces_go_workload("gin")?))), "slog"),
     of(go("go-echo", |_| Some(Command::new(traces_go_workload("echo")?))), "log"),
@@ -115,12 +115,14 @@ pub const SERVICES: [Service; 13] = [
         "log",
     ),
     of(http("python-threads", |_| in_python("threads.py")), "logging"),
+    of(http("python-print", |_| in_python("threads.py")), "print"),
     of(http("python-aiohttp", |_| in_python("aio.py")), "logging"),
     of(http("python-httpx", |_| in_python("asgi.py")), "logging"),
     of(http("node-console", |_| in_node("agent.js")), "console"),
     of(http("node-pino", |_| with_pino(in_node("agent.js")?)), "pino"),
     of(http("java-url", |_| in_java("url")), "println"),
     of(http("java-client", |_| in_java("client")), "println"),
+    of(http("java-buffered", |_| in_java("url")), "buffered"),
     of(http("rust-tokio", |workload| Some(scene(workload, "traces-middle"))), "tracing"),
 ];
 

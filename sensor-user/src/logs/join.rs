@@ -190,8 +190,15 @@ impl<T: Copy> Joiner<T> {
         }
     }
 
-    /// Takes what was written, and hands over what is complete.
-    pub fn write(&mut self, written: &Written<'_>, with: T, out: &mut dyn FnMut(Joined<T>)) {
+    /// Takes what was written, and hands over what is complete. `working` says whether who wrote is known to work
+    /// for a request.
+    pub fn write(
+        &mut self,
+        written: &Written<'_>,
+        with: T,
+        working: bool,
+        out: &mut dyn FnMut(Joined<T>),
+    ) {
         self.now = self.now.max(written.time);
         self.expire(out);
         self.calls += u64::from(!written.continues);
@@ -200,6 +207,9 @@ impl<T: Copy> Joiner<T> {
 
         let place = (written.tgid, written.file);
         let mut stream = self.stream(place, written.lost_records);
+        if !written.continues {
+            stream.flushing.begin(written.bytes.len());
+        }
         let own = Key { tgid: written.tgid, file: written.file, by: By::new(&written.caller) };
         let mut part = Part {
             bytes: written.bytes,
@@ -208,8 +218,8 @@ impl<T: Copy> Joiner<T> {
             with,
             call: self.calls,
             continues: written.continues,
+            working,
             taken_over: false,
-            flushed: stream.flushing.begin(written.bytes.len()),
             mixed: false,
         };
         let mut by = own;
@@ -289,6 +299,8 @@ impl<T: Copy> Joiner<T> {
             tally: &mut self.tally,
             loggers_only: stream.loggers_only,
             several: false,
+            flushing: stream.flushing,
+            working: part.working,
             out,
         };
         if is_known && written.lost_records > writer.lost_records {
@@ -314,8 +326,7 @@ impl<T: Copy> Joiner<T> {
         writer.ends_lost = stream.ends_lost;
         stream.loggers_only = sink.loggers_only;
         let whole = !begun && writer.line.is_none() && written.lost_after == 0;
-        let len = part.bytes.len();
-        stream.flushing.end(By::new(&written.caller), written.time, len, sink.several, whole);
+        stream.flushing.end(part.bytes.len(), sink.several, whole, part.working);
         stream.pieces |= writer.line.is_some() || written.lost_after > 0;
         stream.tail = writer.line.is_some().then_some(by);
         if !writer.is_idle() {
@@ -394,6 +405,8 @@ impl<T: Copy> Joiner<T> {
             tally: &mut self.tally,
             loggers_only: stream.as_ref().is_some_and(|stream| stream.loggers_only),
             several: false,
+            flushing: stream.as_ref().map(|stream| stream.flushing).unwrap_or_default(),
+            working: false,
             out,
         };
         run(&mut sink);

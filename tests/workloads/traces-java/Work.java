@@ -1,7 +1,12 @@
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import java.io.BufferedOutputStream;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.net.HttpURLConnection;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -29,7 +34,27 @@ public class Work {
     static final String LEAF = System.getenv("LEAF");
     static final String LINES = System.getenv("LINES");
     static final Path TRUTH = Path.of(System.getenv("TRUTH"));
+    /** What loggers have that are told not to write each record at once. */
+    static final OutputStream BUFFER = "buffered".equals(LINES) ? buffer() : null;
     static final byte[] DONE = "done\n".getBytes(StandardCharsets.US_ASCII);
+
+    /** Flushed now and then: nothing else would write out the last of it. */
+    static OutputStream buffer() {
+        OutputStream buffer = new BufferedOutputStream(new FileOutputStream(FileDescriptor.out), 8192);
+        Thread flusher = new Thread(() -> {
+            try {
+                while (true) {
+                    Thread.sleep(50);
+                    buffer.flush();
+                }
+            } catch (IOException | InterruptedException e) {
+                e.printStackTrace();
+            }
+        });
+        flusher.setDaemon(true);
+        flusher.start();
+        return buffer;
+    }
 
     /** What a request asks for. */
     record Request(String pattern, String marker, String passOn, String traceparent, AtomicInteger notes) {
@@ -44,8 +69,21 @@ public class Work {
          * A line with the request's marker, numbered from 1: the truth which the sensor's records are held against.
          */
         void note(String place) {
-            if (LINES != null) {
-                System.out.println("working on " + marker + ": " + place + "." + notes.incrementAndGet());
+            if (LINES == null) {
+                return;
+            }
+            String line = "working on " + marker + ": " + place + "." + notes.incrementAndGet();
+            if (BUFFER == null) {
+                System.out.println(line);
+                return;
+            }
+            // Some find no room beside what is there, whoever that is of.
+            String more = ThreadLocalRandom.current().nextInt(4) == 0 ? " x".repeat(5000) : "";
+            byte[] bytes = (line + more + "\n").getBytes(StandardCharsets.US_ASCII);
+            try {
+                BUFFER.write(bytes, 0, bytes.length);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
             }
         }
 

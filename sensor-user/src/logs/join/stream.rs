@@ -1,14 +1,11 @@
 //! A file that a process writes to: whose line goes on where someone writes.
 
-use super::{By, Joiner, Key, look};
+use super::{Joiner, Key, look};
 use crate::capture::event::{FileId, Monotonic, Tgid};
 
-/// Buffers that several fill are no smaller: that of C's stdio for a pipe, of Go's bufio. (Java's and Python's have
-/// twice as much.)
+/// Buffers that threads share are no smaller: that of C's stdio for a pipe, of Go's bufio. (Java's and Python's
+/// have twice as much.)
 const BUFFER: usize = 4096;
-
-/// Who flushes a buffer from time to time waits for longer, in nanoseconds.
-const FLUSH_NS: u64 = 5_000_000;
 
 /// For how long after its first part there may be more of a call, in nanoseconds: it takes far less to copy one.
 const CALL_NS: u64 = 1_000_000;
@@ -31,54 +28,79 @@ pub(super) struct Stream {
     pub(super) flushing: Flushing,
 }
 
-/// Whether who writes to a file is who made what is written, as far as the calls of all writers tell.
+/// Whether who writes to a file is who made what is written.
 ///
-/// A record that fills no call with others may still have come out of a buffer: it was alone in there when somebody
-/// came with one that had no room beside it. So what a buffer holds is no more than what was written last and the
-/// first record of what is written next together.
+/// A buffer that threads share is written out by who finds no room in it for a record. So it need not hold several:
+/// there may be one, if a long one came next. That is the first of what is written next, then. Where this would have
+/// had room, nobody was short of it: who wrote did so for what was written, unless it is there only to flush from
+/// time to time. Such a thread works for no request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Flushing {
     kind: Kind,
-    /// The longest call so far.
-    longest: usize,
-    /// The call before, if it was one record.
-    before: Option<(By, Monotonic, usize)>,
+    /// The call before, if it was one record, and short.
+    before: Option<Short>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Kind {
+    /// Nothing speaks against it.
     #[default]
     Unknown,
-    /// Several records came with one call.
-    Buffered,
-    /// Two calls in a row, since, with a record each that would have had room in one buffer.
+    /// Several records came with one call, or there was no room for the next one. Nothing since was proof of the
+    /// opposite.
+    Shared,
+    /// It has been seen that somebody who worked for a request wrote one record, with room for the next.
     EachByItself,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Short {
+    len: usize,
+    /// Who wrote it did so on somebody's behalf.
+    working: bool,
+}
+
 impl Flushing {
-    /// A call has `len` bytes, or more. Returns whether what is in it may have been made by another than who calls.
-    pub(super) fn begin(&mut self, len: usize) -> bool {
-        self.longest = self.longest.max(len);
-        match self.kind {
-            Kind::Unknown => len + self.longest >= BUFFER,
-            Kind::Buffered => true,
-            Kind::EachByItself => false,
+    /// A call begins, with so many bytes, or more.
+    pub(super) fn begin(&mut self, len: usize) {
+        let room = self.before.is_none_or(|before| before.len + len < BUFFER);
+        match self.before {
+            Some(Short { working: true, .. }) if room => self.kind = Kind::EachByItself,
+            Some(Short { working: true, .. }) => self.doubt(),
+            _ => {}
+        }
+        if len >= BUFFER {
+            self.doubt();
         }
     }
 
-    /// Such a call is over, `whole` if it was of whole lines.
-    pub(super) fn end(&mut self, by: By, at: Monotonic, len: usize, several: bool, whole: bool) {
+    /// What it was is known: whether it had `several` records, or else was a `whole` one, and short.
+    pub(super) fn end(&mut self, len: usize, several: bool, whole: bool, working: bool) {
         if several {
-            self.kind = Kind::Buffered;
+            self.kind = Kind::Shared;
         }
-        let now = (!several && whole).then_some((by, at, len));
-        if let (Some(before), Some(now)) = (self.before, now)
-            && before.2 + now.2 < BUFFER
-            && (before.0 != now.0 || now.1.0 < before.1.0.saturating_add(FLUSH_NS))
-        {
-            self.kind = Kind::EachByItself;
+        self.before = (!several && whole && len < BUFFER).then_some(Short { len, working });
+    }
+
+    /// What is written next need not be what came next.
+    pub(super) fn lose(&mut self) {
+        self.before = None;
+    }
+
+    fn doubt(&mut self) {
+        if self.kind == Kind::Unknown {
+            self.kind = Kind::Shared;
         }
-        self.before = now;
+    }
+
+    /// What is handed over may have been made by another than who wrote it.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.kind == Kind::Shared
+    }
+
+    /// It is not known yet: what is written next may tell.
+    pub(super) fn is_open(&self) -> bool {
+        self.kind == Kind::Unknown
     }
 }
 
@@ -104,6 +126,7 @@ impl<T: Copy> Joiner<T> {
         let mut stream = *known;
         if lost_records > stream.lost_records {
             stream.lost_records = lost_records;
+            stream.flushing.lose();
             // Where what goes on there is the next to write, that may be among what was lost.
             if let Some(line) = stream.tail.take().and_then(|tail| self.writers.get_mut(tail)) {
                 line.line.as_mut().into_iter().for_each(|line| line.crossed |= line.flushed);

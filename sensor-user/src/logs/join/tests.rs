@@ -21,6 +21,8 @@ pub(super) struct Desk {
     pub(super) out: Vec<Joined<u32>>,
     pub(super) now: u64,
     pub(super) lost_records: u64,
+    /// Who writes works for a request.
+    pub(super) working: bool,
     limits: Limits,
 }
 
@@ -32,7 +34,15 @@ impl Desk {
     pub(super) fn with(limits: Limits) -> Self {
         let metrics = Arc::new(Metrics::default());
         let joiner = Joiner::new(limits, Arc::clone(&metrics));
-        Self { joiner, metrics, out: Vec::new(), now: 1_000 * MS, lost_records: 0, limits }
+        Self {
+            joiner,
+            metrics,
+            out: Vec::new(),
+            now: 1_000 * MS,
+            lost_records: 0,
+            working: false,
+            limits,
+        }
     }
 
     pub(super) fn written<'a>(&self, tid: u32, bytes: &'a [u8]) -> Written<'a> {
@@ -52,7 +62,7 @@ impl Desk {
     pub(super) fn take(&mut self, written: &Written<'_>) {
         self.now = self.now.max(written.time.0) + 1;
         let with = written.caller.tid;
-        self.joiner.write(written, with, &mut |it| self.out.push(it));
+        self.joiner.write(written, with, self.working, &mut |it| self.out.push(it));
     }
 
     /// A thread makes a call.

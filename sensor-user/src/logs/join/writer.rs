@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use super::shape::{Before, Shape, Verdict};
+use super::stream::Flushing;
 use super::tally::Tally;
 use super::{Joined, Limits};
 use crate::capture::event::{FileId, LogStream, Monotonic, Tgid};
@@ -19,6 +20,10 @@ pub(super) struct Sink<'a, T> {
     pub(super) loggers_only: bool,
     /// A call was seen that had several records in it.
     pub(super) several: bool,
+    /// Who makes what is written there, as far as that is known.
+    pub(super) flushing: Flushing,
+    /// Whether it matters who made what is written now.
+    pub(super) working: bool,
     pub(super) out: &'a mut dyn FnMut(Joined<T>),
 }
 
@@ -110,10 +115,10 @@ pub(super) struct Part<'a, T> {
     pub(super) call: u64,
     /// There were bytes of the call before these.
     pub(super) continues: bool,
+    /// Who wrote them works for a request.
+    pub(super) working: bool,
     /// The writer that these are taken for is not who wrote them.
     pub(super) taken_over: bool,
-    /// Nor need who wrote them be who made them: see [`Flushing`](super::stream::Flushing).
-    pub(super) flushed: bool,
     /// The first line that begins here does so within another's.
     pub(super) mixed: bool,
 }
@@ -162,7 +167,7 @@ impl<T: Copy> Writer<T> {
             call: part.call,
             broken,
             mixed,
-            flushed: flushed || part.taken_over || part.flushed,
+            flushed: flushed || part.taken_over,
         };
         let mut flushed = part.continues;
         while let Some(end) = memchr(b'\n', rest) {
@@ -321,9 +326,10 @@ impl<T: Copy> Writer<T> {
             held: None,
             text: line.text.into_owned(),
         };
-        if shape == Shape::Alone && record.ended {
+        sink.several |= more && shape == Shape::Alone;
+        let is_open = sink.working && !more && sink.flushing.is_open();
+        if shape == Shape::Alone && record.ended && !is_open {
             record.marks.flushed |= more;
-            sink.several |= more;
             record.hand_over(sink);
         } else {
             self.record = Some(record);
@@ -448,7 +454,7 @@ impl<T: Copy> Record<T> {
             cut,
             incomplete,
             mixed: marks.mixed,
-            flushed: marks.flushed,
+            flushed: marks.flushed || sink.flushing.is_doubtful(),
         });
     }
 }

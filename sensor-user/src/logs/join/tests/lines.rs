@@ -146,46 +146,60 @@ fn doubts(out: &[Joined<u32>]) -> Vec<bool> {
     out.iter().map(|it| it.flushed).collect()
 }
 
+/// What threads write, by so many bytes of text: negative by one that works for no request. Then, whether each record
+/// may have been made by another.
+fn doubts_of(calls: &[&[i32]]) -> Vec<bool> {
+    let mut desk = Desk::new();
+    for (call, tid) in calls.iter().zip(1..) {
+        let line = |len: &i32| format!("{LOG}{}\n", "x".repeat(len.unsigned_abs() as usize));
+        desk.working = call[0] > 0;
+        desk.write(tid, call.iter().map(line).collect::<String>().as_bytes());
+    }
+    doubts(&desk.end())
+}
+
 #[test]
 fn a_record_alone_in_a_buffer_is_flushed_by_who_has_a_long_one() {
-    let line = |n: u32| format!("{LOG}request {n} is done\n");
-    let mut desk = Desk::new();
-    desk.write(1, [line(1), line(2)].concat().as_bytes());
-    // The second thread has a stack trace that finds no room beside the line of the first.
-    desk.write(2, line(3).as_bytes());
-    desk.write(2, format!("{LOG}request 4 failed: {}\n", "x".repeat(9000)).as_bytes());
-    desk.write(3, [line(5), line(6)].concat().as_bytes());
-    assert_eq!(doubts(&desk.end()), [true; 6]);
+    // The second thread's finds no room beside the line of the first.
+    let buffered: [&[i32]; 5] = [&[50], &[9000], &[50, 50], &[50], &[9000]];
+    assert_eq!(doubts_of(&buffered), [true; 6]);
+    // One that only flushes proves nothing.
+    assert_eq!(doubts_of(&[&[50, 50], &[-50], &[50], &[9000]]), [true; 5]);
 }
 
 #[test]
-fn two_that_had_room_for_each_other_show_that_there_is_no_buffer() {
-    let line = |n: u32| format!("{LOG}request {n} is done\n");
-    let mut desk = Desk::new();
-    for (n, tid, after_ms) in [(1, 1, 0), (2, 1, 1), (3, 2, 300), (4, 1, 300)] {
-        desk.wait(after_ms);
-        desk.write(tid, line(n).as_bytes());
-    }
+fn a_record_with_room_for_the_next_is_who_wrote_its() {
+    assert_eq!(doubts_of(&[&[50], &[3900], &[9000], &[50]]), [false; 4]);
     // A message of two lines that no one can tell from two messages.
-    desk.write(1, [line(5), line(6)].concat().as_bytes());
-    // By one thread, now and then: it may be there only to flush.
-    for (n, tid, after_ms) in [(7, 3, 300), (8, 3, 300), (9, 3, 300), (10, 3, 1), (11, 1, 300)] {
-        desk.wait(after_ms);
-        desk.write(tid, line(n).as_bytes());
-    }
-    let out = desk.end();
-    let doubted = (1..).zip(doubts(&out)).filter(|(_, doubted)| *doubted).map(|(n, _)| n);
-    assert_eq!(doubted.collect::<Vec<u32>>(), [5, 6, 7, 8, 9, 10]);
+    let lines: [&[i32]; 6] = [&[50], &[50], &[50, 50], &[50], &[3900], &[3900]];
+    assert_eq!(doubts_of(&lines), [false, false, true, true, false, false, false]);
+    assert_eq!(doubts_of(&[&[4000], &[4000], &[4000]]), [true; 3]);
+    assert_eq!(doubts_of(&[&[5000], &[50], &[50]]), [false; 3]);
 }
 
 #[test]
-fn long_records_are_doubted_until_short_ones_come() {
-    let line = |len: usize| format!("{LOG}{}\n", "x".repeat(len));
+fn the_first_record_waits_for_what_comes_next() {
     let mut desk = Desk::new();
-    for (tid, len) in [(1, 1000), (2, 3500), (1, 5000), (1, 500), (2, 500), (2, 100), (1, 5000)] {
-        desk.write(tid, line(len).as_bytes());
-    }
-    assert_eq!(doubts(&desk.end()), [false, true, true, true, true, false, false]);
+    desk.working = true;
+    desk.write(1, b"{\"a\":1}\n");
+    assert_eq!(desk.texts(), [""; 0]);
+    desk.write(2, b"{\"a\":2}\n");
+    assert_eq!(desk.texts(), ["{\"a\":2}"]);
+    desk.wait(300);
+    assert_eq!(desk.texts().len(), 2);
+    assert_eq!(doubts(&desk.end()), [false; 2]);
+}
+
+#[test]
+fn nothing_comes_next_after_a_loss() {
+    let mut desk = Desk::new();
+    desk.working = true;
+    desk.write(1, b"one\ntwo\n");
+    desk.write(1, b"three\n");
+    desk.lost_records += 1;
+    desk.write(1, b"four\n");
+    desk.wait(1000);
+    assert_eq!(doubts(&desk.end()), [true; 4]);
 }
 
 #[test]

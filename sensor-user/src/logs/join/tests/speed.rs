@@ -20,7 +20,7 @@ fn measure(name: &str, line: &str, threads: u32, per_write: usize) {
     for n in 0..LINES / per_write as u32 {
         desk.now += 1_000;
         let written = desk.written(n % threads, bytes.as_bytes());
-        desk.joiner.write(&written, 0, &mut |it| {
+        desk.joiner.write(&written, 0, false, &mut |it| {
             records += 1;
             lines += u64::from(it.lines);
             std::hint::black_box(it);
