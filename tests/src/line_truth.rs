@@ -102,7 +102,7 @@ const fn go(name: &'static str, program: fn(&Path) -> Option<Command>) -> Runtim
 }
 
 /// Every one.
-pub const SERVICES: [Service; 15] = [
+pub const SERVICES: [Service; 14] = [
     of(go("go-http", |_| Some(Command::new(traces_go_workload("nethttp")?))), "log"),
     of(go("go-gin", |_| Some(Command::new(traces_go_workload("gin")?))), "slog"),
     of(go("go-echo", |_| Some(Command::new(traces_go_workload("echo")?))), "log"),
@@ -115,7 +115,6 @@ pub const SERVICES: [Service; 15] = [
         "log",
     ),
     of(http("python-threads", |_| in_python("threads.py")), "logging"),
-    of(http("python-print", |_| in_python("threads.py")), "print"),
     of(http("python-aiohttp", |_| in_python("aio.py")), "logging"),
     of(http("python-httpx", |_| in_python("asgi.py")), "logging"),
     of(http("node-console", |_| in_node("agent.js")), "console"),

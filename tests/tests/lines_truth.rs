@@ -77,7 +77,6 @@ services! {
     go_fiber: "go-fiber" Socket,
     go_grpc: "go-grpc" Socket,
     python_threads: "python-threads" Socket,
-    python_print: "python-print" Socket,
     python_aiohttp: "python-aiohttp" Socket,
     python_httpx: "python-httpx" Socket,
     node_console: "node-console" Socket,

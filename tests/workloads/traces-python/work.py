@@ -5,8 +5,6 @@ import logging
 import os
 import random
 import sys
-import threading
-import time
 
 LATE = 0.005
 LEAF = os.environ["LEAF"]
@@ -14,20 +12,11 @@ LEAF = os.environ["LEAF"]
 TRUTH = open(os.environ["TRUTH"], "ab", buffering=0)
 LINES = os.environ.get("LINES")
 LOG = logging.getLogger("work")
-if LINES == "logging":
+if LINES:
+    assert LINES == "logging", LINES
     FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     logging.basicConfig(stream=sys.stdout, format=FORMAT)
     LOG.setLevel(logging.INFO)
-elif LINES:
-    assert LINES == "print", LINES
-
-    def flush():
-        """What is printed to a pipe is kept until there are 8 KiB of it; nothing else would write out the last of it."""
-        while True:
-            time.sleep(0.05)
-            sys.stdout.flush()
-
-    threading.Thread(target=flush, daemon=True).start()
 
 
 class Request:
@@ -48,14 +37,8 @@ class Request:
 
     def note(self, place):
         """A line with the request's marker, numbered from 1: the truth which the sensor's records are held against."""
-        number = next(self.notes)
-        if LINES == "logging":
-            LOG.info("working on %s: %s.%d", self.marker, place, number)
-        elif LINES:
-            # Some find no room beside what is there, whoever that is of.
-            more = " x" * 5000 if random.random() < 0.3 else ""
-            # At once: by itself, `print` writes the line's end in a call of its own.
-            print(f"working on {self.marker}: {place}.{number}{more}\n", end="")
+        if LINES:
+            LOG.info("working on %s: %s.%d", self.marker, place, next(self.notes))
 
     def path(self, number):
         """Of a call, which is written down as the truth."""
