@@ -63,7 +63,7 @@ use rustc_hash::FxHashMap;
 use crate::capture::event::{Caller, FileId, LogStream, Monotonic, Tgid, Written};
 use crate::metrics::Metrics;
 
-use stream::{Crossing, Stream, begins_record};
+use stream::{Crossing, Short, Stream, begins_record};
 use tally::Tally;
 use writer::{Part, Sink};
 use writers::{Queue, Writers};
@@ -207,10 +207,10 @@ impl<T: Copy> Joiner<T> {
 
         let place = (written.tgid, written.file);
         let mut stream = self.stream(place, written.lost_records);
-        if !written.continues {
-            stream.flushing.begin(written.bytes.len());
-        }
         let own = Key { tgid: written.tgid, file: written.file, by: By::new(&written.caller) };
+        if !written.continues {
+            stream.flushing.begin(written.bytes.len(), own.by, written.time);
+        }
         let mut part = Part {
             bytes: written.bytes,
             stream: written.stream,
@@ -291,7 +291,7 @@ impl<T: Copy> Joiner<T> {
         let known = self.writers.take(by);
         let is_known = known.is_some();
         let mut writer = known.unwrap_or_default();
-        let begun = writer.line.is_some() || part.continues;
+        let goes_on = writer.line.is_some() || part.continues || part.taken_over;
         let mut sink = Sink {
             limits: self.limits,
             tgid: by.tgid,
@@ -325,8 +325,11 @@ impl<T: Copy> Joiner<T> {
         }
         writer.ends_lost = stream.ends_lost;
         stream.loggers_only = sink.loggers_only;
-        let whole = !begun && writer.line.is_none() && written.lost_after == 0;
-        stream.flushing.end(part.bytes.len(), sink.several, whole, part.working);
+        let several = sink.several;
+        let is_whole = !goes_on && writer.line.is_none() && written.lost_after == 0;
+        let Part { working, time: at, .. } = part;
+        let short = is_whole.then_some(Short { len: part.bytes.len(), by: by.by, at, working });
+        stream.flushing.end(several, short);
         stream.pieces |= writer.line.is_some() || written.lost_after > 0;
         stream.tail = writer.line.is_some().then_some(by);
         if !writer.is_idle() {

@@ -1,11 +1,14 @@
 //! A file that a process writes to: whose line goes on where someone writes.
 
-use super::{Joiner, Key, look};
+use super::{By, Joiner, Key, look};
 use crate::capture::event::{FileId, Monotonic, Tgid};
 
 /// Buffers that threads share are no smaller: that of C's stdio for a pipe, of Go's bufio. (Java's and Python's
 /// have twice as much.)
 const BUFFER: usize = 4096;
+
+/// A thread that is there to flush them waits for longer in between, in nanoseconds.
+const FLUSH_NS: u64 = 5_000_000;
 
 /// For how long after its first part there may be more of a call, in nanoseconds: it takes far less to copy one.
 const CALL_NS: u64 = 1_000_000;
@@ -33,7 +36,7 @@ pub(super) struct Stream {
 /// A buffer that threads share is written out by who finds no room in it for a record. So it need not hold several:
 /// there may be one, if a long one came next. That is the first of what is written next, then. Where this would have
 /// had room, nobody was short of it: who wrote did so for what was written, unless it is there only to flush from
-/// time to time. Such a thread works for no request.
+/// time to time. Such a thread works for no request, and then waits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Flushing {
     kind: Kind,
@@ -49,37 +52,39 @@ enum Kind {
     /// Several records came with one call, or there was no room for the next one. Nothing since was proof of the
     /// opposite.
     Shared,
-    /// It has been seen that somebody who worked for a request wrote one record, with room for the next.
+    /// It has been seen that somebody who is not there to flush wrote one record, with room for the next.
     EachByItself,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Short {
-    len: usize,
+pub(super) struct Short {
+    pub(super) len: usize,
+    pub(super) by: By,
+    pub(super) at: Monotonic,
     /// Who wrote it did so on somebody's behalf.
-    working: bool,
+    pub(super) working: bool,
 }
 
 impl Flushing {
     /// A call begins, with so many bytes, or more.
-    pub(super) fn begin(&mut self, len: usize) {
-        let room = self.before.is_none_or(|before| before.len + len < BUFFER);
-        match self.before {
-            Some(Short { working: true, .. }) if room => self.kind = Kind::EachByItself,
-            Some(Short { working: true, .. }) => self.doubt(),
-            _ => {}
+    pub(super) fn begin(&mut self, len: usize, by: By, at: Monotonic) {
+        if let Some(before) = self.before {
+            let goes_on = before.by == by && at.0 < before.at.0.saturating_add(FLUSH_NS);
+            if before.len + len >= BUFFER {
+                self.doubt(before.working);
+            } else if before.working || goes_on {
+                self.kind = Kind::EachByItself;
+            }
         }
-        if len >= BUFFER {
-            self.doubt();
-        }
+        self.doubt(len >= BUFFER);
     }
 
-    /// What it was is known: whether it had `several` records, or else was a `whole` one, and short.
-    pub(super) fn end(&mut self, len: usize, several: bool, whole: bool, working: bool) {
+    /// It had several records, or else it was `short`, if it was one.
+    pub(super) fn end(&mut self, several: bool, short: Option<Short>) {
         if several {
             self.kind = Kind::Shared;
         }
-        self.before = (!several && whole && len < BUFFER).then_some(Short { len, working });
+        self.before = short.filter(|short| !several && short.len < BUFFER);
     }
 
     /// What is written next need not be what came next.
@@ -87,8 +92,8 @@ impl Flushing {
         self.before = None;
     }
 
-    fn doubt(&mut self) {
-        if self.kind == Kind::Unknown {
+    fn doubt(&mut self, speaks_against: bool) {
+        if speaks_against && self.kind == Kind::Unknown {
             self.kind = Kind::Shared;
         }
     }

@@ -178,6 +178,22 @@ fn a_record_with_room_for_the_next_is_who_wrote_its() {
 }
 
 #[test]
+fn who_writes_twice_at_once_is_not_there_to_flush() {
+    for (pause_ms, doubtful) in [(0, false), (6, true)] {
+        let mut desk = Desk::new();
+        desk.write(1, b"one\ntwo\n");
+        for line in [b"three\n", b"fours\n"] {
+            desk.wait(pause_ms);
+            desk.write(2, line);
+        }
+        desk.wait(6);
+        desk.working = true;
+        desk.write(3, b"five\n");
+        assert_eq!(doubts(&desk.end())[4], doubtful, "{pause_ms}");
+    }
+}
+
+#[test]
 fn the_first_record_waits_for_what_comes_next() {
     let mut desk = Desk::new();
     desk.working = true;
