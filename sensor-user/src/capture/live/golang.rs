@@ -59,8 +59,9 @@ struct Answer {
 
 /// A program, and the file that it is in.
 struct Executable {
-    /// Open, so that its number is no other file's.
-    file: File,
+    file: FileId,
+    /// As long as it is open, its number is no other file's.
+    open: File,
     program: Arc<Program>,
 }
 
@@ -200,7 +201,7 @@ impl Golang {
 
     fn take(&mut self, answer: Answer, ebpf: &mut Ebpf) {
         let Answer { tgid, executable } = answer;
-        let Some(Executable { file, program }) = executable else {
+        let Some(Executable { file, open: _open, program }) = executable else {
             // It may have been one in Go.
             self.probes.gone.push(tgid);
             return;
@@ -219,12 +220,10 @@ impl Golang {
         }
         // The kernel side forgets it with the program; that may have been just before.
         let path = exe(tgid);
-        let [looked_at, now] = [file.metadata(), fs::metadata(&path)]
-            .map(|metadata| metadata.ok().map(|it| FileId::of(&it)));
-        let Some(file) = looked_at.filter(|_| looked_at == now) else {
+        if fs::metadata(&path).ok().map(|now| FileId::of(&now)) != Some(file) {
             let _ = map.remove(&tgid.0);
             return;
-        };
+        }
         self.probes.attach(ebpf, tgid, file, &path, &program, &self.metrics);
     }
 }
@@ -250,13 +249,14 @@ struct Looker {
 
 impl Looker {
     fn executable(&mut self, tgid: Tgid) -> Option<Executable> {
-        let file = File::open(exe(tgid)).ok()?;
-        let version = Version::of(&file.metadata().ok()?);
+        let open = File::open(exe(tgid)).ok()?;
+        let version = Version::of(&open.metadata().ok()?);
+        let file = version.file;
         if let Some(seen) = self.seen.get(&version) {
-            return seen.clone().map(|program| Executable { file, program });
+            return seen.clone().map(|program| Executable { file, open, program });
         }
         let begun = Instant::now();
-        let cache = ReadCache::new(&file);
+        let cache = ReadCache::new(&open);
         let found = program(&cache, self.probes).unwrap_or_else(|error| {
             tracing::debug!(pid = tgid.0, %error, "executable not read");
             None
@@ -267,7 +267,7 @@ impl Looker {
             self.seen.clear();
         }
         self.seen.insert(version, found.clone());
-        found.map(|program| Executable { file, program })
+        found.map(|program| Executable { file, open, program })
     }
 }
 
