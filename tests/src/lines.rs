@@ -195,9 +195,12 @@ impl Recorded {
     /// Runs of the kernel side's programs that the kernel left out: see [`Report::runs_missed`].
     ///
     /// [`Report::runs_missed`]: crate::sensor::Report::runs_missed
+    ///
+    /// # Panics
+    /// Never: it is always counted.
     #[must_use]
     pub fn runs_missed(&self) -> u64 {
-        self.counters.get("kernel.runs_missed").copied().unwrap_or(0)
+        self.counter("kernel.runs_missed")
     }
 
     /// All that is a log was seen, byte by byte, and nothing else. Lines may be missing where the kernel has
@@ -207,6 +210,7 @@ impl Recorded {
     /// When it is not so.
     pub fn assert_whole(&self) {
         let (seen, expected) = (self.seen(), &self.expected);
+        assert_eq!(self.counter("kernel.lines_lost"), 0);
         if self.runs_missed() > 0 {
             for (of, seen) in &seen {
                 let mut expected = expected[of].split_inclusive(|&byte| byte == b'\n');
@@ -230,7 +234,6 @@ impl Recorded {
                 expected.len()
             );
         }
-        assert_eq!(self.counter("kernel.lines_lost"), 0);
     }
 }
 

@@ -175,7 +175,6 @@ proptest! {
         };
         prop_assert!(!keeps(a.min(b)) || keeps(a.max(b)));
     }
-
 }
 
 /// A ratio is one: within five standard deviations. (Which ids there are is not left to chance: of as many

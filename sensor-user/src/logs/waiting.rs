@@ -100,14 +100,14 @@ impl Waiting {
 
     /// The exchange for which records wait for longest, if that is too long, or if there are too many.
     pub(super) fn overdue(&mut self, now: Monotonic) -> Option<ServerId> {
-        while let Some(&(since, _)) = self.order.front() {
+        while let Some(&(since, server)) = self.order.front() {
             let full = self.len > self.len_max || self.bytes > self.bytes_max;
             if !full && since.0.saturating_add(FORCED) > now.0 {
                 return None;
             }
-            let next = self.pop();
-            if next.is_some() {
-                return next;
+            self.order.pop_front();
+            if is_waiting(&self.by_server, (since, server)) {
+                return Some(server);
             }
         }
         None
@@ -115,19 +115,12 @@ impl Waiting {
 
     /// Any exchange for which records wait, the one for longest first.
     pub(super) fn next(&mut self) -> Option<ServerId> {
-        while !self.order.is_empty() {
-            let next = self.pop();
-            if next.is_some() {
-                return next;
+        while let Some(entry) = self.order.pop_front() {
+            if is_waiting(&self.by_server, entry) {
+                return Some(entry.1);
             }
         }
         None
-    }
-
-    /// Takes the first of the order, if records wait for it.
-    fn pop(&mut self) -> Option<ServerId> {
-        let entry = self.order.pop_front()?;
-        is_waiting(&self.by_server, entry).then_some(entry.1)
     }
 }
 

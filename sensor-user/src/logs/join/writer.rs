@@ -326,10 +326,13 @@ impl<T: Copy> Writer<T> {
             held: None,
             text: line.text.into_owned(),
         };
-        sink.several |= more && shape == Shape::Alone;
-        let is_open = sink.working && !more && sink.flushing.is_open();
-        if shape == Shape::Alone && record.ended && !is_open {
-            record.marks.flushed |= more;
+        let is_alone = shape == Shape::Alone && record.ended;
+        if is_alone && more {
+            record.marks.flushed = true;
+            sink.several = true;
+        }
+        let may_tell = sink.working && !more && sink.flushing.is_open();
+        if is_alone && !may_tell {
             record.hand_over(sink);
         } else {
             self.record = Some(record);
