@@ -9,7 +9,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use sensor::capture::event::{Caller, FileId, Goroutine, LogStream, Monotonic, Tgid, Written};
+use sensor::capture::event::{Caller, FileId, Goroutine, LogStream, Monotonic, ProcessKey, Written};
 use sensor::logs::join::{Joined, Joiner, Limits};
 use sensor::metrics::{Counter, Metrics};
 
@@ -34,7 +34,7 @@ impl Desk {
     fn written<'a>(&self, bytes: &'a [u8]) -> Written<'a> {
         Written {
             time: Monotonic(self.now),
-            tgid: Tgid(1),
+            process: ProcessKey::undated(1),
             caller: Caller { tid: 1, ..Caller::default() },
             file: FileId { device: 1, inode: 2, generation: 3 },
             stream: LogStream::Stdout,

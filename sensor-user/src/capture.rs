@@ -21,7 +21,7 @@ pub mod recording;
 
 pub use decoding::{Decoding, Tee};
 
-use event::{ClockSync, Event, FileId, Tgid};
+use event::{ClockSync, Event, FileId, ProcessKey};
 
 use crate::model::Resource;
 
@@ -49,7 +49,10 @@ pub enum Raw<'a> {
     /// Who a process is. Comes before the first record that names it, and again after an exec.
     Process {
         /// The process.
-        tgid: Tgid,
+        process: ProcessKey,
+        /// It runs another program than before: the old program's state ends here. Otherwise this
+        /// only says who it is, for the first time or again.
+        exec: bool,
         /// Its identity.
         resource: &'a Arc<Resource>,
     },

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::capture::event::{Event, FileId, LogStream, Monotonic, Tgid};
+use crate::capture::event::{Event, FileId, LogStream, Monotonic, ProcessKey};
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Attribute, LogRecord, LogSource};
 use crate::trace::{Belongs, Owner, Pipeline, ServerId};
@@ -71,7 +71,7 @@ pub struct Lines {
     limits: Limits,
     metrics: Arc<Metrics>,
     joiner: Joiner<Stamp>,
-    formats: FxHashMap<(Tgid, FileId), Formats>,
+    formats: FxHashMap<(ProcessKey, FileId), Formats>,
     paths: FxHashMap<FileId, Arc<str>>,
     /// What the joiner has just handed over.
     joined: Vec<Joined<Stamp>>,
@@ -119,13 +119,15 @@ impl Lines {
         pipeline: &mut Pipeline,
         out: &mut dyn FnMut(LogRecord),
     ) {
-        let (Event::ProcessExit { tgid, .. } | Event::Process { tgid, .. }) = event else {
+        let (Event::ProcessExit { process, .. } | Event::Process { process, exec: true, .. }) =
+            event
+        else {
             return;
         };
         let Self { joiner, joined, .. } = self;
-        joiner.exit(*tgid, &mut |it| joined.push(it));
+        joiner.exit(*process, &mut |it| joined.push(it));
         self.take_joined(pipeline, out);
-        self.formats.retain(|(of, _), _| of != tgid);
+        self.formats.retain(|(of, _), _| of != process);
     }
 
     /// Takes the next event, after `pipeline` has, and hands over the records that are complete by it.
@@ -191,7 +193,7 @@ impl Lines {
         out: &mut dyn FnMut(LogRecord),
     ) {
         let (known, left) = self.waiting.take(server, |it| {
-            let belongs = pipeline.belongs(it.tgid, it.owner, &it.ids, false);
+            let belongs = pipeline.belongs(it.process, it.owner, &it.ids, false);
             last || !matches!(belongs, Belongs::Pending(_))
         });
         if !left {
@@ -210,7 +212,7 @@ impl Lines {
         last: bool,
         out: &mut dyn FnMut(LogRecord),
     ) {
-        match pipeline.belongs(unsettled.tgid, unsettled.owner, &unsettled.ids, last) {
+        match pipeline.belongs(unsettled.process, unsettled.owner, &unsettled.ids, last) {
             Belongs::Pending(server) => {
                 if self.waiting.add(server, unsettled, pipeline.now()) {
                     pipeline.watch(server);
@@ -232,7 +234,7 @@ impl Lines {
     /// What a record says.
     fn record(&mut self, joined: Joined<Stamp>, pipeline: &mut Pipeline) -> Unsettled {
         let Joined {
-            tgid,
+            process,
             file,
             stream,
             time: _,
@@ -246,12 +248,14 @@ impl Lines {
         } = joined;
         // Who empties a buffer that several fill is not who wrote what is in it.
         let owner = if mixed || flushed { Owner::default() } else { owner };
-        if self.formats.len() >= self.limits.streams && !self.formats.contains_key(&(tgid, file)) {
+        if self.formats.len() >= self.limits.streams && !self.formats.contains_key(&(process, file))
+        {
             self.formats.clear();
         }
         let Self { formats, limits, utc_offset, .. } = self;
-        let formats =
-            formats.entry((tgid, file)).or_insert_with(|| Formats::new(limits.format, *utc_offset));
+        let formats = formats
+            .entry((process, file))
+            .or_insert_with(|| Formats::new(limits.format, *utc_offset));
         let parsed = match cut > 0 || incomplete {
             true => formats.read_cut(&text, observed_unix_ns),
             false => formats.read(&text, observed_unix_ns),
@@ -300,8 +304,8 @@ impl Lines {
             source,
             attributes,
             breach,
-            resource: pipeline.process(tgid),
+            resource: pipeline.process(process),
         });
-        Unsettled { tgid, owner, ids, record }
+        Unsettled { process, owner, ids, record }
     }
 }

@@ -15,7 +15,6 @@ mod http1;
 mod http2;
 mod identity;
 mod owner;
-mod table;
 mod target;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -36,13 +35,13 @@ pub use owner::{Belongs, Owner, ServerId};
 
 use self::core::Core;
 use crate::capture::event::{
-    End, Endpoints, Event, Flow, FlowId, GoStream, Monotonic, Segment, SocketId, Tgid,
+    End, Endpoints, Event, Flow, FlowId, GoStream, Monotonic, ProcessKey, Segment, SocketId,
 };
 use crate::context;
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Span, SpanId};
+use crate::table::Table;
 use connection::Connection;
-use table::Table;
 
 /// The bounds of the assembly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,11 +129,11 @@ impl Pipeline {
                 self.advance(end.time);
             }
             Event::UnixPath { flow, path } => self.unix_path(*flow, path),
-            Event::Process { tgid, resource } => {
-                self.core.causes.process(*tgid, resource);
-                self.core.processes.insert(*tgid, Arc::clone(resource));
+            Event::Process { process, exec, resource } => {
+                self.core.causes.process(*process, *exec, resource);
+                self.core.processes.insert(*process, Arc::clone(resource));
             }
-            Event::ProcessExit { tgid, time } => self.process_exit(*tgid, *time),
+            Event::ProcessExit { process, time } => self.process_exit(*process, *time),
             Event::GoStream(stream) => self.go_stream(stream),
             // The next stage's.
             Event::LogFile { .. } | Event::Written(_) => {}
@@ -205,7 +204,7 @@ impl Pipeline {
         let connection = match self.connections.get_mut(segment.flow.id) {
             Some(connection) => connection,
             None => {
-                self.open(&segment.flow, segment.tgid);
+                self.open(&segment.flow, segment.process);
                 match self.connections.get_mut(segment.flow.id) {
                     Some(connection) => connection,
                     None => return,
@@ -238,13 +237,15 @@ impl Pipeline {
     }
 
     /// What is still open in it will not be answered. Connections over TCP have their own end.
-    fn process_exit(&mut self, tgid: Tgid, time: Monotonic) {
+    fn process_exit(&mut self, process: ProcessKey, time: Monotonic) {
         let connections = &mut self.connections;
         let ended: Vec<FlowId> = self
             .unix
             .iter()
             .copied()
-            .filter(|&flow| connections.get_mut(flow).is_some_and(|there| there.site.tgid == tgid))
+            .filter(|&flow| {
+                connections.get_mut(flow).is_some_and(|there| there.site.process == process)
+            })
             .collect();
         for flow in ended {
             if let Some(connection) = self.connections.get_mut(flow) {
@@ -252,8 +253,8 @@ impl Pipeline {
             }
             self.close(flow);
         }
-        self.core.processes.remove(tgid);
-        self.core.causes.exit(tgid);
+        self.core.processes.remove(process);
+        self.core.causes.exit(process);
     }
 
     /// On each Unix socket the next answer may be that to a request which was not seen.
@@ -265,7 +266,7 @@ impl Pipeline {
         }
     }
 
-    fn open(&mut self, flow: &Flow, tgid: Tgid) {
+    fn open(&mut self, flow: &Flow, process: ProcessKey) {
         let path = self.unix_paths.remove(&flow.id);
         if flow.endpoints == Endpoints::Unix {
             self.unix.insert(flow.id);
@@ -281,7 +282,7 @@ impl Pipeline {
             }
         }
         let head_max = self.limits.head_bytes;
-        let connection = Box::new(Connection::new(flow.clone(), tgid, path, head_max));
+        let connection = Box::new(Connection::new(flow.clone(), process, path, head_max));
         self.core.metrics.inc(Counter::Connections);
         self.core.connected(flow);
         if let Some((evicted, connection)) = self.connections.insert(flow.id, connection) {

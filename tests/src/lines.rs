@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use sensor::capture::event::{Event, FileId, LogStream, Tgid, Written};
+use sensor::capture::event::{Event, FileId, LogStream, Written};
 use sensor::capture::{self, Pace, Progress};
 use sensor::metrics::Metrics;
 use sensor::model::Resource;
@@ -44,7 +44,7 @@ pub struct Write {
 impl Write {
     fn of(written: &Written<'_>) -> Self {
         Self {
-            pid: written.tgid.0,
+            pid: written.process.tgid.0,
             tid: written.caller.tid,
             stream: match written.stream {
                 LogStream::Stdout => "stdout",
@@ -143,8 +143,8 @@ impl Recorded {
         let mut take = |event: Event<'_>| match event {
             Event::Written(written) => writes.push(Write::of(&written)),
             Event::LogFile { file, path } => files.push((file, path.to_string())),
-            Event::Process { tgid: Tgid(pid), resource } => {
-                processes.insert(pid, resource);
+            Event::Process { process, resource, .. } => {
+                processes.insert(process.tgid.0, resource);
             }
             _ => {}
         };

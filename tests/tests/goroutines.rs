@@ -53,7 +53,7 @@ impl Head {
         let text = String::from_utf8_lossy(segment.bytes);
         let said = text.lines().find_map(|line| line.strip_prefix("X-Goroutine: "))?;
         Some(Self {
-            tgid: segment.tgid,
+            tgid: segment.process.tgid,
             direction: segment.direction,
             request: text.starts_with("GET "),
             said: said.parse().unwrap(),
@@ -241,7 +241,7 @@ fn check_streams(engine: Engine, program: &Path, server: &str, chained: bool, cl
             .iter()
             .map(|it| {
                 let served = flows.get(&it.flow.0).is_some_and(|port| ports.contains(port));
-                (it.tgid.0, served, it.stream.into(), it.goroutine.id.get())
+                (it.process.tgid.0, served, it.stream.into(), it.goroutine.id.get())
             })
             .collect();
         assert!(expected.len() >= calls, "{} of {calls}", expected.len());

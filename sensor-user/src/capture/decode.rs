@@ -16,7 +16,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::event::{
     Caller, Cause, Direction, End, Endpoints, Event, FileId, Flow, FlowId, GoStream, Goroutine,
-    LogStream, Monotonic, Segment, Tgid, Written,
+    LogStream, Monotonic, ProcessKey, Segment, Written,
 };
 
 /// One decoded record.
@@ -36,9 +36,9 @@ pub struct ProcessRecordView<'a> {
     /// When.
     pub time: Monotonic,
     /// The process.
-    pub tgid: Tgid,
+    pub process: ProcessKey,
     /// Its parent.
-    pub parent: Tgid,
+    pub parent: ProcessKey,
     /// Identifier of its cgroup (version 2).
     pub cgroup: u64,
     /// `comm`, without the zero bytes that end it.
@@ -188,7 +188,7 @@ fn segment(record: &[u8]) -> Result<Segment<'_>, DecodeError> {
         },
         time: Monotonic(time_ns),
         time_is_start: flags.has(segment_flag::TIME_IS_START),
-        tgid: Tgid(tgid),
+        process: ProcessKey::undated(tgid),
         caller: Caller {
             tid,
             goroutine: goroutine(id, goroutine_parent),
@@ -245,7 +245,7 @@ fn line(record: &[u8]) -> Result<Written<'_>, DecodeError> {
     let flags = Flags::new("line flags", flags, known)?;
     Ok(Written {
         time: Monotonic(time_ns),
-        tgid: Tgid(tgid),
+        process: ProcessKey::undated(tgid),
         caller: Caller {
             tid,
             goroutine: goroutine(id, goroutine_parent),
@@ -286,7 +286,7 @@ fn go_stream(record: &[u8]) -> Result<GoStream, DecodeError> {
     } = header;
     Ok(GoStream {
         time: Monotonic(time_ns),
-        tgid: Tgid(tgid),
+        process: ProcessKey::undated(tgid),
         flow: flow_id(flow)?,
         stream,
         goroutine: goroutine(id, goroutine_parent).ok_or_else(|| undefined("goroutine", id))?,
@@ -312,7 +312,7 @@ fn end(record: &[u8]) -> Result<End, DecodeError> {
     Ok(End {
         flow: flow(&ident)?,
         time: Monotonic(time_ns),
-        tgid: Tgid(tgid),
+        process: ProcessKey::undated(tgid),
         receive_eof: flags.has(end_flag::RECEIVE_EOF),
         send_eof: flags.has(end_flag::SEND_EOF),
         closed: flags.has(end_flag::CLOSED),
@@ -358,8 +358,8 @@ fn process(record: &[u8]) -> Result<ProcessRecordView<'_>, DecodeError> {
             _ => return Err(undefined("process flags", flags)),
         },
         time: Monotonic(time_ns),
-        tgid: Tgid(tgid),
-        parent: Tgid(parent),
+        process: ProcessKey::undated(tgid),
+        parent: ProcessKey::undated(parent),
         cgroup,
         // The copy in `header` does not live long enough.
         comm: until_zero(record.get(COMM..COMM + comm.len()).unwrap_or_default()),

@@ -67,7 +67,10 @@ impl<S: RawSource> Source for Decoding<S> {
                         Ok(Decoded::Process(process)) => {
                             // The source itself names processes; here only their end is news.
                             if process.change == ProcessChange::Exit {
-                                sink(Event::ProcessExit { tgid: process.tgid, time: process.time });
+                                sink(Event::ProcessExit {
+                                    process: process.process,
+                                    time: process.time,
+                                });
                             }
                         }
                         Err(error) => {
@@ -76,8 +79,8 @@ impl<S: RawSource> Source for Decoding<S> {
                         }
                     }
                 }
-                Raw::Process { tgid, resource } => {
-                    sink(Event::Process { tgid, resource: Arc::clone(resource) });
+                Raw::Process { process, exec, resource } => {
+                    sink(Event::Process { process, exec, resource: Arc::clone(resource) });
                 }
                 Raw::LogFile { file, path } => {
                     sink(Event::LogFile { file, path: Arc::clone(path) });

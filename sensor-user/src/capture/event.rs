@@ -29,6 +29,32 @@ pub enum SocketId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tgid(pub u32);
 
+/// A process. Its id may be another's later; together with its start it is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProcessKey {
+    /// Its id.
+    pub tgid: Tgid,
+    /// When it was started.
+    pub start: StartTime,
+}
+
+/// When a process was started (`start_boottime` of its first thread): nanoseconds of the capturing
+/// machine's `CLOCK_BOOTTIME` in the initial time namespace. An exec leaves it as it is. 0 where the
+/// source does not know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StartTime(pub u64);
+
+impl ProcessKey {
+    /// The one process of a source that knows none, a packet capture.
+    pub const UNKNOWN: Self = Self::undated(0);
+
+    /// A process of a source that does not know when processes were started.
+    #[must_use]
+    pub const fn undated(tgid: u32) -> Self {
+        Self { tgid: Tgid(tgid), start: StartTime(0) }
+    }
+}
+
 /// One thing that was seen, in the order in which it was seen.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
@@ -46,14 +72,17 @@ pub enum Event<'a> {
     /// Who a process is. Comes before the first segment that names it, and again after an exec.
     Process {
         /// The process.
-        tgid: Tgid,
+        process: ProcessKey,
+        /// It runs another program than before: the old program's state ends here. Otherwise this
+        /// only says who it is, for the first time or again.
+        exec: bool,
         /// Its identity.
         resource: Arc<Resource>,
     },
     /// A process ended: what is still open in it will not be answered.
     ProcessExit {
         /// The process.
-        tgid: Tgid,
+        process: ProcessKey,
         /// When.
         time: Monotonic,
     },
@@ -171,7 +200,7 @@ pub struct Segment<'a> {
     /// `time` is the start of the call.
     pub time_is_start: bool,
     /// The process that called.
-    pub tgid: Tgid,
+    pub process: ProcessKey,
     /// On whose behalf it called.
     pub caller: Caller,
     /// Position of the first of `bytes`.
@@ -239,7 +268,7 @@ pub struct Written<'a> {
     /// When the call completed.
     pub time: Monotonic,
     /// The process that wrote.
-    pub tgid: Tgid,
+    pub process: ProcessKey,
     /// Who wrote there, and upon what: `nonblocking` and `asked` are never set.
     pub caller: Caller,
     /// What was written to.
@@ -285,7 +314,7 @@ pub struct GoStream {
     /// When this was seen.
     pub time: Monotonic,
     /// The process.
-    pub tgid: Tgid,
+    pub process: ProcessKey,
     /// The connection.
     pub flow: FlowId,
     /// The stream's number there.
@@ -302,7 +331,7 @@ pub struct End {
     /// When.
     pub time: Monotonic,
     /// The process of the flow's last call.
-    pub tgid: Tgid,
+    pub process: ProcessKey,
     /// The process has read the end of what it receives.
     pub receive_eof: bool,
     /// Nothing more will be sent.

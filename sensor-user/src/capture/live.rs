@@ -25,7 +25,7 @@ use aya_log::EbpfLogger;
 use rustc_hash::FxHashMap;
 use sensor_ebpf::abi::KERNEL_COUNTERS;
 
-use super::event::Tgid;
+use super::event::ProcessKey;
 use super::{CaptureError, Progress, Raw, RawSource};
 use crate::metrics::Metrics;
 use crate::model::Resource;
@@ -148,7 +148,7 @@ pub struct Live {
     scope: Scope,
     identifier: Identifier,
     /// Who has been announced.
-    known: FxHashMap<Tgid, Arc<Resource>>,
+    known: FxHashMap<ProcessKey, Arc<Resource>>,
     metrics: Arc<Metrics>,
     next_housekeeping: Instant,
     /// Since when nothing came.
@@ -188,7 +188,7 @@ impl Live {
             && golang::load(&mut ebpf).inspect_err(|why| tracing::warn!("{why}")).is_ok();
         let mut golang = Golang::new(metrics, probes)?;
         golang.connect(&mut ebpf)?;
-        golang.first(scope.running(), &mut ebpf);
+        golang.first(scope.running().into_iter().map(|it| ProcessKey::undated(it.0)), &mut ebpf);
         let rings = rings(&mut ebpf, options.logs.of != LogsOf::Nobody)?;
         let counters = take_map(&mut ebpf, "COUNTERS")?;
         let logger = if options.verbose {

@@ -34,8 +34,8 @@ use super::CaptureError;
 pub const MAGIC: [u8; 8] = *b"\x8aSNSREC\n";
 
 /// Counts up with every change of the layout above.
-/// (2: items that say that something was missed.)
-pub const FORMAT_VERSION: u32 = 2;
+/// (2: items that say that something was missed. 3: processes with the time of their start.)
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The oldest version that can be read.
 const FORMAT_OLDEST: u32 = 1;

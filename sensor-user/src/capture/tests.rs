@@ -71,7 +71,7 @@ impl RawSource for Twice {
         }
         let resource = Arc::new(Resource { attributes: vec![Attribute::new("process.pid", 42)] });
         sink(Raw::Clock(ClockSync { monotonic: Monotonic(1), unix_ns: 2 }));
-        sink(Raw::Process { tgid: Tgid(42), resource: &resource });
+        sink(Raw::Process { process: ProcessKey::undated(42), exec: false, resource: &resource });
         sink(Raw::Record(&exit(42)));
         sink(Raw::Record(b"garbage, of which no event comes"));
         sink(Raw::Counters(&[("records".into(), u64::from(self.0))]));

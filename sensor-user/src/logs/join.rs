@@ -60,7 +60,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::capture::event::{Caller, FileId, LogStream, Monotonic, Tgid, Written};
+use crate::capture::event::{Caller, FileId, LogStream, Monotonic, ProcessKey, Written};
 use crate::metrics::Metrics;
 
 use stream::{Crossing, Short, Stream, begins_record};
@@ -108,7 +108,7 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joined<T> {
     /// The process.
-    pub tgid: Tgid,
+    pub process: ProcessKey,
     /// What was written to.
     pub file: FileId,
     /// What that is to the process.
@@ -137,7 +137,7 @@ pub struct Joined<T> {
 /// Who writes to what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    tgid: Tgid,
+    process: ProcessKey,
     file: FileId,
     by: By,
 }
@@ -169,7 +169,7 @@ pub struct Joiner<T> {
     limits: Limits,
     tally: Tally,
     writers: Writers<T>,
-    streams: FxHashMap<(Tgid, FileId), Stream>,
+    streams: FxHashMap<(ProcessKey, FileId), Stream>,
     /// The latest time that was told.
     now: Monotonic,
     /// Calls so far.
@@ -205,9 +205,10 @@ impl<T: Copy> Joiner<T> {
         self.tally.bytes += written.bytes.len() as u64;
         self.tally.lost += u64::from(written.lost_after);
 
-        let place = (written.tgid, written.file);
+        let place = (written.process, written.file);
         let mut stream = self.stream(place, written.lost_records);
-        let own = Key { tgid: written.tgid, file: written.file, by: By::new(&written.caller) };
+        let own =
+            Key { process: written.process, file: written.file, by: By::new(&written.caller) };
         if !written.continues {
             stream.flushing.begin(written.bytes.len(), own.by, written.time);
         }
@@ -253,9 +254,9 @@ impl<T: Copy> Joiner<T> {
     }
 
     /// A process is gone: hands over what is left of it.
-    pub fn exit(&mut self, tgid: Tgid, out: &mut dyn FnMut(Joined<T>)) {
-        self.end(|key| key.tgid == tgid, out);
-        self.streams.retain(|(of, _), _| *of != tgid);
+    pub fn exit(&mut self, process: ProcessKey, out: &mut dyn FnMut(Joined<T>)) {
+        self.end(|key| key.process == process, out);
+        self.streams.retain(|(of, _), _| *of != process);
     }
 
     /// No more is to come.
@@ -294,7 +295,7 @@ impl<T: Copy> Joiner<T> {
         let goes_on = writer.line.is_some() || part.continues || part.taken_over;
         let mut sink = Sink {
             limits: self.limits,
-            tgid: by.tgid,
+            process: by.process,
             file: by.file,
             tally: &mut self.tally,
             loggers_only: stream.loggers_only,
@@ -388,7 +389,7 @@ impl<T: Copy> Joiner<T> {
     /// For a while, writers of a file may be within a line without that being known.
     fn doubt(&mut self, key: Key) {
         let until = Monotonic(self.now.0.saturating_add(self.limits.line_wait_ns));
-        if let Some(stream) = self.streams.get_mut(&(key.tgid, key.file)) {
+        if let Some(stream) = self.streams.get_mut(&(key.process, key.file)) {
             stream.doubt_until = stream.doubt_until.max(until);
         }
     }
@@ -400,10 +401,10 @@ impl<T: Copy> Joiner<T> {
         out: &mut dyn FnMut(Joined<T>),
         run: impl FnOnce(&mut Sink<'_, T>),
     ) {
-        let stream = self.streams.get_mut(&(key.tgid, key.file));
+        let stream = self.streams.get_mut(&(key.process, key.file));
         let mut sink = Sink {
             limits: self.limits,
-            tgid: key.tgid,
+            process: key.process,
             file: key.file,
             tally: &mut self.tally,
             loggers_only: stream.as_ref().is_some_and(|stream| stream.loggers_only),

@@ -49,7 +49,7 @@ impl Logs {
         let text = format!("{line}\n");
         self.handle(&Event::Written(Written {
             time: Monotonic(time),
-            tgid: Tgid(SERVICE),
+            process: ProcessKey::undated(SERVICE),
             caller,
             file: FileId { device: 1, inode: 2, generation: 3 },
             stream: LogStream::Stdout,
@@ -154,7 +154,7 @@ fn a_file_has_its_path() {
     logs.handle(&Event::LogFile { file, path: "/var/log/shop.log".into() });
     logs.handle(&Event::Written(Written {
         time: Monotonic(5),
-        tgid: Tgid(SERVICE),
+        process: ProcessKey::undated(SERVICE),
         caller: thread(1),
         file,
         stream: LogStream::File,
@@ -175,12 +175,12 @@ fn what_a_process_wrote_before_its_end() {
     };
     for exec in [false, true] {
         let mut logs = Logs::new(Limits::default());
-        let tgid = Tgid(SERVICE);
-        logs.handle(&Event::Process { tgid, resource: named("shop") });
+        let process = ProcessKey::undated(SERVICE);
+        logs.handle(&Event::Process { process, exec: false, resource: named("shop") });
         logs.writes(2_000, thread(9), "2026-11-21 15:05:14,911 ERROR shop: gone");
         logs.handle(&match exec {
-            true => Event::Process { tgid, resource: named("other") },
-            false => Event::ProcessExit { tgid, time: Monotonic(3_000) },
+            true => Event::Process { process, exec: true, resource: named("other") },
+            false => Event::ProcessExit { process, time: Monotonic(3_000) },
         });
         let [record] = &logs.records[..] else { panic!("{:?}", logs.records) };
         assert_eq!(record.resource.service_name(), Some("shop"));

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
-use crate::capture::event::{Monotonic, Tgid};
+use crate::capture::event::{Monotonic, ProcessKey};
 use crate::model::{LogIds, LogRecord};
 use crate::trace::{Owner, ServerId};
 
@@ -19,7 +19,7 @@ const SPARE: usize = 1024;
 /// A record, and what says whose it is.
 #[derive(Debug)]
 pub(super) struct Unsettled {
-    pub(super) tgid: Tgid,
+    pub(super) process: ProcessKey,
     pub(super) owner: Owner,
     pub(super) ids: LogIds,
     pub(super) record: Box<LogRecord>,

@@ -62,7 +62,8 @@ impl Identifier {
     /// The rest is asked of `/proc`, if the process is still there and still runs that program; so
     /// is what the record had no room for.
     pub fn identify_exec(&self, record: &ProcessRecordView<'_>) -> Resource {
-        let &ProcessRecordView { tgid, parent, comm, args, args_cut, env, env_cut, .. } = record;
+        let &ProcessRecordView { process, parent, comm, args, args_cut, env, env_cut, .. } = record;
+        let tgid = process.tgid;
         let now_args = self.read(tgid, "cmdline", ARGUMENTS_MAX).unwrap_or_default();
         let same_program = (!args.is_empty() && now_args.bytes.starts_with(args))
             || self.read(tgid, "comm", 64).is_ok_and(|now| now.bytes.trim_ascii_end() == comm);
@@ -78,7 +79,7 @@ impl Identifier {
         let (env, env_cut) = now_env.as_ref().map_or((env, env_cut), |now| (&now.bytes, now.cut));
         self.identity(&Facts {
             pid: tgid.0,
-            parent: Some(parent.0),
+            parent: Some(parent.tgid.0),
             comm,
             exe: exe.as_deref(),
             args,

@@ -28,7 +28,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::few::{self, Few};
 use super::forest::{Cause, Doubt, Evidence, Forest, NodeId, Unknown};
 use super::identity::{InContext, Seed};
-use crate::capture::event::{self, Caller, FlowId, Goroutine, Monotonic, Tgid};
+use crate::capture::event::{self, Caller, FlowId, Goroutine, Monotonic, ProcessKey};
 use crate::context::RequestId;
 use crate::model::{Resource, TraceId};
 pub(super) use lines::Found;
@@ -40,19 +40,19 @@ const EARLY_MAX: usize = 4096;
 /// Places where server exchanges are handled, and what was read last.
 #[derive(Debug, Default)]
 pub(super) struct Causes {
-    goroutines: FxHashMap<(Tgid, NonZeroU64), Few<Server>>,
-    threads: FxHashMap<u32, Few<Server>>,
-    requests: FxHashMap<(Tgid, RequestId), Few<Server>>,
+    goroutines: FxHashMap<(ProcessKey, NonZeroU64), Few<Server>>,
+    threads: FxHashMap<(ProcessKey, u32), Few<Server>>,
+    requests: FxHashMap<(ProcessKey, RequestId), Few<Server>>,
     /// Of flows that event loops read.
     reads: FxHashMap<FlowId, Read>,
-    loops: FxHashMap<Tgid, Threads>,
+    loops: FxHashMap<ProcessKey, Threads>,
     /// Threads that handle exchanges by themselves.
-    handlers: FxHashMap<Tgid, Threads>,
+    handlers: FxHashMap<ProcessKey, Threads>,
     /// Of processes that have any, the server exchanges that are open.
-    open: FxHashMap<Tgid, Opened>,
+    open: FxHashMap<ProcessKey, Opened>,
     early: FxHashMap<(FlowId, u32), Goroutine>,
-    go: FxHashSet<Tgid>,
-    node: FxHashSet<Tgid>,
+    go: FxHashSet<ProcessKey>,
+    node: FxHashSet<ProcessKey>,
     past: Past,
 }
 
@@ -93,8 +93,8 @@ enum Threads {
 }
 
 impl Threads {
-    fn count(loops: &mut FxHashMap<Tgid, Self>, tgid: Tgid, tid: u32) {
-        let known = loops.entry(tgid).or_insert(Self::One(tid));
+    fn count(loops: &mut FxHashMap<ProcessKey, Self>, process: ProcessKey, tid: u32) {
+        let known = loops.entry(process).or_insert(Self::One(tid));
         if *known != Self::One(tid) {
             *known = Self::Several;
         }
@@ -111,7 +111,7 @@ pub(super) struct Place {
 /// A request that begins, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Begun<'a> {
-    pub(super) tgid: Tgid,
+    pub(super) process: ProcessKey,
     pub(super) trace_id: TraceId,
     pub(super) key: Seed,
     /// Its stream of HTTP/2.
@@ -125,27 +125,29 @@ pub(super) struct Begun<'a> {
 
 impl Causes {
     /// Who a process is.
-    pub(super) fn process(&mut self, tgid: Tgid, resource: &Resource) {
-        self.exit(tgid);
+    pub(super) fn process(&mut self, process: ProcessKey, exec: bool, resource: &Resource) {
+        if exec {
+            self.exit(process);
+        }
         if resource.text("process.runtime.name") == Some("nodejs") {
-            self.node.insert(tgid);
+            self.node.insert(process);
         }
     }
 
     /// A process is gone.
-    pub(super) fn exit(&mut self, tgid: Tgid) {
-        self.loops.remove(&tgid);
-        self.handlers.remove(&tgid);
-        self.go.remove(&tgid);
-        self.node.remove(&tgid);
+    pub(super) fn exit(&mut self, process: ProcessKey) {
+        self.loops.remove(&process);
+        self.handlers.remove(&process);
+        self.go.remove(&process);
+        self.node.remove(&process);
     }
 
     /// A process has made a call.
-    pub(super) fn called(&mut self, tgid: Tgid, caller: &Caller) {
+    pub(super) fn called(&mut self, process: ProcessKey, caller: &Caller) {
         if caller.goroutine.is_some() {
-            self.go.insert(tgid);
+            self.go.insert(process);
         } else if caller.nonblocking || caller.multiplexes {
-            Threads::count(&mut self.loops, tgid, caller.tid);
+            Threads::count(&mut self.loops, process, caller.tid);
         }
     }
 
@@ -175,15 +177,15 @@ impl Causes {
     /// A server exchange begins; gives where to [`Self::leave`] it.
     pub(super) fn enter(&mut self, node: NodeId, begun: &Begun<'_>, caller: &Caller) -> Place {
         let mut place = Place::default();
-        let open = self.open.entry(begun.tgid).or_default();
+        let open = self.open.entry(begun.process).or_default();
         open.alone = (open.count == 0).then_some(node);
         open.count += 1;
-        let Begun { tgid, key, stream, .. } = *begun;
+        let Begun { process, key, stream, .. } = *begun;
         let mut server = Server { node, key, only: begun.first, answer: stream.is_none() };
         for &id in begun.ids {
-            few::enter(&mut self.requests, (tgid, id), server);
+            few::enter(&mut self.requests, (process, id), server);
             if self.past.wanted {
-                self.past.request(tgid, id, node);
+                self.past.request(process, id, node);
             }
         }
         let goroutine = match stream {
@@ -196,13 +198,14 @@ impl Causes {
         };
         if let Some(Goroutine { id, .. }) = goroutine {
             // The next connection of a goroutine that serves one after the other.
-            server.only &= stream.is_some() || !self.past.knows(tgid, id);
-            few::enter(&mut self.goroutines, (tgid, id), server);
+            server.only &= stream.is_some() || !self.past.knows(process, id);
+            few::enter(&mut self.goroutines, (process, id), server);
             place.goroutine = Some(id);
-        } else if stream.is_none() && caller.tid != 0 && !caller.nonblocking && !self.is_go(tgid) {
-            few::enter(&mut self.threads, caller.tid, server);
+        } else if stream.is_none() && caller.tid != 0 && !caller.nonblocking && !self.is_go(process)
+        {
+            few::enter(&mut self.threads, (process, caller.tid), server);
             if self.past.wanted {
-                Threads::count(&mut self.handlers, tgid, caller.tid);
+                Threads::count(&mut self.handlers, process, caller.tid);
             }
             place.thread = Some((caller.tid, begun.flow));
         }
@@ -213,14 +216,14 @@ impl Causes {
     pub(super) fn handled(
         &mut self,
         node: NodeId,
-        tgid: Tgid,
+        process: ProcessKey,
         key: Seed,
         by: Goroutine,
         at: &mut Place,
     ) {
         if at.goroutine.is_none() {
             let server = Server { node, key, only: true, answer: false };
-            few::enter(&mut self.goroutines, (tgid, by.id), server);
+            few::enter(&mut self.goroutines, (process, by.id), server);
             at.goroutine = Some(by.id);
         }
     }
@@ -234,34 +237,46 @@ impl Causes {
     }
 
     /// A server exchange is over.
-    pub(super) fn leave(&mut self, node: NodeId, tgid: Tgid, place: &Place, ids: &[RequestId]) {
+    pub(super) fn leave(
+        &mut self,
+        node: NodeId,
+        process: ProcessKey,
+        place: &Place,
+        ids: &[RequestId],
+    ) {
         let Place { goroutine, thread } = *place;
-        if let Some(open) = self.open.get_mut(&tgid) {
+        if let Some(open) = self.open.get_mut(&process) {
             open.count -= 1;
             if open.count == 0 {
-                self.open.remove(&tgid);
+                self.open.remove(&process);
             }
         }
         if let Some(id) = goroutine {
-            few::leave(&mut self.goroutines, (tgid, id), |server| server.node == node);
+            few::leave(&mut self.goroutines, (process, id), |server| server.node == node);
         }
         if let Some((tid, _)) = thread {
-            few::leave(&mut self.threads, tid, |server| server.node == node);
+            few::leave(&mut self.threads, (process, tid), |server| server.node == node);
         }
         for &id in ids {
-            few::leave(&mut self.requests, (tgid, id), |server| server.node == node);
+            few::leave(&mut self.requests, (process, id), |server| server.node == node);
         }
     }
 
     /// It has ended, and a line may still be its.
-    pub(super) fn remember(&mut self, node: NodeId, tgid: Tgid, place: &Place, end: Monotonic) {
+    pub(super) fn remember(
+        &mut self,
+        node: NodeId,
+        process: ProcessKey,
+        place: &Place,
+        end: Monotonic,
+    ) {
         if let Some(id) = place.goroutine {
-            self.past.goroutine(tgid, id, node, end);
+            self.past.goroutine(process, id, node, end);
         }
         if let Some((tid, flow)) = place.thread
             && self.past.wanted
         {
-            self.past.thread(tgid, tid, flow, node, end);
+            self.past.thread(process, tid, flow, node, end);
         }
     }
 
@@ -301,8 +316,8 @@ impl Causes {
             None => caller.goroutine,
         };
         let found = match asked {
-            Some(goroutine) => self.by_goroutine(begun.tgid, begun.key, goroutine, forest),
-            None if self.is_go(begun.tgid) => Ok(None),
+            Some(goroutine) => self.by_goroutine(begun.process, begun.key, goroutine, forest),
+            None if self.is_go(begun.process) => Ok(None),
             None => self.by_thread(begun, caller, forest),
         };
         match (found, among) {
@@ -318,7 +333,7 @@ impl Causes {
     fn by_request_id(&self, begun: &Begun<'_>) -> Result<Option<Server>, Doubt> {
         let mut found: Option<Server> = None;
         for &id in begun.ids {
-            let server = one(self.requests.get(&(begun.tgid, id)), begun.key);
+            let server = one(self.requests.get(&(begun.process, id)), begun.key);
             let server = server.map_err(|Ambiguous| Doubt::Ambiguous)?;
             match (found, server) {
                 (Some(found), Some(server)) if found.node != server.node => {
@@ -334,18 +349,18 @@ impl Causes {
     /// What the goroutine that asked for something handles.
     pub(super) fn by_goroutine(
         &self,
-        tgid: Tgid,
+        process: ProcessKey,
         key: Seed,
         asked: Goroutine,
         forest: &Forest,
     ) -> Result<Option<Cause>, Doubt> {
-        let servers = |id| self.goroutines.get(&(tgid, id));
+        let servers = |id| self.goroutines.get(&(process, id));
         let own = one(servers(asked.id), key).map_err(|Ambiguous| Doubt::Ambiguous)?;
         let found = match (own, asked.parent) {
             (None, Some(parent)) => {
                 let above = one(servers(parent), key).map_err(|Ambiguous| Doubt::Ambiguous)?;
                 // A pool that it made works for others too.
-                above.filter(|server| server.only && self.is_alone(tgid, server.node))
+                above.filter(|server| server.only && self.is_alone(process, server.node))
             }
             (own, _) => own,
         };
@@ -365,7 +380,7 @@ impl Causes {
     ) -> Result<Option<Cause>, Doubt> {
         let thread = Some(caller.tid);
         if !caller.multiplexes {
-            let found = one(self.threads.get(&caller.tid), begun.key)
+            let found = one(self.threads.get(&(begun.process, caller.tid)), begun.key)
                 .map_err(|Ambiguous| Doubt::Ambiguous)?;
             let found = found.filter(|server| !forest.is_answered(server.node));
             return Ok(found.map(|Server { node, .. }| Cause {
@@ -379,7 +394,7 @@ impl Causes {
             return Ok(None);
         };
         // Streams of HTTP/2 are written together, later.
-        let read = self.acted_on(begun.tgid, flow, position, alone, begun.stream.is_none());
+        let read = self.acted_on(begun.process, flow, position, alone, begun.stream.is_none());
         let server = read.and_then(|read| read.server);
         Ok(server.filter(|&node| !forest.is_answered(node)).map(|node| Cause {
             node,
@@ -393,29 +408,29 @@ impl Causes {
     /// took up last, which counts where things are done `at_once`.
     fn acted_on(
         &self,
-        tgid: Tgid,
+        process: ProcessKey,
         flow: FlowId,
         position: u64,
         alone: bool,
         at_once: bool,
     ) -> Option<Read> {
         let in_turn = at_once
-            && self.node.contains(&tgid)
-            && matches!(self.loops.get(&tgid), Some(Threads::One(_)));
+            && self.node.contains(&process)
+            && matches!(self.loops.get(&process), Some(Threads::One(_)));
         let read = self.reads.get(&flow).filter(|read| read.position <= position)?;
         // An answer may set going what waits for it in memory: the next one for that connection, or for
         // that semaphore, which need not be the same exchange's.
-        let by_itself = self.open.get(&tgid).is_some_and(|open| open.count == 1);
+        let by_itself = self.open.get(&process).is_some_and(|open| open.count == 1);
         ((alone || in_turn) && (!read.answer || by_itself)).then_some(*read)
     }
 
     /// No other exchange of the process was open since this one began.
-    fn is_alone(&self, tgid: Tgid, node: NodeId) -> bool {
-        self.open.get(&tgid).is_some_and(|open| open.alone == Some(node))
+    fn is_alone(&self, process: ProcessKey, node: NodeId) -> bool {
+        self.open.get(&process).is_some_and(|open| open.alone == Some(node))
     }
 
-    fn is_go(&self, tgid: Tgid) -> bool {
-        self.go.contains(&tgid)
+    fn is_go(&self, process: ProcessKey) -> bool {
+        self.go.contains(&process)
     }
 }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use super::core::{Core, Site};
 use super::exchange::{Exchange, Response};
 use super::{http1, http2};
-use crate::capture::event::{Caller, Direction, End, Flow, Monotonic, Segment, Tgid};
+use crate::capture::event::{Caller, Direction, End, Flow, Monotonic, ProcessKey, Segment};
 use crate::metrics::Counter;
 use crate::stream::{Extent, Piece, Track};
 use crate::wire::At;
@@ -85,7 +85,12 @@ struct Way<'a> {
 }
 
 impl Connection {
-    pub(super) fn new(flow: Flow, tgid: Tgid, unix_path: Option<Arc<str>>, head_max: u32) -> Self {
+    pub(super) fn new(
+        flow: Flow,
+        process: ProcessKey,
+        unix_path: Option<Arc<str>>,
+        head_max: u32,
+    ) -> Self {
         let prospect = match flow.from_start {
             true => Prospect::Opening(Default::default()),
             false => Prospect::Seeking(Box::new(http2::Connection::seeking())),
@@ -94,7 +99,7 @@ impl Connection {
             tracks: [Track::default(); 2],
             protocol: Protocol::Http1(http1::Connection::new(flow.from_start, head_max)),
             prospect: Some(Box::new(prospect)),
-            site: Site::new(flow, tgid, unix_path),
+            site: Site::new(flow, process, unix_path),
             marks: true,
         }
     }
@@ -104,14 +109,14 @@ impl Connection {
     pub(super) fn begin_anew(&mut self, core: &mut Core, head_max: u32) {
         self.lose_all(core, Counter::ExchangesLostRunMissed);
         let flow = Flow { from_start: false, ..self.site.flow.clone() };
-        let anew = Self::new(flow, self.site.tgid, self.site.unix_path.take(), head_max);
+        let anew = Self::new(flow, self.site.process, self.site.unix_path.take(), head_max);
         *self = Self { tracks: self.tracks, marks: false, ..anew };
     }
 
     /// Takes a segment of it.
     pub(super) fn segment(&mut self, segment: &Segment<'_>, core: &mut Core) {
-        self.site.tgid = segment.tgid;
-        core.called(segment.tgid, segment.caller);
+        self.site.process = segment.process;
+        core.called(segment.process, segment.caller);
         // Only an event loop is asked what it read last.
         let reads = segment.direction == Direction::Receive && segment.caller.multiplexes;
         let before = if reads { self.in_flight() } else { 0 };

@@ -12,11 +12,11 @@ use super::exchange::{Ends, Exchange, Outcome, Request, Setting};
 use super::forest::{Cause, Evidence, Forest, New, NodeId};
 use super::http2::Fields;
 use super::identity::{Contexts, InContext, Seed};
-use super::table::Table;
-use crate::capture::event::{Caller, Direction, Endpoints, Flow, GoStream, Monotonic, Tgid};
+use crate::capture::event::{Caller, Direction, Endpoints, Flow, GoStream, Monotonic, ProcessKey};
 use crate::context;
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Attribute, Resource, SpanKind};
+use crate::table::Table;
 use crate::wire::http2::hpack::Scratch;
 use crate::wire::{At, Kind};
 
@@ -34,7 +34,7 @@ pub(super) struct Core {
     touched: Touched,
     /// Addresses of this node, by the connections there were: who connects from one may be seen here too.
     addresses: FxHashSet<IpAddr>,
-    pub(super) processes: Table<Tgid, Arc<Resource>>,
+    pub(super) processes: Table<ProcessKey, Arc<Resource>>,
     /// Exchanges seen that are neither spans nor lost yet.
     pub(super) open: usize,
     pub(super) limits: Limits,
@@ -83,10 +83,10 @@ impl Core {
     }
 
     fn closed(&mut self, exchange: &Exchange) {
-        let Exchange { tgid, kind, node, place, identity, .. } = exchange;
+        let Exchange { process, kind, node, place, identity, .. } = exchange;
         if *kind == SpanKind::Server {
-            self.contexts.closed(*tgid, identity, *node, self.forest.now());
-            self.causes.leave(*node, *tgid, place, exchange.request_ids());
+            self.contexts.closed(*process, identity, *node, self.forest.now());
+            self.causes.leave(*node, *process, place, exchange.request_ids());
         }
     }
 
@@ -97,7 +97,7 @@ impl Core {
         let node = exchange.node;
         let end = exchange.end(ended);
         if exchange.kind == SpanKind::Server {
-            self.causes.remember(node, exchange.tgid, &exchange.place, end);
+            self.causes.remember(node, exchange.process, &exchange.place, end);
         }
         self.forest.end(node, end, exchange.into_span(Outcome::Ended(ended, cut)));
     }
@@ -110,7 +110,7 @@ impl Core {
         setting: Setting<'_>,
         stream: Option<u32>,
     ) -> Exchange {
-        let Setting { kind, flow, tgid, number, promised_in, .. } = setting;
+        let Setting { kind, flow, process, number, promised_in, .. } = setting;
         let client = match &flow.endpoints {
             Endpoints::Tcp { local, remote } => Some(match kind {
                 SpanKind::Server => *remote,
@@ -125,7 +125,7 @@ impl Core {
         let parentless = told.filter(|told| told.parent_id.is_none());
         let first_one = flow.from_start && number == 0;
         let begun = |trace_id| Begun {
-            tgid,
+            process,
             trace_id,
             key,
             stream,
@@ -146,7 +146,7 @@ impl Core {
             (None, SpanKind::Client) => {
                 let (identity, context) = match parentless {
                     Some(told) => (Contexts::parentless(told, &seed, kind), InContext::Nothing),
-                    None => self.contexts.client(incoming, &seed, &key, tgid),
+                    None => self.contexts.client(incoming, &seed, &key, process),
                 };
                 let Self { causes, forest, caller, .. } = self;
                 let cause = causes.of(&begun(identity.trace_id), caller, context, forest);
@@ -174,7 +174,7 @@ impl Core {
         });
         let mut place = Place::default();
         if kind == SpanKind::Server {
-            self.contexts.opened(tgid, &identity, key, node);
+            self.contexts.opened(process, &identity, key, node);
             place = self.causes.enter(node, &begun(identity.trace_id), &self.caller);
             self.touch(node, false);
         }
@@ -203,10 +203,10 @@ impl Core {
     }
 
     /// A call begins to be looked at.
-    pub(super) fn called(&mut self, tgid: Tgid, caller: Caller) {
+    pub(super) fn called(&mut self, process: ProcessKey, caller: Caller) {
         self.caller = caller;
         self.touched = Touched::Nothing;
-        self.causes.called(tgid, &caller);
+        self.causes.called(process, &caller);
     }
 
     /// An event loop's call was looked at. It has read `flow` up to `position`; `alone` says that what it read was
@@ -233,13 +233,13 @@ impl Core {
 
     /// The goroutine of a stream is known, whose exchange is this one.
     pub(super) fn go_stream(&mut self, stream: &GoStream, exchange: &mut Exchange) {
-        let (tgid, node, key) = (stream.tgid, exchange.node, exchange.key);
+        let (process, node, key) = (stream.process, exchange.node, exchange.key);
         match exchange.kind {
             SpanKind::Server => {
-                self.causes.handled(node, tgid, key, stream.goroutine, &mut exchange.place);
+                self.causes.handled(node, process, key, stream.goroutine, &mut exchange.place);
             }
             SpanKind::Client if self.forest.is_uncaused(node) => {
-                let found = self.causes.by_goroutine(tgid, key, stream.goroutine, &self.forest);
+                let found = self.causes.by_goroutine(process, key, stream.goroutine, &self.forest);
                 if let Ok(Some(cause)) = found {
                     self.forest.set_cause(node, cause);
                 }
@@ -249,12 +249,12 @@ impl Core {
     }
 
     /// Who a process is; where that was never said, its id is all that is known.
-    pub(super) fn resource(&mut self, tgid: Tgid) -> Arc<Resource> {
-        match self.processes.get_mut(tgid) {
+    pub(super) fn resource(&mut self, process: ProcessKey) -> Arc<Resource> {
+        match self.processes.get_mut(process) {
             Some(resource) => Arc::clone(resource),
-            None if tgid.0 == 0 => Arc::default(),
+            None if process == ProcessKey::UNKNOWN => Arc::default(),
             None => Arc::new(Resource {
-                attributes: vec![Attribute::new("process.pid", i64::from(tgid.0))],
+                attributes: vec![Attribute::new("process.pid", i64::from(process.tgid.0))],
             }),
         }
     }
@@ -288,14 +288,14 @@ pub(super) struct Site {
     /// From the first request on.
     ends: Option<Ends>,
     /// The process of the last call.
-    pub(super) tgid: Tgid,
+    pub(super) process: ProcessKey,
     /// Requests until now.
     requests: u64,
 }
 
 impl Site {
-    pub(super) fn new(flow: Flow, tgid: Tgid, unix_path: Option<Arc<str>>) -> Self {
-        Self { flow, unix_path, ends: None, tgid, requests: 0 }
+    pub(super) fn new(flow: Flow, process: ProcessKey, unix_path: Option<Arc<str>>) -> Self {
+        Self { flow, unix_path, ends: None, process, requests: 0 }
     }
 
     /// What surrounds a request that goes this way.
@@ -306,8 +306,8 @@ impl Site {
         inferred: bool,
         promised_in: Option<&'a Exchange>,
     ) -> Setting<'a> {
-        let resource = core.resource(self.tgid);
-        let Self { flow, unix_path, ends, tgid, requests: number } = self;
+        let resource = core.resource(self.process);
+        let Self { flow, unix_path, ends, process, requests: number } = self;
         *number += 1;
         Setting {
             kind: match requests {
@@ -317,7 +317,7 @@ impl Site {
             ends: ends.get_or_insert_with(|| Ends::of(&flow.endpoints)),
             flow,
             unix_path: unix_path.as_ref(),
-            tgid: *tgid,
+            process: *process,
             resource,
             inferred,
             number: *number - 1,

@@ -14,7 +14,7 @@ use super::causes::Place;
 use super::clock::Clock;
 use super::forest::NodeId;
 use super::identity::{Identity, Seed};
-use crate::capture::event::{Endpoints, Flow, Monotonic, Tgid};
+use crate::capture::event::{Endpoints, Flow, Monotonic, ProcessKey};
 use crate::context::RequestId;
 use crate::model::{Attribute, Resource, Span, SpanEvent, SpanKind, Status, Text, Value};
 use crate::wire::At;
@@ -59,7 +59,7 @@ pub const HTTP2_PUSHED: &str = "sensor.http2.pushed";
 /// A request whose head is known, and what came of it so far.
 #[derive(Clone, Debug)]
 pub(super) struct Exchange {
-    pub(super) tgid: Tgid,
+    pub(super) process: ProcessKey,
     pub(super) kind: SpanKind,
     pub(super) identity: Identity,
     pub(super) node: NodeId,
@@ -140,7 +140,7 @@ pub(super) struct Setting<'a> {
     pub(super) flow: &'a Flow,
     pub(super) ends: &'a Ends,
     pub(super) unix_path: Option<&'a Arc<str>>,
-    pub(super) tgid: Tgid,
+    pub(super) process: ProcessKey,
     pub(super) resource: Arc<Resource>,
     /// The pairing rests on inference.
     pub(super) inferred: bool,
@@ -160,7 +160,8 @@ impl Exchange {
         identity: Identity,
         node: NodeId,
     ) -> Self {
-        let Setting { kind, ends, unix_path, tgid, resource, inferred, promised_in, .. } = setting;
+        let Setting { kind, ends, unix_path, process, resource, inferred, promised_in, .. } =
+            setting;
         let mut attributes = Vec::with_capacity(ATTRIBUTES);
         let name = request.describe(&mut attributes, ends, unix_path, kind);
         let exports_spans = request.exports_spans();
@@ -173,7 +174,7 @@ impl Exchange {
         }
 
         Self {
-            tgid,
+            process,
             kind,
             identity,
             node,

@@ -44,7 +44,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::few::{self, Few};
 use super::forest::NodeId;
-use crate::capture::event::{Flow, Monotonic, Tgid};
+use crate::capture::event::{Flow, Monotonic, ProcessKey};
 use crate::context::TraceContext;
 use crate::context::w3c::Traceparent;
 use crate::model::{Resource, SpanId, SpanKind, TraceFlags, TraceId};
@@ -154,9 +154,9 @@ const REMEMBERED: u64 = 30_000_000_000;
 #[derive(Debug)]
 pub(super) struct Contexts {
     /// Server exchanges that are open, or were lately, by process and trace.
-    open: HashMap<Key<20>, Few<Server>>,
+    open: HashMap<Key<28>, Few<Server>>,
     /// Those that were, by when they ended.
-    over: VecDeque<(Monotonic, Key<20>, NodeId)>,
+    over: VecDeque<(Monotonic, Key<28>, NodeId)>,
     /// Traces and identifiers taken for client spans, the younger and the older half.
     taken: [HashSet<Key<24>>; 2],
     taken_cap: usize,
@@ -167,9 +167,12 @@ pub(super) struct Contexts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key<const N: usize>([u8; N]);
 
-impl Key<20> {
-    fn open(tgid: Tgid, trace_id: TraceId) -> Self {
-        Self::joined(trace_id, &tgid.0.to_ne_bytes())
+impl Key<28> {
+    fn open(process: ProcessKey, trace_id: TraceId) -> Self {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&process.tgid.0.to_ne_bytes());
+        bytes[4..].copy_from_slice(&process.start.0.to_ne_bytes());
+        Self::joined(trace_id, &bytes)
     }
 }
 
@@ -249,20 +252,20 @@ impl Contexts {
         identity(incoming, seed, SpanKind::Server)
     }
 
-    /// The identity of a client span of `tgid`, which sent `outgoing`, and what that says of its cause.
+    /// The identity of a client span of `process`, which sent `outgoing`, and what that says of its cause.
     pub(super) fn client(
         &mut self,
         outgoing: Option<Traceparent>,
         seed: &Seed,
         key: &Seed,
-        tgid: Tgid,
+        process: ProcessKey,
     ) -> (Identity, InContext) {
         let mut identity = identity(outgoing, seed, SpanKind::Client);
         identity.parent = None;
         let Some(Traceparent { trace_id, parent_id, .. }) = outgoing else {
             return (identity, InContext::Nothing);
         };
-        let open = self.open.get(&Key::open(tgid, trace_id));
+        let open = self.open.get(&Key::open(process, trace_id));
         // All but the other end of the same request: a process may call itself, and its receive may
         // be seen before its send. A request is not its own cause.
         let all = open.into_iter().flat_map(Few::iter).filter(|server| server.key != *key);
@@ -307,20 +310,32 @@ impl Contexts {
     }
 
     /// A server exchange with a context is open from here.
-    pub(super) fn opened(&mut self, tgid: Tgid, server: &Identity, key: Seed, node: NodeId) {
+    pub(super) fn opened(
+        &mut self,
+        process: ProcessKey,
+        server: &Identity,
+        key: Seed,
+        node: NodeId,
+    ) {
         let Some(came_in) = server.parent else {
             return;
         };
         let opened = Server { node, span: server.span_id, came_in, key, over: false };
-        few::enter(&mut self.open, Key::open(tgid, server.trace_id), opened);
+        few::enter(&mut self.open, Key::open(process, server.trace_id), opened);
     }
 
     /// It is not any more; what it has begun may go on for a while.
-    pub(super) fn closed(&mut self, tgid: Tgid, server: &Identity, node: NodeId, now: Monotonic) {
+    pub(super) fn closed(
+        &mut self,
+        process: ProcessKey,
+        server: &Identity,
+        node: NodeId,
+        now: Monotonic,
+    ) {
         if server.parent.is_none() {
             return;
         }
-        let key = Key::open(tgid, server.trace_id);
+        let key = Key::open(process, server.trace_id);
         if let Some(servers) = self.open.get_mut(&key) {
             servers.change(|it| it.over |= it.node == node);
             self.over.push_back((now, key, node));
@@ -379,7 +394,7 @@ mod tests {
     use super::*;
     use crate::trace::forest::{Forest, New};
 
-    const TGID: Tgid = Tgid(7);
+    const TGID: ProcessKey = ProcessKey::undated(7);
 
     fn context(parent: u8) -> Traceparent {
         Traceparent {

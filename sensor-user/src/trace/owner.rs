@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Pipeline;
 use super::causes::Found;
 use super::forest::{Evidence, NodeId, Owns};
-use crate::capture::event::{Monotonic, Tgid, Written};
+use crate::capture::event::{Monotonic, ProcessKey, Written};
 use crate::context::RequestId;
 use crate::model::{Correlation, LogIds, Resource, TraceId};
 
@@ -46,17 +46,23 @@ impl Pipeline {
 
     /// On whose behalf a process writes. To be asked when everything before has been handled.
     pub fn owner(&mut self, written: &Written<'_>) -> Owner {
-        let Written { tgid, caller, time, .. } = written;
+        let Written { process, caller, time, .. } = written;
         let super::Core { causes, forest, .. } = &mut self.core;
-        Owner(causes.of_line(*tgid, caller, *time, forest))
+        Owner(causes.of_line(*process, caller, *time, forest))
     }
 
     /// Whose a record of a process is that says this itself, and whose first byte was written by that owner.
     ///
     /// What a record says itself counts most. Of others, a span is taken only if it is in that trace. It is never
     /// pending at `last`.
-    pub fn belongs(&mut self, tgid: Tgid, owner: Owner, ids: &LogIds, last: bool) -> Belongs {
-        let found = self.by_request_id(tgid, ids).or(owner.0);
+    pub fn belongs(
+        &mut self,
+        process: ProcessKey,
+        owner: Owner,
+        ids: &LogIds,
+        last: bool,
+    ) -> Belongs {
+        let found = self.by_request_id(process, ids).or(owner.0);
         let mut by_evidence = found.map_or(Belongs::Nothing, |found| self.resolve(found));
         if last && matches!(by_evidence, Belongs::Pending(_)) {
             by_evidence = Belongs::Nothing;
@@ -107,17 +113,17 @@ impl Pipeline {
     }
 
     /// Who a process is, as far as that was said.
-    pub fn process(&mut self, tgid: Tgid) -> Arc<Resource> {
-        self.core.resource(tgid)
+    pub fn process(&mut self, process: ProcessKey) -> Arc<Resource> {
+        self.core.resource(process)
     }
 
     /// The exchange that came with an identifier of a record. The header that it came in is not known.
-    fn by_request_id(&mut self, tgid: Tgid, ids: &LogIds) -> Option<Found> {
+    fn by_request_id(&mut self, process: ProcessKey, ids: &LogIds) -> Option<Found> {
         let super::Core { causes, reading, .. } = &mut self.core;
         let mut found = None;
         for value in &ids.requests {
             for name in reading.request_id_names() {
-                let node = causes.of_request_id(tgid, RequestId::new(name, value.as_bytes()));
+                let node = causes.of_request_id(process, RequestId::new(name, value.as_bytes()));
                 if node.is_some() && found.is_some() && node != found {
                     return None;
                 }

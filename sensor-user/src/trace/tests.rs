@@ -271,11 +271,11 @@ fn call_out(incoming: &[&str], outgoing: &str) -> (Vec<Span>, Span) {
     let mut world = World::new();
     let mut servers: Vec<_> = incoming.iter().map(|_| world.flow(SERVER)).collect();
     for (i, (flow, parent)) in servers.iter_mut().zip(incoming).enumerate() {
-        flow.tgid = 10;
+        flow.pid = 10;
         world.receive(flow, 10, &with_context(&format!("/in/{i}"), parent, "01"));
     }
     let mut client = world.flow(CLIENT);
-    client.tgid = servers[0].tgid;
+    client.pid = servers[0].pid;
     world.exchange(&client, &with_context("/out", outgoing, "01"));
     let client = world.spans.remove(0);
     for flow in &servers {
@@ -492,7 +492,8 @@ fn unix_sockets_end_with_their_process() {
     world.handle(&Event::UnixPath { flow: flow.id, path: "/run/app.sock".into() });
     world.exchange(&flow, REQUEST);
     world.receive(&flow, 5, REQUEST);
-    world.handle(&Event::ProcessExit { tgid: Tgid(flow.tgid), time: Monotonic(9) });
+    world
+        .handle(&Event::ProcessExit { process: ProcessKey::undated(flow.pid), time: Monotonic(9) });
     assert_eq!(world.spans.len(), 2);
     let span = &world.spans[1];
     assert_eq!(text(span, "server.address"), Some("/run/app.sock"));

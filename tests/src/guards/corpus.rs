@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use sensor::capture::event::{ClockSync, Event, Monotonic, Tgid};
+use sensor::capture::event::{ClockSync, Event, Monotonic, ProcessKey};
 use sensor::metrics::Metrics;
 use sensor::model::{Attribute, Resource};
 use sensor::trace::{Limits, Pipeline};
@@ -33,7 +33,8 @@ pub fn pipeline() -> Pipeline {
     let sync = ClockSync { monotonic: Monotonic(0), unix_ns: 0 };
     let name = Attribute::new("service.name", "shop");
     let resource = Arc::new(Resource { attributes: vec![name] });
-    for event in [Event::Clock(sync), Event::Process { tgid: Tgid(TGID), resource }] {
+    let process = ProcessKey::undated(TGID);
+    for event in [Event::Clock(sync), Event::Process { process, exec: false, resource }] {
         pipeline.handle(&event, &mut |_| {});
     }
     pipeline

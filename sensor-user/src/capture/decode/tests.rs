@@ -121,7 +121,7 @@ fn a_segment() {
     );
     assert_eq!(segment.direction, Direction::Send);
     assert_eq!(segment.time, Monotonic(1_000));
-    assert_eq!((segment.tgid, segment.caller.tid), (Tgid(42), 43));
+    assert_eq!((segment.process, segment.caller.tid), (ProcessKey::undated(42), 43));
     assert_eq!((segment.position, segment.skipped_before, segment.skipped_after), (100, 10, 20));
     assert_eq!((segment.tcp_seq, segment.lost_records), (Some(4_000_000_000), 2));
     assert!(!segment.time_is_start && !segment.unreadable_after && !segment.head_too_large);
@@ -176,7 +176,7 @@ fn addresses_are_canonical_and_zero_is_unknown() {
 fn an_end() {
     let record = bytes(&end_record(), b"");
     let Ok(Decoded::Event(Event::End(end))) = decode(&record) else { panic!("an end") };
-    assert_eq!((end.time, end.tgid), (Monotonic(2_000), Tgid(42)));
+    assert_eq!((end.time, end.process), (Monotonic(2_000), ProcessKey::undated(42)));
     assert!(end.receive_eof && !end.send_eof && end.closed && !end.error);
     assert_eq!((end.position, end.skipped), ([7, 8], [1, 2]));
     assert_eq!(end.last, [None, Some(Monotonic(1_500))]);
@@ -221,8 +221,8 @@ fn a_process() {
         ProcessRecordView {
             change: ProcessChange::Exec,
             time: Monotonic(3_000),
-            tgid: Tgid(42),
-            parent: Tgid(7),
+            process: ProcessKey::undated(42),
+            parent: ProcessKey::undated(7),
             cgroup: 11,
             comm: b"curl",
             args: b"curl\0x\0",
@@ -299,7 +299,7 @@ fn a_stream_of_a_goroutine() {
     };
     let expected = GoStream {
         time: Monotonic(4_000),
-        tgid: Tgid(42),
+        process: ProcessKey::undated(42),
         flow: FlowId(9),
         stream: 7,
         goroutine: Goroutine { id: NonZeroU64::new(34).unwrap(), parent: None },
@@ -345,7 +345,7 @@ fn what_was_written_to_a_log() {
     let record = bytes(&line_record(), b"line\nand what was there before");
     let written = written_of(&record);
     assert_eq!(written.bytes, b"line\n");
-    assert_eq!((written.time, written.tgid), (Monotonic(5_000), Tgid(42)));
+    assert_eq!((written.time, written.process), (Monotonic(5_000), ProcessKey::undated(42)));
     assert_eq!(written.caller, Caller { tid: 43, ..Caller::default() });
     assert_eq!(written.file, FileId { device: 8, inode: 77, generation: 3 });
     assert_eq!(written.stream, LogStream::Stdout);

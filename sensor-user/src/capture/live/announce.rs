@@ -13,14 +13,14 @@ use super::lines::{Lines, Wanted};
 use super::scope::Scope;
 use crate::capture::Raw;
 use crate::capture::decode::{Decoded, ProcessChange, decode};
-use crate::capture::event::Tgid;
+use crate::capture::event::ProcessKey;
 use crate::metrics::{Counter, Metrics};
 use crate::model::Resource;
 use crate::process::Identifier;
 
 /// Sees to it that a process is announced before the first record that names it.
 pub(super) struct Announcer<'a> {
-    pub(super) known: &'a mut FxHashMap<Tgid, Arc<Resource>>,
+    pub(super) known: &'a mut FxHashMap<ProcessKey, Arc<Resource>>,
     pub(super) identifier: &'a Identifier,
     pub(super) scope: &'a mut Scope,
     pub(super) metrics: &'a Metrics,
@@ -40,12 +40,12 @@ impl Announcer<'_> {
                 wanted
             }
             Caller::Writer(line) => {
-                let tgid = Tgid(line.tgid);
+                let tgid = ProcessKey::undated(line.tgid);
                 if !self.process(tgid, sink) {
                     return false;
                 }
                 let Some(resource) = self.known.get(&tgid) else { return false };
-                match self.lines.line(&line, resource) {
+                match self.lines.line(tgid, &line, resource) {
                     Wanted::No => false,
                     Wanted::Yes => true,
                     Wanted::Named(file, path) => {
@@ -60,19 +60,19 @@ impl Announcer<'_> {
     }
 
     /// Announces a process that is not known yet. Returns whether it is wanted.
-    fn process(&mut self, tgid: Tgid, sink: &mut dyn FnMut(Raw<'_>)) -> bool {
+    fn process(&mut self, tgid: ProcessKey, sink: &mut dyn FnMut(Raw<'_>)) -> bool {
         if self.known.contains_key(&tgid) {
             return true;
         }
-        if !self.scope.wants(tgid) {
+        if !self.scope.wants(tgid.tgid) {
             return false;
         }
-        let resource = self.identifier.identify(tgid).unwrap_or_else(|_| {
+        let resource = self.identifier.identify(tgid.tgid).unwrap_or_else(|_| {
             self.metrics.inc(Counter::ProcessesUnknown);
-            self.identifier.unknown(tgid)
+            self.identifier.unknown(tgid.tgid)
         });
         self.golang.announce(tgid);
-        self.introduce(tgid, resource, sink);
+        self.introduce(tgid, false, resource, sink);
         true
     }
 
@@ -84,33 +84,39 @@ impl Announcer<'_> {
         match process.change {
             ProcessChange::Exec => {
                 if !self.scope.decide(&process) {
-                    self.known.remove(&process.tgid);
+                    self.known.remove(&process.process);
                     return false;
                 }
                 let resource = self.identifier.identify_exec(&process);
-                self.golang.announce_anew(process.tgid);
-                self.introduce(process.tgid, resource, sink);
+                self.golang.announce_anew(process.process);
+                self.introduce(process.process, true, resource, sink);
                 // The record itself carries the whole environment, which is nobody's business.
                 false
             }
             ProcessChange::Exit => {
-                self.scope.forget(process.tgid);
-                self.golang.forget(process.tgid);
-                self.lines.forget(process.tgid);
-                self.known.remove(&process.tgid).is_some()
+                self.scope.forget(process.process.tgid);
+                self.golang.forget(process.process);
+                self.lines.forget(process.process);
+                self.known.remove(&process.process).is_some()
             }
             ProcessChange::Fork => false,
         }
     }
 
-    fn introduce(&mut self, tgid: Tgid, resource: Resource, sink: &mut dyn FnMut(Raw<'_>)) {
+    fn introduce(
+        &mut self,
+        tgid: ProcessKey,
+        exec: bool,
+        resource: Resource,
+        sink: &mut dyn FnMut(Raw<'_>),
+    ) {
         let resource = Arc::new(resource);
         // Exits whose record was lost leave their processes behind. Who is still there is announced
         // anew.
         if self.known.len() >= PROCESSES as usize {
             self.known.clear();
         }
-        sink(Raw::Process { tgid, resource: &resource });
+        sink(Raw::Process { process: tgid, exec, resource: &resource });
         self.lines.introduce(tgid, &resource);
         self.known.insert(tgid, resource);
     }
@@ -118,7 +124,7 @@ impl Announcer<'_> {
 
 /// Whom a record names.
 enum Caller {
-    Process(Tgid),
+    Process(ProcessKey),
     /// Of something that it has written to its log.
     Writer(LineRecord),
     /// It is about a process's life.
@@ -144,5 +150,7 @@ fn caller(record: &[u8]) -> Caller {
     record
         .get(..size_of::<SegmentRecord>())
         .and_then(|header| header.get(offset_of!(SegmentRecord, tgid)..)?.first_chunk())
-        .map_or(Caller::None, |tgid| Caller::Process(Tgid(u32::from_ne_bytes(*tgid))))
+        .map_or(Caller::None, |tgid| {
+            Caller::Process(ProcessKey::undated(u32::from_ne_bytes(*tgid)))
+        })
 }

@@ -19,7 +19,7 @@ use sensor_ebpf::abi::{
 };
 
 use super::missed::Look;
-use crate::capture::event::{FileId, Monotonic, Tgid};
+use crate::capture::event::{FileId, Monotonic, ProcessKey};
 use crate::capture::{Raw, decode};
 use crate::model::Resource;
 
@@ -46,7 +46,7 @@ pub(super) struct Doubt {
 #[derive(Debug)]
 enum Held {
     Record { len: usize, unix: bool, caused: bool },
-    Process { tgid: Tgid, resource: Arc<Resource> },
+    Process { process: ProcessKey, exec: bool, resource: Arc<Resource> },
     LogFile { file: FileId, path: Arc<str> },
 }
 
@@ -102,8 +102,8 @@ impl Doubt {
                 }
                 self.held.push(Held::Record { len: record.len(), unix, caused });
             }
-            Raw::Process { tgid, resource } if !self.held.is_empty() => {
-                self.held.push(Held::Process { tgid, resource: Arc::clone(resource) });
+            Raw::Process { process, exec, resource } if !self.held.is_empty() => {
+                self.held.push(Held::Process { process, exec, resource: Arc::clone(resource) });
             }
             Raw::LogFile { file, path } if !self.held.is_empty() => {
                 self.held.push(Held::LogFile { file, path: Arc::clone(path) });
@@ -151,8 +151,8 @@ impl Doubt {
                         sink(Raw::Record(record));
                     }
                 }
-                Held::Process { tgid, resource } => {
-                    sink(Raw::Process { tgid, resource: &resource });
+                Held::Process { process, exec, resource } => {
+                    sink(Raw::Process { process, exec, resource: &resource });
                 }
                 Held::LogFile { file, path } => sink(Raw::LogFile { file, path: &path }),
             }

@@ -18,7 +18,7 @@ use object::ReadCache;
 use sensor_ebpf::abi::GoProgram;
 
 use super::{OpenError, take_map};
-use crate::capture::event::Tgid;
+use crate::capture::event::ProcessKey;
 use crate::metrics::{Counter, Metrics};
 use crate::process::golang::{Program, program};
 
@@ -42,9 +42,9 @@ pub(super) struct Golang {
     map: Option<BpfHashMap<MapData, u32, Layout>>,
     probes: Probes,
     /// Processes that were looked at before they were announced.
-    first: HashSet<Tgid>,
+    first: HashSet<ProcessKey>,
     /// Gone only at the end.
-    questions: Option<SyncSender<Tgid>>,
+    questions: Option<SyncSender<ProcessKey>>,
     answers: Receiver<Answer>,
     looker: Option<JoinHandle<()>>,
     metrics: Arc<Metrics>,
@@ -52,7 +52,7 @@ pub(super) struct Golang {
 
 /// What was found out about a process.
 struct Answer {
-    tgid: Tgid,
+    process: ProcessKey,
     /// Its executable; none where it is not written in Go, or cannot be read.
     executable: Option<Executable>,
 }
@@ -108,9 +108,9 @@ impl Golang {
         let look = move || {
             let mut looker = Looker { seen: HashMap::new(), probes };
             // Ends with either end of the two channels.
-            while let Ok(tgid) = asked.recv() {
-                let executable = looker.executable(tgid);
-                if answer.send(Answer { tgid, executable }).is_err() {
+            while let Ok(process) = asked.recv() {
+                let executable = looker.executable(process);
+                if answer.send(Answer { process, executable }).is_err() {
                     break;
                 }
             }
@@ -140,10 +140,14 @@ impl Golang {
     }
 
     /// Looks at processes that already run, and waits for what comes of it, for a while.
-    pub(super) fn first(&mut self, tgids: impl IntoIterator<Item = Tgid>, ebpf: &mut Ebpf) {
-        for tgid in tgids {
-            if self.ask(tgid) {
-                self.first.insert(tgid);
+    pub(super) fn first(
+        &mut self,
+        processes: impl IntoIterator<Item = ProcessKey>,
+        ebpf: &mut Ebpf,
+    ) {
+        for process in processes {
+            if self.ask(process) {
+                self.first.insert(process);
             }
         }
         let mut open = self.first.len();
@@ -158,21 +162,21 @@ impl Golang {
     }
 
     /// A process has begun to be traced.
-    pub(super) fn announce(&mut self, tgid: Tgid) {
-        if !self.first.remove(&tgid) {
-            self.ask(tgid);
+    pub(super) fn announce(&mut self, process: ProcessKey) {
+        if !self.first.remove(&process) {
+            self.ask(process);
         }
     }
 
     /// A process runs another program now.
-    pub(super) fn announce_anew(&mut self, tgid: Tgid) {
-        self.first.remove(&tgid);
-        self.ask(tgid);
+    pub(super) fn announce_anew(&mut self, process: ProcessKey) {
+        self.first.remove(&process);
+        self.ask(process);
     }
 
     /// Returns whether the process will be looked at.
-    fn ask(&mut self, tgid: Tgid) -> bool {
-        let asked = self.questions.as_ref().is_some_and(|it| it.try_send(tgid).is_ok());
+    fn ask(&mut self, process: ProcessKey) -> bool {
+        let asked = self.questions.as_ref().is_some_and(|it| it.try_send(process).is_ok());
         if !asked {
             self.metrics.inc(Counter::GoProcessesUnknown);
         }
@@ -180,9 +184,9 @@ impl Golang {
     }
 
     /// A process has ended.
-    pub(super) fn forget(&mut self, tgid: Tgid) {
-        self.first.remove(&tgid);
-        self.probes.gone.push(tgid);
+    pub(super) fn forget(&mut self, process: ProcessKey) {
+        self.first.remove(&process);
+        self.probes.gone.push(process);
     }
 
     /// Tells the kernel side what has been found out meanwhile.
@@ -200,31 +204,35 @@ impl Golang {
     }
 
     fn take(&mut self, answer: Answer, ebpf: &mut Ebpf) {
-        let Answer { tgid, executable } = answer;
+        let Answer { process, executable } = answer;
         let Some(Executable { file, open: _open, program }) = executable else {
             // It may have been one in Go.
-            self.probes.gone.push(tgid);
+            self.probes.gone.push(process);
             return;
         };
         self.metrics.inc(Counter::GoProcesses);
         let Some(layout) = program.layout else {
             self.metrics.inc(Counter::GoProcessesUnknown);
-            tracing::debug!(pid = tgid.0, version = program.version, "goroutines stay unknown");
+            tracing::debug!(
+                pid = process.tgid.0,
+                version = program.version,
+                "goroutines stay unknown"
+            );
             return;
         };
         let Some(map) = &mut self.map else { return };
-        if let Err(error) = map.insert(tgid.0, layout_bytes(layout), 0) {
+        if let Err(error) = map.insert(process.tgid.0, layout_bytes(layout), 0) {
             self.metrics.inc(Counter::GoProcessesUnknown);
-            tracing::debug!(pid = tgid.0, %error, "goroutines stay unknown");
+            tracing::debug!(pid = process.tgid.0, %error, "goroutines stay unknown");
             return;
         }
         // The kernel side forgets it with the program; that may have been just before.
-        let path = exe(tgid);
+        let path = exe(process);
         if fs::metadata(&path).ok().map(|now| FileId::of(&now)) != Some(file) {
-            let _ = map.remove(&tgid.0);
+            let _ = map.remove(&process.tgid.0);
             return;
         }
-        self.probes.attach(ebpf, tgid, file, &path, &program, &self.metrics);
+        self.probes.attach(ebpf, process, file, &path, &program, &self.metrics);
     }
 }
 
@@ -248,8 +256,8 @@ struct Looker {
 }
 
 impl Looker {
-    fn executable(&mut self, tgid: Tgid) -> Option<Executable> {
-        let open = File::open(exe(tgid)).ok()?;
+    fn executable(&mut self, process: ProcessKey) -> Option<Executable> {
+        let open = File::open(exe(process)).ok()?;
         let version = Version::of(&open.metadata().ok()?);
         let file = version.file;
         if let Some(seen) = self.seen.get(&version) {
@@ -258,10 +266,10 @@ impl Looker {
         let begun = Instant::now();
         let cache = ReadCache::new(&open);
         let found = program(&cache, self.probes).unwrap_or_else(|error| {
-            tracing::debug!(pid = tgid.0, %error, "executable not read");
+            tracing::debug!(pid = process.tgid.0, %error, "executable not read");
             None
         });
-        tracing::debug!(pid = tgid.0, size = version.size, took = ?begun.elapsed(), "executable looked at");
+        tracing::debug!(pid = process.tgid.0, size = version.size, took = ?begun.elapsed(), "executable looked at");
         let found = found.map(Arc::new);
         if self.seen.len() >= EXECUTABLES {
             self.seen.clear();
@@ -275,6 +283,6 @@ fn layout_bytes(layout: GoProgram) -> Layout {
     zerocopy::transmute!(layout)
 }
 
-fn exe(tgid: Tgid) -> PathBuf {
-    PathBuf::from(format!("/proc/{}/exe", tgid.0))
+fn exe(process: ProcessKey) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/exe", process.tgid.0))
 }

@@ -18,7 +18,7 @@ use sensor_ebpf::abi::{Config, LineRecord, line_stream, lines};
 use sensor_ebpf::limits::PROCESSES;
 
 use super::{OpenError, take_map};
-use crate::capture::event::{FileId, Tgid};
+use crate::capture::event::{FileId, ProcessKey};
 use crate::metrics::{Counter, Metrics};
 use crate::model::Resource;
 use files::{Files, Verdict};
@@ -96,8 +96,8 @@ fn device(of: u64) -> u32 {
 }
 
 /// The pipe that is a process's standard input (0), output (1) or error (2), if it is one.
-fn pipe(tgid: Tgid, fd: u32) -> Option<Place> {
-    let metadata = fs::metadata(format!("/proc/{}/fd/{fd}", tgid.0)).ok()?;
+fn pipe(process: ProcessKey, fd: u32) -> Option<Place> {
+    let metadata = fs::metadata(format!("/proc/{}/fd/{fd}", process.tgid.0)).ok()?;
     metadata.file_type().is_fifo().then(|| (device(metadata.dev()), metadata.ino()))
 }
 
@@ -115,9 +115,9 @@ struct Process {
 pub(super) struct Lines {
     of: LogsOf,
     skip: FxHashSet<String>,
-    processes: FxHashMap<Tgid, Process>,
+    processes: FxHashMap<ProcessKey, Process>,
     /// Captured outputs, and who was the first to write there.
-    outputs: FxHashMap<Place, Tgid>,
+    outputs: FxHashMap<Place, ProcessKey>,
     files: Files,
     map: Option<BpfHashMap<MapData, u32, u8>>,
     /// A process has lines on, so that the program is to be attached, unless it is.
@@ -164,7 +164,7 @@ impl Lines {
             attached: false,
             metrics: Arc::clone(metrics),
         };
-        lines.passed_on(Tgid(config.self_tgid));
+        lines.passed_on(ProcessKey::undated(config.self_tgid));
         Ok(lines)
     }
 
@@ -188,78 +188,82 @@ impl Lines {
     }
 
     /// A process runs this program from now on.
-    pub(super) fn introduce(&mut self, tgid: Tgid, resource: &Resource) {
+    pub(super) fn introduce(&mut self, process: ProcessKey, resource: &Resource) {
         match self.of {
             LogsOf::Nobody => {}
-            LogsOf::Exchanging => self.decide(tgid, resource, false),
-            LogsOf::Traced => self.decide(tgid, resource, true),
+            LogsOf::Exchanging => self.decide(process, resource, false),
+            LogsOf::Traced => self.decide(process, resource, true),
         }
     }
 
-    fn decide(&mut self, tgid: Tgid, resource: &Resource, on: bool) {
+    fn decide(&mut self, process: ProcessKey, resource: &Resource, on: bool) {
         let skipped = resource.service_name().is_some_and(|name| self.skip.contains(name));
         let copier = resource.text("process.executable.name").is_some_and(is_copier);
-        let input = pipe(tgid, 0);
+        let input = pipe(process, 0);
         let reads =
-            input.and_then(|input| self.outputs.get(&input)).is_some_and(|&who| who != tgid);
+            input.and_then(|input| self.outputs.get(&input)).is_some_and(|&who| who != process);
         let may = !skipped && !copier && !reads;
         if on && !may {
-            tracing::debug!(pid = tgid.0, skipped, copier, reads, "its lines are left out");
+            tracing::debug!(pid = process.tgid.0, skipped, copier, reads, "its lines are left out");
         }
         if self.processes.len() >= PROCESSES as usize {
             self.processes.clear();
         }
-        self.processes.insert(tgid, Process { on: on && may, may, input });
-        self.tell(tgid, on && may);
+        self.processes.insert(process, Process { on: on && may, may, input });
+        self.tell(process, on && may);
         if reads {
-            self.passed_on(tgid);
+            self.passed_on(process);
         }
     }
 
     /// What this process writes to pipes is no origin of lines: who reads those passes it on.
-    fn passed_on(&mut self, tgid: Tgid) {
-        for place in [1, 2].into_iter().filter_map(|fd| pipe(tgid, fd)) {
+    fn passed_on(&mut self, process: ProcessKey) {
+        for place in [1, 2].into_iter().filter_map(|fd| pipe(process, fd)) {
             if !self.outputs.contains_key(&place) {
-                self.captured(place, tgid);
+                self.captured(place, process);
             }
         }
     }
 
     /// An exchange was seen in a process that has been introduced.
-    pub(super) fn exchange(&mut self, tgid: Tgid) {
+    pub(super) fn exchange(&mut self, process: ProcessKey) {
         if self.of != LogsOf::Exchanging {
             return;
         }
-        if let Some(process) = self.processes.get_mut(&tgid)
-            && process.may
-            && !process.on
+        if let Some(state) = self.processes.get_mut(&process)
+            && state.may
+            && !state.on
         {
-            process.on = true;
+            state.on = true;
             self.due = true;
-            self.tell(tgid, true);
+            self.tell(process, true);
         }
     }
 
     /// Decides on a record of a process that has been introduced as `resource`.
-    pub(super) fn line(&mut self, record: &LineRecord, resource: &Resource) -> Wanted {
-        let tgid = Tgid(record.tgid);
-        if !self.processes.contains_key(&tgid) {
+    pub(super) fn line(
+        &mut self,
+        process: ProcessKey,
+        record: &LineRecord,
+        resource: &Resource,
+    ) -> Wanted {
+        if !self.processes.contains_key(&process) {
             // Forgotten to make room; the kernel side had been told yes.
-            self.decide(tgid, resource, true);
+            self.decide(process, resource, true);
         }
-        if !self.processes.get(&tgid).is_some_and(|process| process.on) {
+        if !self.processes.get(&process).is_some_and(|state| state.on) {
             return Wanted::No;
         }
         let place = (record.device, record.inode);
         if record.stream != line_stream::FILE {
             if !self.outputs.contains_key(&place) {
-                self.captured(place, tgid);
+                self.captured(place, process);
             }
             return Wanted::Yes;
         }
         let file =
             FileId { device: record.device, inode: record.inode, generation: record.generation };
-        match self.files.decide(tgid, record.fd, file) {
+        match self.files.decide(process.tgid, record.fd, file) {
             Verdict::Wanted => Wanted::Yes,
             Verdict::WantedAs(path) => Wanted::Named(file, path),
             Verdict::Unwanted => Wanted::No,
@@ -271,21 +275,21 @@ impl Lines {
     }
 
     /// Something is captured that was not before: who reads it passes it on.
-    fn captured(&mut self, place: Place, writer: Tgid) {
+    fn captured(&mut self, place: Place, writer: ProcessKey) {
         // As many outputs as processes, and more only where they come and go.
         if self.outputs.len() >= PROCESSES as usize {
             self.outputs.clear();
         }
         self.outputs.insert(place, writer);
-        let readers: Vec<Tgid> = self
+        let readers: Vec<ProcessKey> = self
             .processes
             .iter()
-            .filter(|(tgid, process)| **tgid != writer && process.input == Some(place))
-            .map(|(&tgid, _)| tgid)
+            .filter(|(process, state)| **process != writer && state.input == Some(place))
+            .map(|(&process, _)| process)
             .collect();
         for reader in readers {
-            if let Some(process) = self.processes.get_mut(&reader) {
-                (process.on, process.may) = (false, false);
+            if let Some(state) = self.processes.get_mut(&reader) {
+                (state.on, state.may) = (false, false);
             }
             self.tell(reader, false);
             // What it writes has been taken until now; whoever reads that, too.
@@ -294,23 +298,23 @@ impl Lines {
     }
 
     /// A process has ended.
-    pub(super) fn forget(&mut self, tgid: Tgid) {
-        self.processes.remove(&tgid);
+    pub(super) fn forget(&mut self, process: ProcessKey) {
+        self.processes.remove(&process);
     }
 
-    fn tell(&mut self, tgid: Tgid, on: bool) {
+    fn tell(&mut self, process: ProcessKey, on: bool) {
         let Some(map) = &mut self.map else { return };
         // Where nothing is said, the kernel side does what was asked for of all.
         let told = if on == (self.of == LogsOf::Traced) {
             // It may have been told the contrary. Mostly it has not: then there is nothing to remove.
-            let _ = map.remove(&tgid.0);
+            let _ = map.remove(&process.tgid.0);
             Ok(())
         } else {
-            map.insert(tgid.0, u8::from(on), 0)
+            map.insert(process.tgid.0, u8::from(on), 0)
         };
         if let Err(error) = told {
             let what = if on { "taken" } else { "left out in the kernel; they are dropped here" };
-            tracing::warn!("lines of process {} cannot be {what}: {error}", tgid.0);
+            tracing::warn!("lines of process {} cannot be {what}: {error}", process.tgid.0);
         }
     }
 }

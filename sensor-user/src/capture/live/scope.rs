@@ -140,18 +140,18 @@ impl Scope {
         if self.mode != mode::UNDECIDED {
             return true;
         }
-        let inherited = [process.tgid, process.parent]
+        let inherited = [process.process.tgid, process.parent.tgid]
             .iter()
             .any(|tgid| self.verdicts.get(tgid) == Some(&true));
         let comm = String::from_utf8_lossy(process.comm);
-        let exe = std::fs::read_link(format!("/proc/{}/exe", process.tgid.0)).ok();
+        let exe = std::fs::read_link(format!("/proc/{}/exe", process.process.tgid.0)).ok();
         let verdict = inherited
             || self.selection.matches(&ProcessFacts {
-                tgid: process.tgid,
+                tgid: process.process.tgid,
                 comm: &comm,
                 exe: exe.as_deref().and_then(Path::to_str),
             });
-        self.tell(process.tgid, verdict);
+        self.tell(process.process.tgid, verdict);
         verdict
     }
 

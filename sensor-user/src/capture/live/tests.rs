@@ -6,7 +6,7 @@ use crate::metrics::Counter;
 
 /// What becomes of a record of a process that has ended: whether it is wanted, who is announced,
 /// and how many processes are counted as unknown.
-fn announced(record: &[u8], selection: Selection) -> (bool, Vec<Tgid>, u64) {
+fn announced(record: &[u8], selection: Selection) -> (bool, Vec<ProcessKey>, u64) {
     let metrics = Arc::new(Metrics::default());
     let host = Host { name: None, id: None };
     let identifier = Identifier::new("/nowhere".into(), host, Arc::clone(&metrics));
@@ -35,8 +35,8 @@ fn announced(record: &[u8], selection: Selection) -> (bool, Vec<Tgid>, u64) {
     };
     let mut names = Vec::new();
     let wanted = announcer.announce(record, &mut |raw| {
-        if let Raw::Process { tgid, .. } = raw {
-            names.push(tgid);
+        if let Raw::Process { process, .. } = raw {
+            names.push(process);
         }
     });
     (wanted, names, metrics.get(Counter::ProcessesUnknown))
@@ -67,7 +67,7 @@ fn a_connection_may_end_after_its_process() {
 /// What announces a process, and is of one that is gone.
 fn of_who_is_gone(record: &[u8]) {
     let everybody = announced(record, Selection::default());
-    assert_eq!(everybody, (true, vec![Tgid(NOBODY)], 1));
+    assert_eq!(everybody, (true, vec![ProcessKey::undated(NOBODY)], 1));
     // Nobody can tell that it had the name.
     assert_eq!(announced(record, by_name()), (false, vec![], 0));
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::assembly::{Assembly, Piece};
 use super::packet::TcpPacket;
 use crate::capture::event::{
-    Caller, Direction, End, Endpoints, Event, Flow, FlowId, Monotonic, Segment, Tgid,
+    Caller, Direction, End, Endpoints, Event, Flow, FlowId, Monotonic, ProcessKey, Segment,
 };
 use crate::metrics::{Counter, Metrics};
 
@@ -270,7 +270,7 @@ impl Connection {
                 direction,
                 time,
                 time_is_start: false,
-                tgid: Tgid(0),
+                process: ProcessKey::UNKNOWN,
                 caller: Caller::default(),
                 position,
                 skipped_before: 0,
@@ -314,7 +314,7 @@ impl Connection {
         End {
             flow: self.flow.clone(),
             time,
-            tgid: Tgid(0),
+            process: ProcessKey::UNKNOWN,
             receive_eof: self.ended[Direction::Receive.index()],
             send_eof: self.ended[Direction::Send.index()],
             closed: self.closed,

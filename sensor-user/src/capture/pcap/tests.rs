@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::*;
-use crate::capture::event::{Caller, Direction, Endpoints, Flow, Tgid};
+use crate::capture::event::{Caller, Direction, Endpoints, Flow, ProcessKey};
 
 mod made;
 mod real;
@@ -58,7 +58,10 @@ impl Capture {
         assert!(self.flows.contains(flow), "a flow's identity does not change");
         self.seen.push(match event {
             Event::Segment(segment) => {
-                assert_eq!((segment.tgid, segment.caller), (Tgid(0), Caller::default()));
+                assert_eq!(
+                    (segment.process, segment.caller),
+                    (ProcessKey::UNKNOWN, Caller::default())
+                );
                 assert_eq!(segment.unreadable_after, segment.skipped_after > 0);
                 Seen::Segment {
                     flow: segment.flow.id.0,

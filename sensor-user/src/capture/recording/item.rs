@@ -6,19 +6,21 @@ use std::sync::Arc;
 use super::codec::{Malformed, Put as _, Take};
 use super::{ITEM_MAX, RecordingError};
 use crate::capture::Raw;
-use crate::capture::event::{ClockSync, FileId, Monotonic, Tgid};
+use crate::capture::event::{ClockSync, FileId, Monotonic, ProcessKey, StartTime, Tgid};
 use crate::model::{Attribute, Resource, Text, Value};
 
 /// Tag and length before each payload.
 pub(super) const PREFIX: usize = 5;
 
 const RECORD: u8 = 1;
-const PROCESS: u8 = 2;
+/// Of formats 1 and 2: without the time at which it was started, after each exec.
+const PROCESS_UNDATED: u8 = 2;
 const CLOCK: u8 = 3;
 const COUNTERS: u8 = 4;
 /// Without a payload.
 const MISSED: u8 = 5;
 const LOG_FILE: u8 = 6;
+const PROCESS: u8 = 7;
 
 const STR: u8 = 1;
 const INT: u8 = 2;
@@ -42,8 +44,10 @@ pub(super) fn put(block: &mut Vec<u8>, raw: Raw<'_>) -> Result<(), RecordingErro
     let payload = block.len();
     match raw {
         Raw::Record(record) => block.extend_from_slice(record),
-        Raw::Process { tgid, resource } => {
-            block.put_u32(tgid.0);
+        Raw::Process { process, exec, resource } => {
+            block.put_u32(process.tgid.0);
+            block.put_u64(process.start.0);
+            block.push(u8::from(exec));
             put_resource(block, resource);
         }
         Raw::Clock(ClockSync { monotonic, unix_ns }) => {
@@ -112,7 +116,8 @@ fn put_resource(block: &mut Vec<u8>, resource: &Resource) {
 /// An item taken from a block, owning what its [`Raw`] borrows.
 pub(super) enum Item<'a> {
     Record(&'a [u8]),
-    Process(Tgid, Arc<Resource>),
+    /// With whether it is announced because of an exec.
+    Process(ProcessKey, bool, Arc<Resource>),
     Clock(ClockSync),
     Counters(Vec<(String, u64)>),
     Missed,
@@ -123,7 +128,9 @@ impl Item<'_> {
     pub(super) fn raw(&self) -> Raw<'_> {
         match self {
             Self::Record(record) => Raw::Record(record),
-            Self::Process(tgid, resource) => Raw::Process { tgid: *tgid, resource },
+            Self::Process(process, exec, resource) => {
+                Raw::Process { process: *process, exec: *exec, resource }
+            }
             Self::Clock(clock) => Raw::Clock(*clock),
             Self::Counters(counters) => Raw::Counters(counters),
             Self::Missed => Raw::Missed,
@@ -142,7 +149,16 @@ pub(super) fn take<'a>(block: &mut Take<'a>) -> Result<Item<'a>, Malformed> {
     let mut payload = Take(block.bytes(len)?);
     let item = match tag {
         RECORD => return Ok(Item::Record(payload.0)),
-        PROCESS => Item::Process(Tgid(payload.u32()?), Arc::new(take_resource(&mut payload)?)),
+        PROCESS_UNDATED => {
+            let process = ProcessKey::undated(payload.u32()?);
+            Item::Process(process, true, Arc::new(take_resource(&mut payload)?))
+        }
+        PROCESS => {
+            let process =
+                ProcessKey { tgid: Tgid(payload.u32()?), start: StartTime(payload.u64()?) };
+            let exec = take_bool(&mut payload)?;
+            Item::Process(process, exec, Arc::new(take_resource(&mut payload)?))
+        }
         CLOCK => {
             Item::Clock(ClockSync { monotonic: Monotonic(payload.u64()?), unix_ns: payload.u64()? })
         }
@@ -166,6 +182,14 @@ pub(super) fn take<'a>(block: &mut Take<'a>) -> Result<Item<'a>, Malformed> {
 // The counts below are not trusted with an allocation: collecting ends at the first element that
 // the payload is too short for.
 
+fn take_bool(payload: &mut Take<'_>) -> Result<bool, Malformed> {
+    match payload.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Malformed),
+    }
+}
+
 fn take_resource(payload: &mut Take<'_>) -> Result<Resource, Malformed> {
     let len = payload.len()?;
     let attributes = (0..len).map(|_| {
@@ -175,11 +199,7 @@ fn take_resource(payload: &mut Take<'_>) -> Result<Resource, Malformed> {
                 STR => Value::Str(Text::shared(payload.text()?)),
                 INT => Value::Int(payload.u64()?.cast_signed()),
                 DOUBLE => Value::Double(f64::from_bits(payload.u64()?)),
-                BOOL => Value::Bool(match payload.u8()? {
-                    0 => false,
-                    1 => true,
-                    _ => return Err(Malformed),
-                }),
+                BOOL => Value::Bool(take_bool(payload)?),
                 STRS => {
                     let len = payload.len()?;
                     let texts = (0..len).map(|_| payload.text().map(str::to_owned));

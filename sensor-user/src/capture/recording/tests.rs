@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::capture::event::{ClockSync, FileId, Monotonic, Tgid};
+use crate::capture::event::{ClockSync, FileId, Monotonic, ProcessKey, StartTime, Tgid};
 use crate::capture::{Progress, Raw, RawSource};
 use crate::model::{Attribute, Resource, Value};
 
@@ -13,7 +13,7 @@ use crate::model::{Attribute, Resource, Value};
 #[derive(Clone, Debug, PartialEq)]
 enum Owned {
     Record(Vec<u8>),
-    Process(u32, Arc<Resource>),
+    Process(ProcessKey, bool, Arc<Resource>),
     Clock(ClockSync),
     Counters(Vec<(String, u64)>),
     Missed,
@@ -24,7 +24,9 @@ impl Owned {
     fn raw(&self) -> Raw<'_> {
         match self {
             Self::Record(record) => Raw::Record(record),
-            Self::Process(tgid, resource) => Raw::Process { tgid: Tgid(*tgid), resource },
+            Self::Process(process, exec, resource) => {
+                Raw::Process { process: *process, exec: *exec, resource }
+            }
             Self::Clock(clock) => Raw::Clock(*clock),
             Self::Counters(counters) => Raw::Counters(counters),
             Self::Missed => Raw::Missed,
@@ -35,7 +37,9 @@ impl Owned {
     fn of(raw: Raw<'_>) -> Self {
         match raw {
             Raw::Record(record) => Self::Record(record.to_vec()),
-            Raw::Process { tgid, resource } => Self::Process(tgid.0, Arc::clone(resource)),
+            Raw::Process { process, exec, resource } => {
+                Self::Process(process, exec, Arc::clone(resource))
+            }
             Raw::Clock(clock) => Self::Clock(clock),
             Raw::Counters(counters) => Self::Counters(counters.to_vec()),
             Raw::Missed => Self::Missed,
@@ -102,9 +106,11 @@ fn item() -> impl Strategy<Value = Owned> {
         .prop_map(|(key, value): (String, Value)| Attribute { key: key.into(), value });
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..3000).prop_map(Owned::Record),
-        (any::<u32>(), prop::collection::vec(attribute, 0..5)).prop_map(|(tgid, attributes)| {
-            Owned::Process(tgid, Arc::new(Resource { attributes }))
-        }),
+        (any::<u32>(), any::<u64>(), any::<bool>(), prop::collection::vec(attribute, 0..5))
+            .prop_map(|(pid, start, exec, attributes)| {
+                let process = ProcessKey { tgid: Tgid(pid), start: StartTime(start) };
+                Owned::Process(process, exec, Arc::new(Resource { attributes }))
+            }),
         (any::<u64>(), any::<u64>()).prop_map(|(monotonic, unix_ns)| Owned::Clock(ClockSync {
             monotonic: Monotonic(monotonic),
             unix_ns
@@ -310,18 +316,20 @@ fn the_header_says_what_keeps_a_recording_from_being_read() {
     assert!(with(|header| header.big_endian ^= true).unwrap_err().contains("-endian machine"));
 
     let mut newer = written(&[]);
-    newer[MAGIC.len()] = 3;
-    assert!(read(&newer).1.unwrap().contains("version 3"));
+    newer[MAGIC.len()] = 4;
+    assert!(read(&newer).1.unwrap().contains("version 4"));
     assert!(read(b"GET / HTTP/1.1\r\n\r\n").1.unwrap().contains("does not begin"));
 }
 
-/// Version 1 had all items but [`Owned::Missed`].
+/// Records have been the same items from version 1 on.
 #[test]
-fn recordings_of_the_first_version_are_read() {
+fn recordings_of_older_versions_are_read() {
     let mut older = written(&[vec![record(1)], vec![record(2)]]);
-    assert_eq!(older[MAGIC.len()], 2);
-    older[MAGIC.len()] = 1;
-    assert_eq!(read(&older), (vec![record(1), record(2)], None));
+    assert_eq!(older[MAGIC.len()], 3);
+    for version in [1, 2] {
+        older[MAGIC.len()] = version;
+        assert_eq!(read(&older), (vec![record(1), record(2)], None));
+    }
     older[MAGIC.len()] = 0;
     assert!(read(&older).1.unwrap().contains("version 0"));
 }

@@ -3,13 +3,13 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::capture::event::{
-    Caller, ClockSync, Direction, End, Endpoints, Flow, FlowId, Monotonic, Segment, Tgid,
+    Caller, ClockSync, Direction, End, Endpoints, Flow, FlowId, Monotonic, ProcessKey, Segment,
 };
 use crate::export;
 use crate::metrics::Counter;
 use crate::model::{Attribute, LogRecord, Resource};
 
-const PROCESS: Tgid = Tgid(7);
+const PROCESS: ProcessKey = ProcessKey::undated(7);
 const UNIX_NS: u64 = 1_800_000_000_000_000_000;
 
 fn flow(id: u64) -> Flow {
@@ -31,7 +31,7 @@ fn segment(id: u64, direction: Direction, time: u64, bytes: &[u8]) -> Event<'_> 
         direction,
         time: Monotonic(time),
         time_is_start: false,
-        tgid: PROCESS,
+        process: PROCESS,
         caller: Caller { tid: 7, ..Caller::default() },
         position: 0,
         skipped_before: 0,
@@ -52,7 +52,8 @@ fn events() -> Vec<Event<'static>> {
     vec![
         Event::Clock(ClockSync { monotonic: Monotonic(1000), unix_ns: UNIX_NS }),
         Event::Process {
-            tgid: PROCESS,
+            process: PROCESS,
+            exec: false,
             resource: Arc::new(Resource { attributes: vec![service] }),
         },
         segment(1, Direction::Receive, 2000, request),
@@ -60,7 +61,7 @@ fn events() -> Vec<Event<'static>> {
         Event::End(End {
             flow: flow(1),
             time: Monotonic(4000),
-            tgid: PROCESS,
+            process: PROCESS,
             receive_eof: true,
             send_eof: true,
             closed: true,
@@ -257,7 +258,7 @@ fn what_goes_on_for_long_is_shown_ever_more_seldom() {
         let shown: &[&str] =
             if live { &["GET for 10 s", "GET for 20 s", "GET for 40 s"] } else { &[] };
         assert_eq!(notes.0.lock().unwrap().0, shown);
-        let end = Event::ProcessExit { tgid: PROCESS, time: Monotonic(6000) };
+        let end = Event::ProcessExit { process: PROCESS, time: Monotonic(6000) };
         pipeline.handle(&end, &mut |_| {});
         long.tell(&pipeline, &mut sinks);
     }

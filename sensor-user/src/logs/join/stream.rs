@@ -1,7 +1,7 @@
 //! A file that a process writes to: whose line goes on where someone writes.
 
 use super::{By, Joiner, Key, look};
-use crate::capture::event::{FileId, Monotonic, Tgid};
+use crate::capture::event::{FileId, Monotonic, ProcessKey};
 
 /// Buffers that threads share are no smaller: that of C's stdio for a pipe, of Go's bufio. (Java's and Python's
 /// have twice as much.)
@@ -111,7 +111,7 @@ impl Flushing {
 
 impl<T: Copy> Joiner<T> {
     /// What is known of a file, with what this write tells of losses.
-    pub(super) fn stream(&mut self, place: (Tgid, FileId), lost_records: u64) -> Stream {
+    pub(super) fn stream(&mut self, place: (ProcessKey, FileId), lost_records: u64) -> Stream {
         let new = Stream {
             tail: None,
             lost_records,

@@ -48,7 +48,7 @@ impl Desk {
     pub(super) fn written<'a>(&self, tid: u32, bytes: &'a [u8]) -> Written<'a> {
         Written {
             time: Monotonic(self.now),
-            tgid: Tgid(1),
+            process: ProcessKey::undated(1),
             caller: Caller { tid, ..Caller::default() },
             file: FileId { device: 1, inode: 2, generation: 3 },
             stream: LogStream::Stderr,
@@ -86,7 +86,7 @@ impl Desk {
 
     /// Ends the process, checks the books, and gives what came of it, in the order in which it was begun.
     pub(super) fn end(mut self) -> Vec<Joined<u32>> {
-        self.joiner.exit(Tgid(1), &mut |it| self.out.push(it));
+        self.joiner.exit(ProcessKey::undated(1), &mut |it| self.out.push(it));
         assert!(self.joiner.streams.is_empty());
         assert_eq!((self.joiner.writers.len(), self.joiner.writers.held()), (0, 0));
         self.check();

@@ -8,12 +8,12 @@ use super::shape::{Before, Shape, Verdict};
 use super::stream::Flushing;
 use super::tally::Tally;
 use super::{Joined, Limits};
-use crate::capture::event::{FileId, LogStream, Monotonic, Tgid};
+use crate::capture::event::{FileId, LogStream, Monotonic, ProcessKey};
 
 /// Where records go, and what of a file and its process they all have in common.
 pub(super) struct Sink<'a, T> {
     pub(super) limits: Limits,
-    pub(super) tgid: Tgid,
+    pub(super) process: ProcessKey,
     pub(super) file: FileId,
     pub(super) tally: &'a mut Tally,
     /// See [`Before::loggers_only`].
@@ -447,7 +447,7 @@ impl<T: Copy> Record<T> {
         tally.incomplete += u64::from(incomplete);
         tally.mixed += u64::from(marks.mixed);
         (sink.out)(Joined {
-            tgid: sink.tgid,
+            process: sink.process,
             file: sink.file,
             stream: marks.stream,
             time: marks.time,

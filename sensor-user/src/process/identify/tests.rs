@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 use super::*;
 use crate::capture::decode::ProcessChange;
 use crate::capture::event::Monotonic;
+use crate::capture::event::ProcessKey;
 
 fn identifier(root: &str) -> (Identifier, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
@@ -41,8 +42,8 @@ fn exec(tgid: u32) -> ProcessRecordView<'static> {
     ProcessRecordView {
         change: ProcessChange::Exec,
         time: Monotonic(1),
-        tgid: Tgid(tgid),
-        parent: Tgid(7),
+        process: ProcessKey::undated(tgid),
+        parent: ProcessKey::undated(7),
         cgroup: 1,
         comm: b"python3",
         args: b"python3\0worker.py\0",

@@ -8,11 +8,11 @@
 use std::num::NonZeroU64;
 
 use super::{Causes, Server, Threads, few::Few, one};
-use crate::capture::event::{self, Caller, FlowId, Goroutine, Monotonic, Tgid};
+use crate::capture::event::{self, Caller, FlowId, Goroutine, Monotonic, ProcessKey};
 use crate::context::RequestId;
+use crate::table::Table;
 use crate::trace::forest::{Evidence, Forest, NodeId};
 use crate::trace::identity::Seed;
-use crate::trace::table::Table;
 
 /// How long after the end of an exchange a line can be its, in nanoseconds.
 const AFTER: u64 = 5_000_000_000;
@@ -38,10 +38,10 @@ pub(in crate::trace) struct Found {
 pub(super) struct Past {
     /// Whether anybody asks for more than goroutines.
     pub(super) wanted: bool,
-    goroutines: Table<(Tgid, NonZeroU64), Over>,
-    threads: Table<u32, Thread>,
+    goroutines: Table<(ProcessKey, NonZeroU64), Over>,
+    threads: Table<(ProcessKey, u32), Thread>,
     /// Those that are open too; `None` where several have the same.
-    requests: Table<(Tgid, RequestId), Option<NodeId>>,
+    requests: Table<(ProcessKey, RequestId), Option<NodeId>>,
 }
 
 impl Default for Past {
@@ -63,7 +63,6 @@ struct Over {
 
 #[derive(Clone, Copy, Debug)]
 struct Thread {
-    tgid: Tgid,
     over: Over,
     flow: FlowId,
     /// It has served other connections before.
@@ -72,42 +71,42 @@ struct Thread {
 
 impl Past {
     /// Whether a goroutine has handled an exchange before.
-    pub(super) fn knows(&mut self, tgid: Tgid, goroutine: NonZeroU64) -> bool {
-        self.goroutines.get_mut((tgid, goroutine)).is_some()
+    pub(super) fn knows(&mut self, process: ProcessKey, goroutine: NonZeroU64) -> bool {
+        self.goroutines.get_mut((process, goroutine)).is_some()
     }
 
     /// An exchange of that goroutine is over.
     pub(super) fn goroutine(
         &mut self,
-        tgid: Tgid,
+        process: ProcessKey,
         goroutine: NonZeroU64,
         node: NodeId,
         at: Monotonic,
     ) {
-        self.goroutines.insert((tgid, goroutine), Over { node, at });
+        self.goroutines.insert((process, goroutine), Over { node, at });
     }
 
     /// One of that thread, on that connection.
     pub(super) fn thread(
         &mut self,
-        tgid: Tgid,
+        process: ProcessKey,
         tid: u32,
         flow: FlowId,
         node: NodeId,
         at: Monotonic,
     ) {
-        let before = self.threads.get_mut(tid).filter(|before| before.tgid == tgid);
+        let before = self.threads.get_mut((process, tid));
         let several = before.is_some_and(|before| before.several || before.flow != flow);
         let over = Over { node, at };
-        self.threads.insert(tid, Thread { tgid, over, flow, several });
+        self.threads.insert((process, tid), Thread { over, flow, several });
     }
 
     /// A request with that identifier begins.
-    pub(super) fn request(&mut self, tgid: Tgid, id: RequestId, node: NodeId) {
-        match self.requests.get_mut((tgid, id)) {
+    pub(super) fn request(&mut self, process: ProcessKey, id: RequestId, node: NodeId) {
+        match self.requests.get_mut((process, id)) {
             Some(there) => *there = None,
             None => {
-                self.requests.insert((tgid, id), Some(node));
+                self.requests.insert((process, id), Some(node));
             }
         }
     }
@@ -117,31 +116,35 @@ impl Causes {
     /// Whose a line is that this caller writes.
     pub(in crate::trace) fn of_line(
         &mut self,
-        tgid: Tgid,
+        process: ProcessKey,
         caller: &Caller,
         now: Monotonic,
         forest: &Forest,
     ) -> Option<Found> {
         let recent = |over: &Over| now.0.saturating_sub(over.at.0) <= AFTER;
         if let Some(goroutine) = caller.goroutine {
-            self.line_of_goroutine(tgid, goroutine, recent)
-        } else if self.is_go(tgid) {
+            self.line_of_goroutine(process, goroutine, recent)
+        } else if self.is_go(process) {
             None
         } else if caller.multiplexes {
-            self.line_of_loop(tgid, caller, forest)
+            self.line_of_loop(process, caller, forest)
         } else {
-            self.line_of_thread(tgid, caller.tid, recent)
+            self.line_of_thread(process, caller.tid, recent)
         }
     }
 
     /// The one exchange of a process that came with this identifier, of those of late.
-    pub(in crate::trace) fn of_request_id(&mut self, tgid: Tgid, id: RequestId) -> Option<NodeId> {
-        self.past.requests.get_mut((tgid, id)).copied().flatten()
+    pub(in crate::trace) fn of_request_id(
+        &mut self,
+        process: ProcessKey,
+        id: RequestId,
+    ) -> Option<NodeId> {
+        self.past.requests.get_mut((process, id)).copied().flatten()
     }
 
     fn line_of_goroutine(
         &mut self,
-        tgid: Tgid,
+        process: ProcessKey,
         writer: Goroutine,
         recent: impl Fn(&Over) -> bool,
     ) -> Option<Found> {
@@ -149,10 +152,10 @@ impl Causes {
         let found = |Server { node, answer, .. }| {
             Some(Found { node, evidence, thread: None, answer, over: false })
         };
-        if let Some(open) = self.goroutines.get(&(tgid, writer.id)) {
+        if let Some(open) = self.goroutines.get(&(process, writer.id)) {
             return sole(open).and_then(found);
         }
-        if let Some(&mut over) = self.past.goroutines.get_mut((tgid, writer.id)) {
+        if let Some(&mut over) = self.past.goroutines.get_mut((process, writer.id)) {
             let over = Some(over).filter(recent)?;
             return Some(Found {
                 node: over.node,
@@ -163,13 +166,15 @@ impl Causes {
             });
         }
         // One that was started may belong to a pool, and work for whoever else is there.
-        let above = self.goroutines.get(&(tgid, writer.parent?))?;
-        sole(above).filter(|server| server.only && self.is_alone(tgid, server.node)).and_then(found)
+        let above = self.goroutines.get(&(process, writer.parent?))?;
+        sole(above)
+            .filter(|server| server.only && self.is_alone(process, server.node))
+            .and_then(found)
     }
 
     fn line_of_thread(
         &mut self,
-        tgid: Tgid,
+        process: ProcessKey,
         tid: u32,
         recent: impl Fn(&Over) -> bool,
     ) -> Option<Found> {
@@ -180,18 +185,18 @@ impl Causes {
             answer: true,
             over,
         };
-        if let Some(open) = self.threads.get(&tid) {
+        if let Some(open) = self.threads.get(&(process, tid)) {
             return sole(open).map(|server| found(server.node, false));
         }
-        let alone = self.handlers.get(&tgid) == Some(&Threads::One(tid));
-        let thread = self.past.threads.get_mut(tid).filter(|thread| thread.tgid == tgid)?;
+        let alone = self.handlers.get(&process) == Some(&Threads::One(tid));
+        let thread = self.past.threads.get_mut((process, tid))?;
         let certain = (alone || !thread.several) && recent(&thread.over);
         certain.then(|| found(thread.over.node, true))
     }
 
-    fn line_of_loop(&self, tgid: Tgid, caller: &Caller, forest: &Forest) -> Option<Found> {
+    fn line_of_loop(&self, process: ProcessKey, caller: &Caller, forest: &Forest) -> Option<Found> {
         let event::Cause { flow, position, alone } = caller.cause?;
-        let read = self.acted_on(tgid, flow, position, alone, true)?;
+        let read = self.acted_on(process, flow, position, alone, true)?;
         let node = read.server?;
         let over = forest.is_over(node);
         // Of several that are open, one may have waited in memory for the answer to another's call.

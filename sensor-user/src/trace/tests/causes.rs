@@ -26,13 +26,17 @@ impl Service {
         let mut this = Self::new();
         let name = Attribute::new("process.runtime.name", runtime);
         let resource = Arc::new(Resource { attributes: vec![name] });
-        this.world.handle(&Event::Process { tgid: Tgid(SERVICE), resource });
+        this.world.handle(&Event::Process {
+            process: ProcessKey::undated(SERVICE),
+            exec: false,
+            resource,
+        });
         this
     }
 
     pub(crate) fn flow(&mut self, kind: bool, remote: u8) -> TestFlow {
         let mut flow = self.world.flow(kind);
-        flow.tgid = SERVICE;
+        flow.pid = SERVICE;
         let far: IpAddr = [198, 51, 100, remote].into();
         let near: IpAddr = [192, 0, 2, 7].into();
         let port = 40_000 + u16::from(remote);
@@ -299,7 +303,7 @@ fn streams_of_goroutines() {
         let told = |flow: &TestFlow, id| {
             Event::GoStream(GoStream {
                 time: Monotonic(1_500),
-                tgid: Tgid(SERVICE),
+                process: ProcessKey::undated(SERVICE),
                 flow: flow.id,
                 stream: 1,
                 goroutine: goroutine(id, 3).goroutine.unwrap(),

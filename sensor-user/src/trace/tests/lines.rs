@@ -25,7 +25,7 @@ impl Service {
     fn writes(&mut self, time: u64, caller: Caller) -> Owner {
         self.world.pipeline.owner(&Written {
             time: Monotonic(time),
-            tgid: Tgid(SERVICE),
+            process: ProcessKey::undated(SERVICE),
             caller,
             file: FileId { device: 1, inode: 2, generation: 3 },
             stream: LogStream::Stdout,
@@ -37,7 +37,7 @@ impl Service {
     }
 
     fn belongs(&mut self, owner: Owner, ids: &LogIds) -> Belongs {
-        self.world.pipeline.belongs(Tgid(SERVICE), owner, ids, false)
+        self.world.pipeline.belongs(ProcessKey::undated(SERVICE), owner, ids, false)
     }
 
     /// It is a line of the `n`th server span, by that evidence.
@@ -146,7 +146,7 @@ fn a_stream_of_http2_before_its_end() {
     service.go(&server, Direction::Receive, 1_000, goroutine(3, 1), H2_REQUEST);
     service.world.handle(&Event::GoStream(GoStream {
         time: Monotonic(1_500),
-        tgid: Tgid(SERVICE),
+        process: ProcessKey::undated(SERVICE),
         flow: server.id,
         stream: 1,
         goroutine: goroutine(30, 3).goroutine.unwrap(),

@@ -21,7 +21,7 @@ pub(crate) struct TestFlow {
     pub(crate) id: FlowId,
     pub(crate) endpoints: Endpoints,
     pub(crate) from_start: bool,
-    pub(crate) tgid: u32,
+    pub(crate) pid: u32,
     pub(crate) inode: Option<NonZeroU64>,
     pub(crate) unix_connection: Option<NonZeroU64>,
     pub(crate) received: u64,
@@ -86,15 +86,15 @@ impl World {
             (Ipv4Addr::new(192, 0, 2, 2).into(), 80),
         );
         let (local, remote): ((IpAddr, u16), (IpAddr, u16)) = if client { (a, b) } else { (b, a) };
-        let tgid = u32::try_from(self.flows).unwrap() + 9;
-        let name = Attribute::new("service.name", format!("svc-{tgid}"));
+        let pid = u32::try_from(self.flows).unwrap() + 9;
+        let name = Attribute::new("service.name", format!("svc-{pid}"));
         let resource = Arc::new(Resource { attributes: vec![name] });
-        self.handle(&Event::Process { tgid: Tgid(tgid), resource });
+        self.handle(&Event::Process { process: ProcessKey::undated(pid), exec: false, resource });
         TestFlow {
             id: FlowId(self.flows),
             endpoints: Endpoints::Tcp { local, remote },
             from_start: true,
-            tgid,
+            pid,
             inode: None,
             unix_connection: None,
             received: 0,
@@ -139,8 +139,8 @@ impl World {
             direction,
             time: Monotonic(time),
             time_is_start: false,
-            tgid: Tgid(flow.tgid),
-            caller: Caller { tid: flow.tgid, ..Caller::default() },
+            process: ProcessKey::undated(flow.pid),
+            caller: Caller { tid: flow.pid, ..Caller::default() },
             position,
             skipped_before: 0,
             bytes,
@@ -207,7 +207,7 @@ impl World {
         self.handle(&Event::End(End {
             flow: flow.flow(),
             time: Monotonic(time),
-            tgid: Tgid(flow.tgid),
+            process: ProcessKey::undated(flow.pid),
             receive_eof: true,
             send_eof: true,
             closed: true,

@@ -33,7 +33,7 @@ fn process(flags: u32, time_ns: u64) -> Vec<u8> {
 fn name(raw: Raw<'_>) -> String {
     match raw {
         Raw::Record(record) => decode::time(record).unwrap().0.to_string(),
-        Raw::Process { tgid, .. } => format!("process {}", tgid.0),
+        Raw::Process { process, .. } => format!("process {}", process.tgid.0),
         Raw::Missed => "missed".into(),
         Raw::LogFile { path, .. } => path.to_string(),
         other => panic!("{other:?}"),
@@ -118,7 +118,8 @@ fn the_end_of_a_process_waits_as_well() {
 fn who_a_process_is_keeps_its_place() {
     let mut doubt = Doubt::new(true);
     let resource = Arc::new(Resource::default());
-    let announce = |tgid| Raw::Process { tgid: Tgid(tgid), resource: &resource };
+    let announce =
+        |pid| Raw::Process { process: ProcessKey::undated(pid), exec: false, resource: &resource };
     let mut out = Vec::new();
     doubt.take(announce(1), &mut |raw| out.push(name(raw)));
     assert_eq!(out, names(&["process 1"]));

@@ -10,7 +10,7 @@ use aya::programs::uprobe::{UProbeLinkId, UProbeScope};
 use sensor_ebpf::abi::GoStreams;
 
 use super::FileId;
-use crate::capture::event::Tgid;
+use crate::capture::event::ProcessKey;
 use crate::metrics::{Counter, Metrics};
 use crate::process::golang::{Probe, ProbeKind, Program};
 
@@ -57,15 +57,15 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, String>
 #[derive(Default)]
 pub(super) struct Probes {
     executables: HashMap<FileId, Executable>,
-    files: HashMap<Tgid, FileId>,
+    files: HashMap<ProcessKey, FileId>,
     /// Processes that have ended.
-    pub(super) gone: Vec<Tgid>,
+    pub(super) gone: Vec<ProcessKey>,
 }
 
 /// An executable that is probed.
 #[derive(Default)]
 struct Executable {
-    users: HashSet<Tgid>,
+    users: HashSet<ProcessKey>,
     links: Vec<(&'static str, UProbeLinkId)>,
 }
 
@@ -74,7 +74,7 @@ impl Probes {
     pub(super) fn attach(
         &mut self,
         ebpf: &mut Ebpf,
-        tgid: Tgid,
+        process: ProcessKey,
         file: FileId,
         path: &Path,
         found: &Program,
@@ -83,13 +83,16 @@ impl Probes {
         if found.probes.is_empty() {
             return;
         }
-        if self.files.get(&tgid).is_some_and(|&before| before != file) {
-            self.leave(ebpf, tgid);
+        if self.files.get(&process).is_some_and(|&before| before != file) {
+            self.leave(ebpf, process);
         }
         if !self.executables.contains_key(&file) {
             if self.executables.len() >= EXECUTABLES {
                 metrics.inc(Counter::GoProbesFailed);
-                tracing::debug!(pid = tgid.0, "not probed: {EXECUTABLES} executables are already");
+                tracing::debug!(
+                    pid = process.tgid.0,
+                    "not probed: {EXECUTABLES} executables are already"
+                );
                 return;
             }
             let mut executable = Executable::default();
@@ -107,38 +110,40 @@ impl Probes {
                     }
                     Err(error) => {
                         metrics.inc(Counter::GoProbesFailed);
-                        tracing::debug!(pid = tgid.0, error, "not probed");
+                        tracing::debug!(pid = process.tgid.0, error, "not probed");
                     }
                 }
             }
             let names: Vec<_> = executable.links.iter().map(|(name, _)| name).collect();
-            tracing::debug!(pid = tgid.0, version = found.version, ?names, "probed");
+            tracing::debug!(pid = process.tgid.0, version = found.version, ?names, "probed");
             self.executables.insert(file, executable);
         }
         if let Some(executable) = self.executables.get_mut(&file) {
-            executable.users.insert(tgid);
-            self.files.insert(tgid, file);
+            executable.users.insert(process);
+            self.files.insert(process, file);
         }
     }
 
     /// Takes leave of the processes that have ended.
     pub(super) fn settle(&mut self, ebpf: &mut Ebpf) {
-        while let Some(tgid) = self.gone.pop() {
-            self.leave(ebpf, tgid);
+        while let Some(process) = self.gone.pop() {
+            self.leave(ebpf, process);
         }
     }
 
     /// Finds processes whose end went by unseen.
     pub(super) fn tidy(&mut self) {
-        let is_gone = |tgid: &&Tgid| fs::symlink_metadata(format!("/proc/{}", tgid.0)).is_err();
+        let is_gone = |process: &&ProcessKey| {
+            fs::symlink_metadata(format!("/proc/{}", process.tgid.0)).is_err()
+        };
         self.gone.extend(self.files.keys().filter(is_gone));
     }
 
     /// Detaches what no process has any more.
-    fn leave(&mut self, ebpf: &mut Ebpf, tgid: Tgid) {
-        let Some(file) = self.files.remove(&tgid) else { return };
+    fn leave(&mut self, ebpf: &mut Ebpf, process: ProcessKey) {
+        let Some(file) = self.files.remove(&process) else { return };
         let Some(executable) = self.executables.get_mut(&file) else { return };
-        executable.users.remove(&tgid);
+        executable.users.remove(&process);
         if !executable.users.is_empty() {
             return;
         }

@@ -36,7 +36,7 @@ fn record(tgid: u32, stream: u32, (device, inode): Place) -> LineRecord {
 
 fn is_taken(lines: &mut Lines, tgid: u32, place: Place) -> bool {
     let record = record(tgid, line_stream::STDOUT, place);
-    !matches!(lines.line(&record, &program("app", "app")), Wanted::No)
+    !matches!(lines.line(ProcessKey::undated(tgid), &record, &program("app", "app")), Wanted::No)
 }
 
 /// A process whose standard input is a pipe; ended when dropped.
@@ -52,7 +52,7 @@ impl Reader {
     }
 
     fn input(&self) -> Place {
-        pipe(Tgid(self.pid()), 0).expect("a pipe")
+        pipe(ProcessKey::undated(self.pid()), 0).expect("a pipe")
     }
 }
 
@@ -91,42 +91,42 @@ fn agents_and_runtimes_by_the_names_of_their_executables() {
 #[test]
 fn services_that_are_skipped_and_copiers_are_left_out() {
     let (mut lines, _) = lines_of(&LogOptions { skip: vec!["noisy".into()], ..of(LogsOf::Traced) });
-    lines.introduce(Tgid(NOBODY), &program("app", "noisy"));
-    lines.introduce(Tgid(NOBODY + 1), &program("fluent-bit", "fluent-bit"));
-    lines.introduce(Tgid(NOBODY + 2), &program("app", "shop"));
+    lines.introduce(ProcessKey::undated(NOBODY), &program("app", "noisy"));
+    lines.introduce(ProcessKey::undated(NOBODY + 1), &program("fluent-bit", "fluent-bit"));
+    lines.introduce(ProcessKey::undated(NOBODY + 2), &program("app", "shop"));
     let taken = |lines: &mut Lines, tgid| is_taken(lines, tgid, (1, u64::from(tgid)));
     assert!(!taken(&mut lines, NOBODY) && !taken(&mut lines, NOBODY + 1));
     assert!(taken(&mut lines, NOBODY + 2));
     // Another program in the same process is another matter.
-    lines.introduce(Tgid(NOBODY), &program("app", "shop"));
+    lines.introduce(ProcessKey::undated(NOBODY), &program("app", "shop"));
     assert!(taken(&mut lines, NOBODY));
 }
 
 #[test]
 fn a_process_is_chosen_by_its_first_exchange() {
     let (mut lines, _) = lines_of(&of(LogsOf::Exchanging));
-    lines.introduce(Tgid(NOBODY), &program("app", "shop"));
-    lines.introduce(Tgid(NOBODY + 1), &program("fluentd", "fluentd"));
+    lines.introduce(ProcessKey::undated(NOBODY), &program("app", "shop"));
+    lines.introduce(ProcessKey::undated(NOBODY + 1), &program("fluentd", "fluentd"));
     assert!(!is_taken(&mut lines, NOBODY, (1, 1)) && !lines.attachment_due());
     // Agents make exchanges too.
-    lines.exchange(Tgid(NOBODY + 1));
+    lines.exchange(ProcessKey::undated(NOBODY + 1));
     assert!(!lines.attachment_due());
-    lines.exchange(Tgid(NOBODY));
+    lines.exchange(ProcessKey::undated(NOBODY));
     assert!(lines.attachment_due() && !lines.attachment_due());
     assert!(is_taken(&mut lines, NOBODY, (1, 1)) && !is_taken(&mut lines, NOBODY + 1, (1, 2)));
     // It runs something else now.
-    lines.introduce(Tgid(NOBODY), &program("other", "other"));
+    lines.introduce(ProcessKey::undated(NOBODY), &program("other", "other"));
     assert!(!is_taken(&mut lines, NOBODY, (1, 1)));
     // A program that is attached twice would tell of everything twice.
-    lines.exchange(Tgid(NOBODY));
+    lines.exchange(ProcessKey::undated(NOBODY));
     assert!(is_taken(&mut lines, NOBODY, (1, 1)) && !lines.attachment_due());
 }
 
 #[test]
 fn nothing_is_attached_for_nobody() {
     let (mut lines, _) = lines_of(&of(LogsOf::Nobody));
-    lines.introduce(Tgid(NOBODY), &program("app", "shop"));
-    lines.exchange(Tgid(NOBODY));
+    lines.introduce(ProcessKey::undated(NOBODY), &program("app", "shop"));
+    lines.exchange(ProcessKey::undated(NOBODY));
     assert!(!lines.attachment_due());
     let (mut lines, _) = lines_of(&of(LogsOf::Traced));
     assert!(lines.attachment_due());
@@ -139,14 +139,14 @@ fn who_reads_what_is_captured_only_passes_it_on() {
     let (own, resource) = ((7, 77), program("tee", "tee"));
     for before in [true, false] {
         let (mut lines, _) = lines_of(&of(LogsOf::Traced));
-        lines.introduce(Tgid(NOBODY), &program("app", "app"));
+        lines.introduce(ProcessKey::undated(NOBODY), &program("app", "app"));
         if before {
-            lines.introduce(Tgid(reader.pid()), &resource);
+            lines.introduce(ProcessKey::undated(reader.pid()), &resource);
             assert!(is_taken(&mut lines, reader.pid(), own), "its input is nobody's output");
         }
         assert!(is_taken(&mut lines, NOBODY, reader.input()));
         if !before {
-            lines.introduce(Tgid(reader.pid()), &resource);
+            lines.introduce(ProcessKey::undated(reader.pid()), &resource);
         }
         assert!(!is_taken(&mut lines, reader.pid(), own), "before: {before}");
         assert!(is_taken(&mut lines, NOBODY, reader.input()));
@@ -163,10 +163,10 @@ fn who_reads_what_is_passed_on_passes_it_on() {
     for order in [[first.pid(), last.pid()], [last.pid(), first.pid()]] {
         for before in [true, false] {
             let (mut lines, _) = lines_of(&of(LogsOf::Traced));
-            lines.introduce(Tgid(NOBODY), &program("app", "app"));
+            lines.introduce(ProcessKey::undated(NOBODY), &program("app", "app"));
             let introduce = |lines: &mut Lines| {
                 for pid in order {
-                    lines.introduce(Tgid(pid), &program("cat", "cat"));
+                    lines.introduce(ProcessKey::undated(pid), &program("cat", "cat"));
                 }
             };
             if before {
@@ -191,7 +191,7 @@ fn who_reads_the_sensors_own_output_is_left_out() {
     let reader = Reader(Command::new("cat").stdin(between).stdout(Stdio::null()).spawn().unwrap());
     let mut config = Config { self_tgid: writer.pid(), ..Config::ALL };
     let mut lines = Lines::new(&of(LogsOf::Traced), &mut config, &Arc::default()).unwrap();
-    lines.introduce(Tgid(reader.pid()), &program("jq", "jq"));
+    lines.introduce(ProcessKey::undated(reader.pid()), &program("jq", "jq"));
     assert!(!is_taken(&mut lines, reader.pid(), (7, 77)));
 }
 
@@ -200,8 +200,8 @@ fn who_reads_the_sensors_own_output_is_left_out() {
 fn a_pipe_from_who_is_not_captured_is_no_copy() {
     let reader = Reader::start();
     let (mut lines, _) = lines_of(&of(LogsOf::Traced));
-    lines.introduce(Tgid(reader.pid()), &program("cat", "cat"));
-    lines.introduce(Tgid(NOBODY), &program("app", "app"));
+    lines.introduce(ProcessKey::undated(reader.pid()), &program("cat", "cat"));
+    lines.introduce(ProcessKey::undated(NOBODY), &program("app", "app"));
     assert!(is_taken(&mut lines, NOBODY, (1, 1)));
     assert!(is_taken(&mut lines, reader.pid(), (7, 77)));
 }
@@ -219,18 +219,18 @@ fn files_by_their_paths_and_named_once() {
         ..of(LogsOf::Traced)
     });
     let me = std::process::id();
-    lines.introduce(Tgid(me), &program("app", "app"));
+    lines.introduce(ProcessKey::undated(me), &program("app", "app"));
     let place = (device(metadata.dev()), metadata.ino());
     let mut line = record(me, line_stream::FILE, place);
     line.fd = std::os::fd::AsRawFd::as_raw_fd(&file).cast_unsigned();
     let resource = program("app", "app");
-    match lines.line(&line, &resource) {
+    match lines.line(ProcessKey::undated(me), &line, &resource) {
         Wanted::Named(named, as_path) => {
             assert_eq!((named.device, named.inode), place);
             assert_eq!(&*as_path, path.to_str().unwrap());
         }
         Wanted::Yes | Wanted::No => panic!("it is wanted, and new"),
     }
-    assert!(matches!(lines.line(&line, &resource), Wanted::Yes));
+    assert!(matches!(lines.line(ProcessKey::undated(me), &line, &resource), Wanted::Yes));
     fs::remove_dir_all(&directory).unwrap();
 }

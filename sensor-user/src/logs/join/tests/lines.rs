@@ -343,7 +343,7 @@ fn processes_and_files_have_lines_of_their_own() {
     let mut desk = Desk::new();
     let base = desk.written(1, b"one ");
     desk.take(&base);
-    desk.take(&Written { tgid: Tgid(2), bytes: b"two\n", ..base.clone() });
+    desk.take(&Written { process: ProcessKey::undated(2), bytes: b"two\n", ..base.clone() });
     let file = FileId { inode: 9, ..base.file };
     desk.take(&Written { file, stream: LogStream::File, bytes: b"three\n", ..base.clone() });
     desk.take(&Written { bytes: b"more\n", ..base });
@@ -358,12 +358,12 @@ fn processes_and_files_have_lines_of_their_own() {
 fn the_end_of_a_process_hands_over_its_own_in_order() {
     let mut desk = Desk::new();
     let base = desk.written(1, b"b");
-    desk.take(&Written { tgid: Tgid(2), ..base.clone() });
+    desk.take(&Written { process: ProcessKey::undated(2), ..base.clone() });
     desk.now += 1;
     desk.write(8, b"first\n");
     desk.now += 1;
     desk.write(4, b"second");
-    desk.joiner.exit(Tgid(1), &mut |it| desk.out.push(it));
+    desk.joiner.exit(ProcessKey::undated(1), &mut |it| desk.out.push(it));
     assert_eq!(marked(&desk.out), ["first", "second?"]);
     desk.joiner.finish(&mut |it| desk.out.push(it));
     assert_eq!(desk.out.len(), 3);

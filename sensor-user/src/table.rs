@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 /// Keys are chosen by the kernel or the sensor, never by a peer: the fast hash is safe for them.
 #[derive(Debug)]
-pub(super) struct Table<K, V> {
+pub(crate) struct Table<K, V> {
     index: FxHashMap<K, u32>,
     slots: Vec<Slot<K, V>>,
     free: Vec<u32>,
@@ -23,7 +23,7 @@ struct Slot<K, V> {
 
 impl<K: Copy + Eq + Hash, V> Table<K, V> {
     /// Room for `cap` entries, at least one; allocated as they come.
-    pub(super) fn new(cap: usize) -> Self {
+    pub(crate) fn new(cap: usize) -> Self {
         Self {
             index: FxHashMap::default(),
             slots: Vec::new(),
@@ -33,19 +33,19 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         }
     }
 
-    pub(super) fn get_mut(&mut self, key: K) -> Option<&mut V> {
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
         let slot = self.slots.get_mut(*self.index.get(&key)? as usize)?;
         slot.used = true;
         slot.entry.as_mut().map(|(_, value)| value)
     }
 
     /// All of them, in no order; none counts as used by that.
-    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
         self.slots.iter().filter_map(|slot| slot.entry.as_ref()).map(|(_, value)| value)
     }
 
     /// Inserts or replaces; gives the entry that had to make room.
-    pub(super) fn insert(&mut self, key: K, value: V) -> Option<(K, V)> {
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<(K, V)> {
         if let Some(there) = self.get_mut(key) {
             *there = value;
             return None;
@@ -66,7 +66,7 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         evicted
     }
 
-    pub(super) fn remove(&mut self, key: K) -> Option<V> {
+    pub(crate) fn remove(&mut self, key: K) -> Option<V> {
         let at = self.index.remove(&key)?;
         self.free.push(at);
         self.slots[at as usize].entry.take().map(|(_, value)| value)
