@@ -217,7 +217,10 @@ impl Lines {
                 }
             }
             Belongs::To(correlation) => {
-                self.metrics.inc(Counter::LogRecordsCorrelated);
+                self.metrics.inc(match correlation.is_claimed() {
+                    true => Counter::LogRecordsClaimed,
+                    false => Counter::LogRecordsCorrelated,
+                });
                 out(LogRecord { correlation: Some(correlation), ..*unsettled.record });
             }
             Belongs::Nothing => {
@@ -235,7 +238,7 @@ impl Lines {
             tgid,
             file,
             stream,
-            time: _,
+            time,
             with: Stamp { owner, observed_unix_ns },
             text,
             lines: _,
@@ -269,6 +272,7 @@ impl Lines {
             mut attributes,
             breach,
         } = parsed;
+        let owner = pipeline.owner_by_request(tgid, owner, time, &ids.requests);
         if cut > 0 {
             attributes.push(Attribute::new(CUT, i64::try_from(cut).unwrap_or(i64::MAX)));
         }
