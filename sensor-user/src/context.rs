@@ -24,7 +24,8 @@
 //! agrees with one of 128 bits that ends with it.
 //!
 //! Identifiers without a span id (`x-request-id` and the like, [`Settings`]) are no context. They are
-//! told as attributes, and tell that two requests belong together ([`RequestId`]). What a response has
+//! told as attributes, and those of enough entropy ([`is_evidence`]) show that two requests belong together
+//! ([`RequestId`]). What a response has
 //! (`traceresponse`, ids that the server tells) is told as attributes, and is never a parent.
 
 pub mod b3;
@@ -45,7 +46,7 @@ pub mod xray;
 
 pub use fields::{Fields, Name};
 pub use read::{Read, answered, read};
-pub use request_id::RequestId;
+pub use request_id::{RequestId, is_evidence};
 pub use settings::{Settings, Unusable};
 
 use crate::model::{SpanId, TraceFlags, TraceId};

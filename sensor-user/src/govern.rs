@@ -55,9 +55,6 @@ pub use streams::Rate;
 /// Attribute: why a span is there although sampling left its trace out: `error` or `slow`.
 pub const SAMPLED_BY: &str = "sensor.sampled_by";
 
-/// Evidence of whose a record is: its own fields.
-const OF_ITSELF: &str = "line";
-
 /// What is exported.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
@@ -196,7 +193,7 @@ impl Governor {
         // itself has is the process's.
         if self.existing == Existing::Skip
             && let Some(correlation) = &mut record.correlation
-            && correlation.evidence != OF_ITSELF
+            && !correlation.is_of_itself()
             && self.processes.exports(&record.resource, record.observed_unix_ns)
         {
             correlation.span_id = None;

@@ -219,7 +219,10 @@ impl Lines {
                 }
             }
             Belongs::To(correlation) => {
-                self.metrics.inc(Counter::LogRecordsCorrelated);
+                self.metrics.inc(match correlation.is_claimed() {
+                    true => Counter::LogRecordsClaimed,
+                    false => Counter::LogRecordsCorrelated,
+                });
                 out(LogRecord { correlation: Some(correlation), ..*unsettled.record });
             }
             Belongs::Nothing => {
@@ -237,7 +240,7 @@ impl Lines {
             process,
             file,
             stream,
-            time: _,
+            time,
             with: Stamp { owner, observed_unix_ns },
             text,
             lines: _,
@@ -273,6 +276,7 @@ impl Lines {
             mut attributes,
             breach,
         } = parsed;
+        let owner = pipeline.owner_by_request(process, owner, time, &ids.requests);
         if cut > 0 {
             attributes.push(Attribute::new(CUT, i64::try_from(cut).unwrap_or(i64::MAX)));
         }

@@ -36,6 +36,8 @@ counters! {
     ProcessesUnknown = "capture.processes_unknown",
     /// Processes whose OTEL_RESOURCE_ATTRIBUTES break the grammar: ignored as a whole.
     ProcessAttributesMalformed = "capture.process_attributes_malformed",
+    /// Processes that declare attributes which are not theirs to declare (`--trust-resource`): these are refused.
+    ProcessAttributesRefused = "capture.process_attributes_refused",
     /// Processes found to run a program written in Go.
     GoProcesses = "golang.processes",
     /// Processes written in Go (or perhaps: they were too many to look at) whose goroutines are not known.
@@ -177,6 +179,8 @@ counters! {
     LogRecords = "logs.records",
     /// Of these, records whose trace is known.
     LogRecordsCorrelated = "logs.correlated",
+    /// Records that name a trace which no exchange of their process was seen in: not among those correlated.
+    LogRecordsClaimed = "logs.claimed",
     /// Records that were handed over before it was known whose they are: too many waited, or for too long.
     LogRecordsUnsettled = "logs.unsettled",
     /// Of these, records that break the schema: they go to the dead-letter stream.

@@ -8,5 +8,5 @@ mod text;
 
 pub use id::{SpanId, TraceFlags, TraceId};
 pub use log::{Breach, Class, Correlation, LogIds, LogRecord, LogSource, Severity};
-pub use span::{Attribute, Link, Resource, Span, SpanEvent, SpanKind, Status, Value};
+pub use span::{Attribute, FOREIGN, Link, OWN, Resource, Span, SpanEvent, SpanKind, Status, Value};
 pub use text::Text;

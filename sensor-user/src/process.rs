@@ -11,8 +11,9 @@
 //!   it; `process.executable.name`; `process.runtime.name` where the executable leaves no doubt;
 //! - `host.name`, `host.id`, `host.arch`, `os.type`;
 //! - `container.id` and `k8s.pod.uid` from the cgroup's path;
-//! - what the process's own `OTEL_RESOURCE_ATTRIBUTES` add. They win over what is derived here,
-//!   except for `process.*` and `host.*`, which are observed.
+//! - what the process's own `OTEL_RESOURCE_ATTRIBUTES` add, as far as that is believed ([`Trust`]): it
+//!   never replaces what is observed, and the resource says that something in it is declared
+//!   ([`IDENTITY`]).
 //!
 //! Command lines are left out: they may hold secrets.
 
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 
 mod attributes;
 mod container;
+mod declared;
 pub mod golang;
 mod host;
 mod identify;
@@ -27,10 +29,24 @@ mod resource;
 pub mod selection;
 mod service;
 
+pub use declared::{DECLARED, IDENTITY};
 pub use host::{Host, utc_offset};
 pub use identify::Identifier;
 pub use resource::{Facts, Identity, resource};
 pub use selection::{ProcessFacts, Selection, SelectionError, facts, initial_selection};
+
+/// How far a process is believed in what it declares of itself (`OTEL_SERVICE_NAME`,
+/// `OTEL_RESOURCE_ATTRIBUTES`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Trust {
+    /// In nothing: its name is that of its program.
+    Off,
+    /// In its name, and in all that only it can know; not in where it runs.
+    #[default]
+    Service,
+    /// In that too, where nothing is observed: containers, pods and namespaces become claims.
+    All,
+}
 
 /// The most that is taken of a process's environment, in bytes.
 pub const ENVIRONMENT_MAX: u64 = 1024 * 1024;

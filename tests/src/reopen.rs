@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use sensor::capture::live::{Engine, EngineChoice, Live, LogOptions, LogsOf, Options};
 use sensor::capture::{Progress, RawSource as _};
 use sensor::metrics::Metrics;
-use sensor::process::Selection;
+use sensor::process::{Selection, Trust};
 use serde_json::json;
 
 use crate::heap;
@@ -40,6 +40,7 @@ pub fn run(engine: &str, orders: impl BufRead, mut report: impl Write) -> Result
             flows: None,
             event_loops: true,
             go_probes: true,
+            trust: Trust::default(),
             logs: LogOptions { of: LogsOf::Traced, ..LogOptions::default() },
             verbose: false,
         };

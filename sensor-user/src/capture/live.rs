@@ -29,7 +29,7 @@ use super::event::ProcessKey;
 use super::{CaptureError, Progress, Raw, RawSource};
 use crate::metrics::Metrics;
 use crate::model::Resource;
-use crate::process::{Host, Identifier, Selection};
+use crate::process::{Host, Identifier, Selection, Trust};
 
 use announce::Announcer;
 use doubt::Doubt;
@@ -85,6 +85,8 @@ pub struct Options {
     pub event_loops: bool,
     /// Probes in programs written in Go, which tell who asks where another goroutine sends.
     pub go_probes: bool,
+    /// How far processes are believed in what they declare of themselves.
+    pub trust: Trust,
     /// What is taken of what processes write to their logs.
     pub logs: LogOptions,
     /// The kernel side's debug messages, through `tracing`.
@@ -217,6 +219,7 @@ impl Live {
             identifier: Identifier::new(
                 "/proc".into(),
                 Host::read("/".as_ref()),
+                options.trust,
                 Arc::clone(metrics),
             ),
             known: FxHashMap::default(),

@@ -46,6 +46,7 @@ fn options(capture: &Capture) -> live::Options {
         event_loops,
         ring_bytes,
         go_probes,
+        trust,
         logs,
         verbose,
     } = capture.clone();
@@ -62,6 +63,7 @@ fn options(capture: &Capture) -> live::Options {
         flows: None,
         event_loops,
         go_probes,
+        trust,
         logs,
         verbose,
     }

@@ -1,6 +1,7 @@
 use clap::CommandFactory;
 
 use super::*;
+use crate::process::Trust;
 
 fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(["sensor"].iter().chain(args))
@@ -49,6 +50,8 @@ fn flags_arrive_as_text() {
         "a,b",
         "--baggage-key",
         "k",
+        "--trust-resource",
+        "all",
         "--verbose",
     ];
     let cli = parse(&args).unwrap();
@@ -60,6 +63,19 @@ fn flags_arrive_as_text() {
     assert_eq!(flags.export.loki_tenant.as_deref(), Some("t"));
     assert_eq!(flags.context.request_id_header, ["a", "b"]);
     assert_eq!(flags.context.baggage_key, ["k"]);
+    assert_eq!(flags.capture.trust_resource, Trust::All);
+}
+
+#[test]
+fn processes_are_believed_in_their_name_unless_told_otherwise() {
+    for (args, trust) in [
+        (&["record", "x"][..], Trust::Service),
+        (&["record", "x", "--trust-resource", "off"], Trust::Off),
+        (&["record", "x", "--trust-resource", "service"], Trust::Service),
+    ] {
+        let Command::Record(flags) = parse(args).unwrap().command else { panic!("record") };
+        assert_eq!(config::record(&flags).unwrap().capture.trust, trust, "{args:?}");
+    }
 }
 
 #[test]
@@ -71,6 +87,8 @@ fn what_clap_refuses() {
         &["record"],
         &["replay", "a", "b"],
         &["replay", "a", "--pid", "1"],
+        &["run", "--trust-resource", "on"],
+        &["replay", "a", "--trust-resource", "all"],
         &["walk"],
         &[],
     ] {

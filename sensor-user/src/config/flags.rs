@@ -1,9 +1,11 @@
-//! Flags as they are written. All values are text here: what they mean, and whether they can be
-//! used, is decided in one place for all of them ([`super::run`] and its siblings).
+//! Flags as they are written. Values are text here, but for the choices that clap checks: what they mean, and
+//! whether they can be used, is decided in one place for all of them ([`super::run`] and its siblings).
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
+
+use crate::process::Trust;
 
 /// Flags of `sensor run`.
 #[derive(Args, Clone, Debug, Default)]
@@ -102,6 +104,9 @@ pub struct CaptureFlags {
     /// Probes in programs written in Go, which tell who asks where another goroutine sends: on or off. 1 to 2 microseconds for each request that a Go client sends and each stream of HTTP/2 that a Go program handles [default: on]
     #[arg(long, value_name = "SWITCH", help_heading = "Capture")]
     pub go_probes: Option<String>,
+    /// How far a process is believed in what its OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES declare
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t, help_heading = "Capture")]
+    pub trust_resource: Trust,
     /// Take what processes write to their logs (standard output, standard error, --log-file): auto (of the processes named by --pid, --comm, --exe or --cgroup; where none is named, of those in which an exchange was seen, from then on), on (of all that are traced) or off. While it is off, or there is no such process, nothing is attached for it; else each write on this host costs some nanoseconds, and each line that is taken about half a microsecond [default: auto]
     #[arg(long, value_name = "auto|on|off", help_heading = "Logs")]
     pub logs: Option<String>,

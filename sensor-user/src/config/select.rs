@@ -7,7 +7,7 @@ use sensor_ebpf::limits::{CGROUPS, PORTS};
 use super::flags::CaptureFlags;
 use super::{Problem, Problems, value};
 use crate::capture::live::{LogOptions, LogsOf};
-use crate::process::Selection;
+use crate::process::{Selection, Trust};
 
 /// What the ring between kernel and sensor holds unless told otherwise: at 400 bytes an event,
 /// 40,000 of them.
@@ -32,6 +32,8 @@ pub struct Capture {
     pub ring_bytes: usize,
     /// Probes in programs written in Go are wanted.
     pub go_probes: bool,
+    /// How far processes are believed in what they declare of themselves.
+    pub trust: Trust,
     /// What is taken of what processes write to their logs.
     pub logs: LogOptions,
     /// The kernel side's own messages are wanted.
@@ -60,6 +62,7 @@ pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture 
         event_loops,
         ring_size,
         go_probes,
+        trust_resource,
         logs: whose_logs,
         log_skip,
         log_file,
@@ -123,6 +126,7 @@ pub(super) fn capture(flags: &CaptureFlags, problems: &mut Problems) -> Capture 
             .as_deref()
             .and_then(|text| problems.take("--go-probes", text, parse_switch(text)))
             .unwrap_or(true),
+        trust: *trust_resource,
         logs,
         verbose: *verbose,
     }
@@ -153,6 +157,7 @@ impl Capture {
             event_loops: _,
             ring_bytes: _,
             go_probes: _,
+            trust: _,
             logs: _,
             verbose: _,
         } = self;

@@ -8,7 +8,7 @@ use crate::capture::event::Tgid;
 use crate::capture::live::LogsOf;
 use crate::export::Policy;
 use crate::govern::{Existing, Ratio, Root, Sampler, adaptive};
-use crate::process::ProcessFacts;
+use crate::process::{ProcessFacts, Trust};
 
 fn texts(values: &[&str]) -> Vec<String> {
     values.iter().map(|&value| value.to_owned()).collect()
@@ -46,6 +46,7 @@ fn nothing_given_traces_everything_and_exports_nothing() {
     assert_eq!(config.capture.engine, Engine::Auto);
     assert_eq!(config.capture.ring_bytes, 16 * 1024 * 1024);
     assert!(!config.capture.verbose && config.capture.go_probes);
+    assert_eq!(config.capture.trust, Trust::Service);
     assert_eq!((config.output, config.duration), (Output::Auto, None));
     assert!(config.export.settings.otlp.is_none() && config.export.settings.loki.is_none());
     assert_eq!(config.govern, Govern::default());
@@ -64,6 +65,7 @@ fn every_flag_means_something() {
             event_loops: Some("off".into()),
             ring_size: Some("1GiB".into()),
             go_probes: Some("off".into()),
+            trust_resource: Trust::All,
             logs: Some("on".into()),
             log_skip: texts(&["shop", "cart", "shop"]),
             log_file: texts(&["/var/log/app/*.log"]),
@@ -103,6 +105,7 @@ fn every_flag_means_something() {
     assert!(!config.capture.event_loops);
     assert_eq!(config.capture.ring_bytes, 1 << 30);
     assert!(config.capture.verbose && !config.capture.go_probes);
+    assert_eq!(config.capture.trust, Trust::All);
     let logs = &config.capture.logs;
     assert_eq!(logs.of, LogsOf::Traced);
     assert_eq!(
@@ -142,6 +145,7 @@ fn everything_wrong_is_said_at_once() {
             event_loops: Some("yes".into()),
             ring_size: Some("3MiB".into()),
             go_probes: Some("maybe".into()),
+            trust_resource: Trust::Off,
             logs: Some("all".into()),
             log_skip: texts(&[""]),
             log_file: texts(&["app.log", "/var/log/["]),

@@ -6,7 +6,7 @@ use super::fields::{Fields, Name, Times};
 use super::grpc_trace::grpc_trace_bin;
 use super::{
     CONFLICT, FORMAT, Format, Malformed, RequestId, Settings, TraceContext, b3, baggage, datadog,
-    jaeger, skywalking, xray,
+    is_evidence, jaeger, skywalking, xray,
 };
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Attribute, Text, Value};
@@ -24,7 +24,7 @@ pub struct Read {
     pub incomplete: bool,
     /// The format, formats that disagree, identifiers and baggage.
     pub attributes: Vec<Attribute>,
-    /// Identifiers without a span id, each of which came once: in the order of the settings.
+    /// Identifiers without a span id that came once and are evidence: in the order of the settings.
     pub request_ids: Vec<RequestId>,
 }
 
@@ -196,6 +196,7 @@ fn request_ids(fields: &Fields<'_>, settings: &Settings, metrics: &Metrics, read
         let once = fields.all(Name::RequestId(at)).count() == 1;
         if let [value] = &values[..]
             && once
+            && is_evidence(value.as_bytes())
         {
             read.request_ids.push(RequestId::new(name, value.as_bytes()));
         }

@@ -3,7 +3,7 @@
 //! - The class of a record is that of the first rule that holds for it, else what its format said.
 //! - Sampling keeps a part of those for which a rule holds; the first one counts. Of records that belong to a trace, it is
 //!   the same part that a sampler of that ratio keeps of traces ([`Ratio`]): a trace that is whole has its records. Of others, it is
-//!   every so-manieth of each stream.
+//!   every so-manieth of each stream; and so it is of those whose trace nothing confirms, which may be chosen to be kept.
 //! - The rate limits what is left, stream by stream. It goes by the kernel's times.
 //! - Errors are never sampled out, and have a rate of their own beside the common one.
 
@@ -94,8 +94,10 @@ impl Records {
             && let Some(Sample { ratio, .. }) = samples.get(rule)
         {
             let kept = match record.correlation {
-                Some(correlation) => ratio.samples(correlation.trace_id),
-                None => self.turns.of(record, rule).next(*ratio),
+                Some(correlation) if !correlation.is_claimed() => {
+                    ratio.samples(correlation.trace_id)
+                }
+                _ => self.turns.of(record, rule).next(*ratio),
             };
             if !kept {
                 self.metrics.inc(Counter::LogRecordsNotSampled);

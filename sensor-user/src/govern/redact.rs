@@ -8,7 +8,8 @@
 //! - `url.query` and `url.full` parameter by parameter, decoded ([`url`]). In paths only people's own patterns count.
 //!
 //! Not touched are identifiers of traces, spans and requests, `user_agent.original`, addresses, what the sensor says
-//! itself, and where in a program a line was written.
+//! itself ([`Attribute::is_own`]: a name that begins as its own do is not enough), and where in a program a line was
+//! written.
 //!
 //! It is a net with holes: a password in the middle of a sentence looks like any other word. Whatever a service writes
 //! that way needs a rule of its own.
@@ -68,7 +69,7 @@ struct Rules {
 /// Where in a span or record a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// The sensor's own.
+    /// The sensor's own words and numbers.
     Own,
     /// No secret is there by itself.
     Known,
@@ -112,8 +113,16 @@ impl Place {
             | "process.executable.name"
             | "container.id"
             | "k8s.pod.uid" => Self::Known,
-            key if key.starts_with("sensor.") => Self::Own,
             _ => Self::Text,
+        }
+    }
+
+    fn of_attribute(attribute: &Attribute) -> Self {
+        match &attribute.value {
+            // A peer's words under the sensor's name (`sensor.grpc.message`) are the peer's.
+            Value::Str(text) if !text.is_static() => Self::of(&attribute.key),
+            _ if attribute.is_own() => Self::Own,
+            _ => Self::of(&attribute.key),
         }
     }
 }
@@ -263,8 +272,8 @@ impl Rules {
     }
 
     fn attribute(&self, attribute: &mut Attribute) -> Outcome {
+        let place = Place::of_attribute(attribute);
         let Attribute { key, value } = attribute;
-        let place = Place::of(key);
         if place == Place::Own {
             return Outcome::Same;
         }

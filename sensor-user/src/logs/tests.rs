@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::capture::event::{Caller, ClockSync, Monotonic, Written};
+use crate::capture::event::{Caller, ClockSync, Direction, Monotonic, Written};
 use crate::model::{Attribute, Correlation, Resource, Severity};
 use crate::trace::tests::causes::{SERVICE, Service, goroutine, thread};
 use crate::trace::tests::world::TestFlow;
@@ -186,4 +186,28 @@ fn what_a_process_wrote_before_its_end() {
         assert_eq!(record.resource.service_name(), Some("shop"));
         assert_eq!(record.severity, Some(Severity::Error));
     }
+}
+
+/// As it is written when there is none.
+#[test]
+fn a_line_without_a_request_id_says_so() {
+    let mut logs = Logs::new(Limits::default());
+    let flow = logs.service.server(1);
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nX-Request-ID: None\r\n\r\n";
+    logs.service.go(&flow, Direction::Receive, 1_000, thread(7), request);
+    logs.service.answers(&flow, 2_000, thread(7));
+    logs.writes(SECOND + 400, thread(9), "swept request_id=None");
+    logs.at(3 * SECOND);
+    assert_eq!(logs.told(), [("swept request_id=None", None)]);
+    assert_eq!(logs.metrics.get(Counter::LogRecordsCorrelated), 0);
+}
+
+#[test]
+fn a_trace_that_nothing_confirms() {
+    let mut logs = Logs::new(Limits::default());
+    logs.writes(1_000, thread(9), "swept trace_id=4bf92f3577b34da6a3ce929d0e0e4736");
+    logs.at(SECOND);
+    assert_eq!(logs.told().iter().map(|it| it.1).collect::<Vec<_>>(), [Some("claimed")]);
+    let counters = [Counter::LogRecordsCorrelated, Counter::LogRecordsClaimed];
+    assert_eq!(counters.map(|it| logs.metrics.get(it)), [0, 1]);
 }

@@ -91,11 +91,31 @@ pub struct Correlation {
     pub trace_id: TraceId,
     /// The span, where that is known too.
     pub span_id: Option<SpanId>,
-    /// What says so: `line` (its own fields), `request_id`, `goroutine`, `thread` or `event_loop`; `exchange`
-    /// for the sensor's own record of an exchange.
+    /// What says so: `line` (its own fields, and an exchange of its process was in that trace), `claimed` (its
+    /// own fields alone), `request_id`, `goroutine`, `thread` or `event_loop`; `exchange` for the sensor's own
+    /// record of an exchange.
     pub evidence: &'static str,
     /// It was written when the request had been answered already.
     pub after_response: bool,
+}
+
+impl Correlation {
+    /// Evidence: the record names the trace, and a request of its process did.
+    pub const LINE: &'static str = "line";
+
+    /// Evidence: the record names the trace, and nothing that was seen confirms it. A batch job's own trace
+    /// looks so, and one that an SDK began for a request without a context; and so does a made-up one.
+    pub const CLAIMED: &'static str = "claimed";
+
+    /// The record itself names its trace, and its span if it has one.
+    pub fn is_of_itself(&self) -> bool {
+        self.evidence == Self::LINE || self.is_claimed()
+    }
+
+    /// Nothing confirms what the record says of its trace.
+    pub fn is_claimed(&self) -> bool {
+        self.evidence == Self::CLAIMED
+    }
 }
 
 /// What a record says itself of whose it is.

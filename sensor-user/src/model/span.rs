@@ -81,7 +81,20 @@ impl Attribute {
     pub fn new(key: &'static str, value: impl Into<Value>) -> Self {
         Self { key: Cow::Borrowed(key), value: value.into() }
     }
+
+    /// The sensor made it: its key is one of the sensor's own words. A key that came from outside is never
+    /// one, since it is no part of the program: it is [`Cow::Owned`] whatever it says.
+    pub fn is_own(&self) -> bool {
+        matches!(self.key, Cow::Borrowed(key) if key.starts_with(OWN))
+    }
 }
+
+/// What keys of the sensor's own attributes begin with.
+pub const OWN: &str = "sensor.";
+
+/// What is put before a key from outside that begins as the sensor's own do, or is that of a field of the
+/// schema.
+pub const FOREIGN: &str = "field_";
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,8 +181,8 @@ pub struct Link {
 /// The entity that spans come from: one process on one host.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resource {
-    /// `service.name`, `process.*`, `host.*`, `container.id`, and what the process's own
-    /// `OTEL_RESOURCE_ATTRIBUTES` add. Each key once.
+    /// `service.name`, `process.*`, `host.*`, `container.id`, and what the process declares of itself as far
+    /// as that is believed ([`crate::process`]). Each key once.
     pub attributes: Vec<Attribute>,
 }
 

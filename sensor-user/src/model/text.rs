@@ -48,6 +48,11 @@ impl Text {
         }
     }
 
+    /// It is part of the program, and came from nowhere.
+    pub fn is_static(&self) -> bool {
+        matches!(self.0, Repr::Static(_))
+    }
+
     /// A copy.
     pub fn copy(text: &str) -> Self {
         Self::short(text).unwrap_or_else(|| Self(Repr::Long(text.into())))

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{ARGUMENTS_MAX, ENVIRONMENT_MAX, Facts, Host, Identity, ProcessError, resource};
+use super::{ARGUMENTS_MAX, ENVIRONMENT_MAX, Facts, Host, Identity, ProcessError, Trust, resource};
 use crate::capture::decode::ProcessRecordView;
 use crate::capture::event::Tgid;
 use crate::metrics::{Counter, Metrics};
@@ -19,6 +19,7 @@ const CGROUP_MAX: u64 = 64 * 1024;
 pub struct Identifier {
     proc_root: PathBuf,
     host: Host,
+    trust: Trust,
     metrics: Arc<Metrics>,
 }
 
@@ -30,9 +31,9 @@ struct Text {
 }
 
 impl Identifier {
-    /// Reads below `proc_root` (`/proc`).
-    pub fn new(proc_root: PathBuf, host: Host, metrics: Arc<Metrics>) -> Self {
-        Self { proc_root, host, metrics }
+    /// Reads below `proc_root` (`/proc`), and believes processes so far.
+    pub fn new(proc_root: PathBuf, host: Host, trust: Trust, metrics: Arc<Metrics>) -> Self {
+        Self { proc_root, host, trust, metrics }
     }
 
     /// Asks `/proc` who a process is. What may not be read there is unknown.
@@ -107,12 +108,20 @@ impl Identifier {
     }
 
     fn identity(&self, facts: &Facts<'_>) -> Resource {
-        let Identity { resource, malformed } = resource(facts, &self.host);
+        let Identity { resource, malformed, refused } = resource(facts, &self.host, self.trust);
         if malformed {
             self.metrics.inc(Counter::ProcessAttributesMalformed);
             tracing::debug!(
                 pid = facts.pid,
                 "OTEL_RESOURCE_ATTRIBUTES or OTEL_SERVICE_NAME is malformed, and ignored"
+            );
+        }
+        if !refused.is_empty() {
+            self.metrics.inc(Counter::ProcessAttributesRefused);
+            tracing::debug!(
+                pid = facts.pid,
+                attributes = ?refused,
+                "declared by the process, and refused: see --trust-resource"
             );
         }
         resource

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::attributes::{self, Malformed};
 use super::container::{Container, container};
+use super::declared::Declared;
 use super::service::{self, basename};
-use super::{Host, TEXT_MAX};
-use crate::model::{Attribute, Resource, Value};
+use super::{Host, TEXT_MAX, Trust};
+use crate::model::{Attribute, Resource};
 
 /// What is known of a process, as the kernel tells it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,34 +38,20 @@ pub struct Identity {
     pub resource: Resource,
     /// Its `OTEL_RESOURCE_ATTRIBUTES` (or `OTEL_SERVICE_NAME`) could not be used.
     pub malformed: bool,
+    /// Keys of attributes that it declares and that are not believed.
+    pub refused: Vec<String>,
 }
 
 /// Says who a process is.
 ///
 /// `service.name` is the first of these that there is: the process's own `OTEL_SERVICE_NAME`;
 /// `service.name` in its `OTEL_RESOURCE_ATTRIBUTES`; for a known interpreter the script, module,
-/// archive or class that it runs; the executable's file name; `comm`.
-pub fn resource(facts: &Facts<'_>, host: &Host) -> Identity {
+/// archive or class that it runs; the executable's file name; `comm`. The first two are believed by
+/// [`Trust`], as is all else that it declares.
+pub fn resource(facts: &Facts<'_>, host: &Host, trust: Trust) -> Identity {
     let &Facts { pid, parent, comm, exe, args, args_cut, env, env_cut, cgroup } = facts;
-    let mut malformed = false;
-
-    let variable = |name: &str| variable(env, env_cut, name);
-    let declared_name = match variable("OTEL_SERVICE_NAME").map(str::from_utf8) {
-        Some(Ok(name)) if name.len() <= TEXT_MAX => Some(name.trim().to_owned()),
-        Some(_) => {
-            malformed = true;
-            None
-        }
-        None => None,
-    };
-    let declared = match variable("OTEL_RESOURCE_ATTRIBUTES").map(attributes::parse) {
-        Some(Ok(attributes)) => attributes,
-        Some(Err(Malformed)) => {
-            malformed = true;
-            Vec::new()
-        }
-        None => Vec::new(),
-    };
+    let declared = Declared::read(env, env_cut);
+    let malformed = declared.malformed;
 
     let exe = exe.map(|exe| exe.strip_suffix(" (deleted)").unwrap_or(exe));
     let exe = exe.filter(|exe| exe.starts_with('/') && exe.len() <= TEXT_MAX);
@@ -73,16 +59,10 @@ pub fn resource(facts: &Facts<'_>, host: &Host) -> Identity {
     let args: Vec<&str> = args.iter().map(Cow::as_ref).collect();
     let comm = String::from_utf8_lossy(comm);
     let program = exe.map(basename).filter(|name| !name.is_empty());
-    let service_name = declared_name
-        .filter(|name| !name.is_empty())
-        .or_else(|| {
-            let declared = declared.iter().find(|(key, _)| key == "service.name");
-            declared.map(|(_, name)| name.clone())
-        })
-        .or_else(|| {
-            let program = program.or_else(|| args.first().map(|name| basename(name)));
-            program.and_then(|program| service::name(program, &args)).filter(|name| fits(name))
-        })
+    let service_name = program
+        .or_else(|| args.first().map(|name| basename(name)))
+        .and_then(|program| service::name(program, &args))
+        .filter(|name| fits(name))
         .or_else(|| program.map(str::to_owned))
         .or_else(|| untruncated(&comm, &args))
         .or_else(|| (!comm.is_empty()).then(|| comm.clone().into_owned()));
@@ -110,17 +90,8 @@ pub fn resource(facts: &Facts<'_>, host: &Host) -> Identity {
     .chain(host.attributes())
     .collect();
 
-    for (key, value) in declared {
-        let observed = key.starts_with("process.") || key.starts_with("host.");
-        let known = attributes.iter_mut().find(|attribute| attribute.key == key);
-        match known {
-            _ if key == "service.name" => {}
-            Some(_) if observed => {}
-            Some(known) => known.value = Value::from(value),
-            None => attributes.push(Attribute { key: Cow::Owned(key), value: value.into() }),
-        }
-    }
-    Identity { resource: Resource { attributes }, malformed }
+    let refused = declared.add_to(&mut attributes, trust);
+    Identity { resource: Resource { attributes }, malformed, refused }
 }
 
 fn fits(text: &str) -> bool {
@@ -128,7 +99,7 @@ fn fits(text: &str) -> bool {
 }
 
 /// The value of an environment variable, as `getenv(3)` finds it: the first one counts.
-fn variable<'a>(env: &'a [u8], cut: bool, name: &str) -> Option<&'a [u8]> {
+pub(super) fn variable<'a>(env: &'a [u8], cut: bool, name: &str) -> Option<&'a [u8]> {
     entries(env, cut).find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 

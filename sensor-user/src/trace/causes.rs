@@ -20,6 +20,7 @@
 //! - A connection of HTTP/2 with several streams in flight, as something that was read.
 
 mod lines;
+mod requests;
 
 use std::num::NonZeroU64;
 
@@ -33,6 +34,7 @@ use crate::context::RequestId;
 use crate::model::{Resource, TraceId};
 pub(super) use lines::Found;
 use lines::Past;
+use requests::{Held, Requests};
 
 /// Streams whose goroutine was told before their request was seen, at most.
 const EARLY_MAX: usize = 4096;
@@ -42,7 +44,7 @@ const EARLY_MAX: usize = 4096;
 pub(super) struct Causes {
     goroutines: FxHashMap<(ProcessKey, NonZeroU64), Few<Server>>,
     threads: FxHashMap<(ProcessKey, u32), Few<Server>>,
-    requests: FxHashMap<(ProcessKey, RequestId), Few<Server>>,
+    requests: Requests,
     /// Of flows that event loops read.
     reads: FxHashMap<FlowId, Read>,
     loops: FxHashMap<ProcessKey, Threads>,
@@ -117,6 +119,8 @@ pub(super) struct Begun<'a> {
     /// Its stream of HTTP/2.
     pub(super) stream: Option<u32>,
     pub(super) flow: FlowId,
+    /// When its first byte went by.
+    pub(super) start: Monotonic,
     /// The connection was seen from its first byte, and this is its first request.
     pub(super) first: bool,
     /// Identifiers that it carries.
@@ -182,12 +186,7 @@ impl Causes {
         open.count += 1;
         let Begun { process, key, stream, .. } = *begun;
         let mut server = Server { node, key, only: begun.first, answer: stream.is_none() };
-        for &id in begun.ids {
-            few::enter(&mut self.requests, (process, id), server);
-            if self.past.wanted {
-                self.past.request(process, id, node);
-            }
-        }
+        self.requests.enter(process, begun.ids, node, key, begun.start);
         let goroutine = match stream {
             // Who reads a stream's request is not who handles it.
             Some(stream) => {
@@ -243,6 +242,7 @@ impl Causes {
         process: ProcessKey,
         place: &Place,
         ids: &[RequestId],
+        end: Monotonic,
     ) {
         let Place { goroutine, thread } = *place;
         if let Some(open) = self.open.get_mut(&process) {
@@ -257,9 +257,7 @@ impl Causes {
         if let Some((tid, _)) = thread {
             few::leave(&mut self.threads, (process, tid), |server| server.node == node);
         }
-        for &id in ids {
-            few::leave(&mut self.requests, (process, id), |server| server.node == node);
-        }
+        self.requests.leave(process, ids, node, end);
     }
 
     /// It has ended, and a line may still be its.
@@ -297,19 +295,22 @@ impl Causes {
             |node, answer| Cause { node, evidence: Evidence::Context, thread: None, answer };
         let among = match context {
             InContext::One(node) => return Ok(Some(by_context(node, false))),
-            InContext::Several(nodes) => Some(nodes),
+            InContext::Several(nodes) => Some((Evidence::Context, nodes)),
             InContext::Over(span) => {
                 let candidate = Some((begun.trace_id, span));
                 return Err(Unknown { doubt: Doubt::Outlived, candidate });
             }
-            InContext::Nothing => None,
+            InContext::Nothing => {
+                match self.requests.held(begun.process, begun.ids, begun.key, begun.start) {
+                    Held::One(holder) if !holder.is_over() => {
+                        let (node, evidence) = (holder.node, Evidence::RequestId);
+                        return Ok(Some(Cause { node, evidence, thread: None, answer: false }));
+                    }
+                    Held::Nowhere | Held::One(_) => None,
+                    Held::Several(nodes) => Some((Evidence::RequestId, nodes)),
+                }
+            }
         };
-        if among.is_none()
-            && let Some(Server { node, .. }) = self.by_request_id(begun)?
-        {
-            let evidence = Evidence::RequestId;
-            return Ok(Some(Cause { node, evidence, thread: None, answer: false }));
-        }
         let asked = match begun.stream {
             // Who writes a stream's request is not who asked for it.
             Some(stream) => self.early.remove(&(begun.flow, stream)),
@@ -322,28 +323,15 @@ impl Causes {
         };
         match (found, among) {
             (Ok(found), None) => Ok(found),
-            (Ok(Some(found)), Some(nodes)) if nodes.contains(&found.node) => {
-                Ok(Some(by_context(found.node, found.answer)))
+            // The context says which trace; an identifier that several have proves nothing.
+            (Ok(Some(found)), Some((evidence, nodes))) if nodes.contains(&found.node) => {
+                Ok(Some(match evidence {
+                    Evidence::Context => by_context(found.node, found.answer),
+                    _ => found,
+                }))
             }
             _ => Err(Doubt::Ambiguous.into()),
         }
-    }
-
-    /// The one exchange that has an identifier in common with the request.
-    fn by_request_id(&self, begun: &Begun<'_>) -> Result<Option<Server>, Doubt> {
-        let mut found: Option<Server> = None;
-        for &id in begun.ids {
-            let server = one(self.requests.get(&(begun.process, id)), begun.key);
-            let server = server.map_err(|Ambiguous| Doubt::Ambiguous)?;
-            match (found, server) {
-                (Some(found), Some(server)) if found.node != server.node => {
-                    return Err(Doubt::Ambiguous);
-                }
-                (None, server) => found = server,
-                _ => {}
-            }
-        }
-        Ok(found)
     }
 
     /// What the goroutine that asked for something handles.
@@ -439,6 +427,9 @@ struct Ambiguous;
 
 /// The only one, beside the other end of the same exchange.
 fn one(servers: Option<&Few<Server>>, key: Seed) -> Result<Option<Server>, Ambiguous> {
+    if !servers.is_none_or(Few::is_whole) {
+        return Err(Ambiguous);
+    }
     let mut others = servers.into_iter().flat_map(Few::iter).filter(|server| server.key != key);
     match (others.next(), others.next()) {
         (_, Some(_)) => Err(Ambiguous),

@@ -78,24 +78,24 @@ impl Core {
 
     pub(super) fn lose(&mut self, exchange: &Exchange, reason: Counter) {
         self.lose_head(reason);
-        self.closed(exchange);
+        self.closed(exchange, self.forest.now());
         self.forest.lose(exchange.node);
     }
 
-    fn closed(&mut self, exchange: &Exchange) {
+    fn closed(&mut self, exchange: &Exchange, end: Monotonic) {
         let Exchange { process, kind, node, place, identity, .. } = exchange;
         if *kind == SpanKind::Server {
             self.contexts.closed(*process, identity, *node, self.forest.now());
-            self.causes.leave(*node, *process, place, exchange.request_ids());
+            self.causes.leave(*node, *process, place, exchange.request_ids(), end);
         }
     }
 
     pub(super) fn complete(&mut self, exchange: Exchange, ended: Monotonic, cut: &'static str) {
         self.open = self.open.saturating_sub(1);
         self.metrics.inc(Counter::ExchangesSpans);
-        self.closed(&exchange);
         let node = exchange.node;
         let end = exchange.end(ended);
+        self.closed(&exchange, end);
         if exchange.kind == SpanKind::Server {
             self.causes.remember(node, exchange.process, &exchange.place, end);
         }
@@ -123,6 +123,9 @@ impl Core {
         let told = request.incoming.told();
         let incoming = request.incoming.context();
         let parentless = told.filter(|told| told.parent_id.is_none());
+        if let Some(trace_id) = told.and_then(|told| told.trace_id) {
+            self.contexts.carry(process, trace_id);
+        }
         let first_one = flow.from_start && number == 0;
         let begun = |trace_id| Begun {
             process,
@@ -130,6 +133,7 @@ impl Core {
             key,
             stream,
             flow: flow.id,
+            start: first.time,
             first: first_one,
             ids: &request.request_ids,
         };

@@ -8,13 +8,10 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use super::causes::Found;
-use super::forest::{Evidence, NodeId, Owns};
+use super::forest::{NodeId, Owns};
 use crate::capture::event::{Monotonic, ProcessKey, Written};
 use crate::context::RequestId;
-use crate::model::{Correlation, LogIds, Resource, TraceId};
-
-/// What says whose a record is, where it says that itself.
-const LINE: &str = "line";
+use crate::model::{Correlation, LogIds, Resource, Text, TraceId};
 
 /// On whose behalf something was written, by the evidence that there was then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +37,7 @@ impl Pipeline {
     #[must_use]
     pub fn with_lines(mut self) -> Self {
         self.core.causes.remember_more();
+        self.core.contexts.remember_traces();
         self.core.forest.remember();
         self
     }
@@ -51,7 +49,29 @@ impl Pipeline {
         Owner(causes.of_line(*process, caller, *time, forest))
     }
 
-    /// Whose a record of a process is that says this itself, and whose first byte was written by that owner.
+    /// On whose behalf a record was written, of which the first byte was written at `time` by that owner, and
+    /// which names these requests. They count more than who wrote it: one that names one exchange's request
+    /// is that exchange's, and one whose request several exchanges have is that one's which wrote it.
+    pub fn owner_by_request(
+        &self,
+        process: ProcessKey,
+        owner: Owner,
+        time: Monotonic,
+        requests: &[Text],
+    ) -> Owner {
+        if requests.is_empty() {
+            return owner;
+        }
+        let super::Core { causes, reading, .. } = &self.core;
+        // The header that it came in is not known.
+        let of_each = requests.iter().flat_map(|value| {
+            reading.request_id_names().map(|name| RequestId::new(name, value.as_bytes()))
+        });
+        let ids: Vec<_> = of_each.collect();
+        Owner(causes.of_requests(process, &ids, time, owner.0))
+    }
+
+    /// Whose a record of a process is that says this itself, and that was written on behalf of that owner.
     ///
     /// What a record says itself counts most. Of others, a span is taken only if it is in that trace. It is never
     /// pending at `last`.
@@ -62,29 +82,24 @@ impl Pipeline {
         ids: &LogIds,
         last: bool,
     ) -> Belongs {
-        let found = self.by_request_id(process, ids).or(owner.0);
-        let mut by_evidence = found.map_or(Belongs::Nothing, |found| self.resolve(found));
+        let mut by_evidence = owner.0.map_or(Belongs::Nothing, |found| self.resolve(found));
         if last && matches!(by_evidence, Belongs::Pending(_)) {
             by_evidence = Belongs::Nothing;
         }
         let Some(trace_id) = ids.trace_id else {
             return by_evidence;
         };
-        let of_line = |trace_id, span_id| Correlation {
-            trace_id,
-            span_id,
-            evidence: LINE,
-            after_response: false,
+        let same = match by_evidence {
+            Belongs::Pending(_) if ids.span_id.is_none() => return by_evidence,
+            Belongs::To(other) if is_same(trace_id, other.trace_id) => Some(other),
+            _ => None,
         };
-        match by_evidence {
-            Belongs::Pending(_) if ids.span_id.is_none() => by_evidence,
-            Belongs::To(other) if ids.span_id.is_none() && is_same(trace_id, other.trace_id) => {
-                let after_response = other.after_response;
-                let record = of_line(other.trace_id, other.span_id);
-                Belongs::To(Correlation { after_response, ..record })
-            }
-            _ => Belongs::To(of_line(trace_id, ids.span_id)),
-        }
+        let confirmed = same.is_some() || self.core.contexts.carried(process, trace_id);
+        let evidence = if confirmed { Correlation::LINE } else { Correlation::CLAIMED };
+        Belongs::To(match (same, ids.span_id) {
+            (Some(other), None) => Correlation { evidence, ..other },
+            (_, span_id) => Correlation { trace_id, span_id, evidence, after_response: false },
+        })
     }
 
     /// Has what becomes known of an exchange told by [`Self::news`].
@@ -115,23 +130,6 @@ impl Pipeline {
     /// Who a process is, as far as that was said.
     pub fn process(&mut self, process: ProcessKey) -> Arc<Resource> {
         self.core.resource(process)
-    }
-
-    /// The exchange that came with an identifier of a record. The header that it came in is not known.
-    fn by_request_id(&mut self, process: ProcessKey, ids: &LogIds) -> Option<Found> {
-        let super::Core { causes, reading, .. } = &mut self.core;
-        let mut found = None;
-        for value in &ids.requests {
-            for name in reading.request_id_names() {
-                let node = causes.of_request_id(process, RequestId::new(name, value.as_bytes()));
-                if node.is_some() && found.is_some() && node != found {
-                    return None;
-                }
-                found = found.or(node);
-            }
-        }
-        let evidence = Evidence::RequestId;
-        found.map(|node| Found { node, evidence, thread: None, answer: false, over: false })
     }
 
     fn resolve(&self, found: Found) -> Belongs {

@@ -3,6 +3,7 @@
 pub(crate) mod causes;
 mod contexts;
 mod cuts;
+mod evidence;
 mod http2;
 mod lines;
 mod properties;

@@ -11,7 +11,7 @@ use sensor::capture::live::{self, EngineChoice, Live, LogOptions, Options};
 use sensor::capture::{Decoding, Progress, Source as _};
 use sensor::export::terminal::{JsonLines, SpanWriter as _, Summary};
 use sensor::metrics::Metrics;
-use sensor::process::Selection;
+use sensor::process::{Selection, Trust};
 use sensor::trace::{Limits, Pipeline};
 
 use crate::sensor::{Engine, Report};
@@ -84,6 +84,7 @@ fn open(engine: Engine, pids: &[u32], bounds: Bounds, metrics: &Arc<Metrics>) ->
         flows: Some(bounds.flows),
         event_loops: true,
         go_probes: true,
+        trust: Trust::default(),
         logs: LogOptions::default(),
         verbose: false,
     };

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use aya::programs::{ProgramInfo, loaded_programs};
 use sensor::capture::live::{Engine, EngineChoice, Live, LogOptions, LogsOf, Options};
 use sensor::metrics::Metrics;
-use sensor::process::Selection;
+use sensor::process::{Selection, Trust};
 use serde_json::json;
 
 /// Says a line of JSON for each program: `name` (15 bytes of it), `insns` (those that the verifier
@@ -30,6 +30,7 @@ pub fn run(engine: Engine, mut out: impl Write) -> Result<()> {
         flows: None,
         event_loops: true,
         go_probes: true,
+        trust: Trust::default(),
         logs: LogOptions { of: LogsOf::Traced, ..LogOptions::default() },
         verbose: false,
     };

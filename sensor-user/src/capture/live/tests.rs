@@ -9,7 +9,8 @@ use crate::metrics::Counter;
 fn announced(record: &[u8], selection: Selection) -> (bool, Vec<ProcessKey>, u64) {
     let metrics = Arc::new(Metrics::default());
     let host = Host { name: None, id: None };
-    let identifier = Identifier::new("/nowhere".into(), host, Arc::clone(&metrics));
+    let identifier =
+        Identifier::new("/nowhere".into(), host, Trust::default(), Arc::clone(&metrics));
     let options = Options {
         selection,
         ports: vec![],
@@ -19,6 +20,7 @@ fn announced(record: &[u8], selection: Selection) -> (bool, Vec<ProcessKey>, u64
         flows: None,
         event_loops: true,
         go_probes: false,
+        trust: Trust::default(),
         logs: LogOptions { of: LogsOf::Traced, ..LogOptions::default() },
         verbose: false,
     };

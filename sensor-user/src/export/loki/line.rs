@@ -12,10 +12,10 @@ use std::time::{Duration, SystemTime};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::metadata::LEFT_OUT;
-use crate::model::{Attribute, Correlation, LogRecord, LogSource, Value};
+use crate::model::{Attribute, Correlation, FOREIGN, LogRecord, LogSource, Value};
 
-/// Before the name of a field that is called like a key of the schema.
-pub(super) const PREFIX: &str = "field_";
+/// As Loki has the names of the sensor's own attributes of a record (`sensor.log.…`).
+const OWN_OF_RECORDS: &str = "sensor_log_";
 
 /// The names of the schema, in lines, beside them and of labels: no field has them.
 const TAKEN: [&str; 29] = [
@@ -52,18 +52,18 @@ const TAKEN: [&str; 29] = [
     "_time",
 ];
 
-/// What a field is called among `attributes`: as it is called, or with [`PREFIX`].
+/// What a field is called among `attributes`: as it is called, or with [`FOREIGN`].
 pub(super) fn key_of<'a>(key: &'a str, attributes: &[Attribute]) -> Cow<'a, str> {
     let mut name = Cow::Borrowed(key);
     // Once more where a field has that name too.
     while is_taken(&name) || (name != key && attributes.iter().any(|it| it.key == name)) {
-        name = format!("{PREFIX}{name}").into();
+        name = format!("{FOREIGN}{name}").into();
     }
     name
 }
 
 pub(super) fn is_taken(name: &str) -> bool {
-    TAKEN.contains(&name)
+    TAKEN.contains(&name) || name.starts_with(OWN_OF_RECORDS)
 }
 
 /// The line of a record.

@@ -7,9 +7,9 @@
 
 use std::borrow::Cow;
 
-use super::line::{PREFIX, is_taken, key_of, source_of};
+use super::line::{is_taken, key_of, source_of};
 use super::request::LabelPairAdapter;
-use crate::model::{Correlation, LogRecord, Value};
+use crate::model::{Correlation, FOREIGN, LogRecord, Value};
 
 /// Fewer than 128: Loki may add some of its own.
 const MAX_ENTRIES: usize = 120;
@@ -69,7 +69,8 @@ pub(super) fn metadata(
         }
     }
     for attribute in &record.attributes {
-        all.field(&key_of(&attribute.key, &record.attributes), &text(&attribute.value));
+        let key = key_of(&attribute.key, &record.attributes);
+        all.field(&key, &text(&attribute.value), attribute.is_own());
     }
     all.finish()
 }
@@ -90,10 +91,13 @@ impl Metadata {
         }
     }
 
-    /// Another field.
-    fn field(&mut self, key: &str, value: &str) {
+    /// Another field, or what the sensor says of the record.
+    fn field(&mut self, key: &str, value: &str, own: bool) {
         let added = name(key).is_some_and(|name| {
-            let name = if is_taken(&name) { Cow::Owned(format!("{PREFIX}{name}")) } else { name };
+            let name = match !own && is_taken(&name) {
+                true => Cow::Owned(format!("{FOREIGN}{name}")),
+                false => name,
+            };
             // Two fields may come to one name: the first has it.
             !self.pairs.iter().any(|pair| pair.name == name) && self.push(&name, value)
         });

@@ -109,6 +109,15 @@ fn records_are_sampled_with_their_traces() {
     assert_eq!(world.rule("sample.rule.1"), Some(9));
 }
 
+/// Whoever makes a trace up could choose one that is kept.
+#[test]
+fn records_whose_trace_nothing_confirms_are_sampled_in_turn() {
+    let mut world = sampled(&[(None, 0.25)]);
+    for n in 0..20 {
+        assert_eq!(world.keeps_record(&of_trace(1, "claimed")), n % 4 == 0, "{n}");
+    }
+}
+
 #[test]
 fn others_are_sampled_in_turn_stream_by_stream() {
     let mut world = sampled(&[(Some("level = debug"), 0.0), (Some("service = shop"), 0.25)]);
@@ -216,9 +225,13 @@ fn no_record_leads_nowhere() {
     let mut world = World::with(Existing::Skip);
     assert_eq!(ids(&mut world, of_trace(T, "goroutine")), (true, true));
     drop(world.govern(export(2)));
-    for (evidence, has_span) in
-        [("goroutine", false), ("thread", false), ("request_id", false), ("line", true)]
-    {
+    for (evidence, has_span) in [
+        ("goroutine", false),
+        ("thread", false),
+        ("request_id", false),
+        ("line", true),
+        ("claimed", true),
+    ] {
         let late = LogRecord { observed_unix_ns: 3 * SECOND, ..of_trace(T, evidence) };
         assert_eq!(ids(&mut world, late), (true, has_span), "{evidence}");
     }

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use super::level::{self, Scale};
 use super::time::Clock;
 use super::{Format, Limits, Parsed, class};
-use crate::model::{Attribute, Breach, Class, LogIds, Severity, SpanId, Text, TraceId, Value};
+use crate::model::{
+    Attribute, Breach, Class, FOREIGN, LogIds, OWN, Severity, SpanId, Text, TraceId, Value,
+};
 
 /// Attribute: fields that the record has too many of, by how many.
 pub const CUT_FIELDS: &str = "sensor.log.cut_fields";
@@ -194,6 +196,14 @@ impl<'a> Draft<'a> {
     }
 
     fn attribute(&mut self, key: &str, value: Value) {
+        if key.starts_with(OWN) {
+            // Nothing of a line passes for what the sensor says of it.
+            return self.named(&format!("{FOREIGN}{key}"), value);
+        }
+        self.named(key, value);
+    }
+
+    fn named(&mut self, key: &str, value: Value) {
         let mut end = key.len().min(self.limits.key_bytes);
         while !key.is_char_boundary(end) {
             end -= 1;

@@ -67,13 +67,6 @@ pub(super) fn datadog_span(value: &str) -> Option<SpanId> {
     SpanId::new(decimal(value)?.to_be_bytes())
 }
 
-/// Whether a value may be the identifier of a request: not nothing, and not prose.
-pub(super) fn is_request(value: &str) -> bool {
-    (4..=128).contains(&value.len())
-        && value.bytes().all(|byte| byte.is_ascii_graphic())
-        && value.bytes().any(|byte| byte != b'0' && byte != b'-')
-}
-
 fn decimal(value: &str) -> Option<u64> {
     value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok())?
 }

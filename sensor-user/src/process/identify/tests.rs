@@ -9,7 +9,8 @@ use crate::capture::event::ProcessKey;
 fn identifier(root: &str) -> (Identifier, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
     let host = Host { name: Some("node-1".into()), id: None };
-    (Identifier::new(PathBuf::from(root), host, Arc::clone(&metrics)), metrics)
+    let trust = Trust::default();
+    (Identifier::new(PathBuf::from(root), host, trust, Arc::clone(&metrics)), metrics)
 }
 
 /// A child of this test, ended with it.
@@ -72,6 +73,14 @@ fn a_real_process() {
     let named = sleeping(&[("OTEL_SERVICE_NAME", "nap")]);
     let resource = identifier.identify(Tgid(named.0.id())).unwrap();
     assert_eq!(resource.service_name(), Some("nap"));
+    assert_eq!(metrics.get(Counter::ProcessAttributesRefused), 0);
+
+    // Counted once, whatever it claims to be.
+    let claims = "container.id=1,k8s.pod.name=p,sensor.x=y";
+    let claiming = sleeping(&[("OTEL_RESOURCE_ATTRIBUTES", claims)]);
+    let resource = identifier.identify(Tgid(claiming.0.id())).unwrap();
+    assert_eq!(resource.text("k8s.pod.name"), None);
+    assert_eq!(metrics.get(Counter::ProcessAttributesRefused), 1);
 }
 
 #[test]

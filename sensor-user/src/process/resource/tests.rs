@@ -5,7 +5,7 @@ fn host() -> Host {
 }
 
 fn of(facts: &Facts<'_>) -> Resource {
-    let identity = resource(facts, &host());
+    let identity = resource(facts, &host(), Trust::Service);
     assert!(!identity.malformed);
     identity.resource
 }
@@ -42,6 +42,7 @@ fn everything_that_is_known_is_told() {
         Attribute::new("os.type", "linux"),
         Attribute::new("deployment.environment.name", "prod"),
         Attribute::new("service.version", "1"),
+        Attribute::new("sensor.identity", "declared"),
     ];
     if cfg!(target_arch = "x86_64") {
         expected.insert(10, Attribute::new("host.arch", "amd64"));
@@ -114,33 +115,13 @@ fn what_was_cut_is_not_guessed() {
 }
 
 #[test]
-fn what_is_observed_is_not_overruled() {
-    let facts = Facts {
-        pid: 42,
-        exe: Some("/bin/x"),
-        env: b"OTEL_RESOURCE_ATTRIBUTES=process.pid=1,host.name=h,host.type=t,os.type=o,container.id=c\0",
-        ..Facts::default()
-    };
-    let found = of(&facts);
-    assert!(found.attributes.contains(&Attribute::new("process.pid", 42)));
-    assert_eq!(found.text("host.name"), Some("node-1"));
-    assert_eq!(found.text("host.type"), Some("t"));
-    assert_eq!(found.text("os.type"), Some("o"));
-    assert_eq!(found.text("container.id"), Some("c"));
-    let mut keys: Vec<_> = found.attributes.iter().map(|attribute| &attribute.key).collect();
-    keys.sort();
-    keys.dedup();
-    assert_eq!(keys.len(), found.attributes.len(), "each key once");
-}
-
-#[test]
 fn malformed_attributes_are_reported_and_ignored() {
     let facts = Facts {
         exe: Some("/bin/x"),
         env: b"OTEL_RESOURCE_ATTRIBUTES=service.name=shop,oops\0",
         ..Facts::default()
     };
-    let identity = resource(&facts, &Host::default());
+    let identity = resource(&facts, &Host::default(), Trust::Service);
     assert!(identity.malformed);
     assert_eq!(identity.resource.service_name(), Some("x"));
 }

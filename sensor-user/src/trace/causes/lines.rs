@@ -7,6 +7,7 @@
 
 use std::num::NonZeroU64;
 
+use super::requests::Held;
 use super::{Causes, Server, Threads, few::Few, one};
 use crate::capture::event::{self, Caller, FlowId, Goroutine, Monotonic, ProcessKey};
 use crate::context::RequestId;
@@ -15,9 +16,9 @@ use crate::trace::forest::{Evidence, Forest, NodeId};
 use crate::trace::identity::Seed;
 
 /// How long after the end of an exchange a line can be its, in nanoseconds.
-const AFTER: u64 = 5_000_000_000;
+pub(super) const AFTER: u64 = 5_000_000_000;
 
-/// Goroutines, threads and request ids whose last exchange is remembered.
+/// Goroutines and threads whose last exchange is remembered.
 const REMEMBERED: usize = 16_384;
 
 /// Whose a line is, if what is still to come bears it out.
@@ -40,18 +41,11 @@ pub(super) struct Past {
     pub(super) wanted: bool,
     goroutines: Table<(ProcessKey, NonZeroU64), Over>,
     threads: Table<(ProcessKey, u32), Thread>,
-    /// Those that are open too; `None` where several have the same.
-    requests: Table<(ProcessKey, RequestId), Option<NodeId>>,
 }
 
 impl Default for Past {
     fn default() -> Self {
-        Self {
-            wanted: false,
-            goroutines: Table::new(REMEMBERED),
-            threads: Table::new(REMEMBERED),
-            requests: Table::new(REMEMBERED),
-        }
+        Self { wanted: false, goroutines: Table::new(REMEMBERED), threads: Table::new(REMEMBERED) }
     }
 }
 
@@ -100,16 +94,6 @@ impl Past {
         let over = Over { node, at };
         self.threads.insert((process, tid), Thread { over, flow, several });
     }
-
-    /// A request with that identifier begins.
-    pub(super) fn request(&mut self, process: ProcessKey, id: RequestId, node: NodeId) {
-        match self.requests.get_mut((process, id)) {
-            Some(there) => *there = None,
-            None => {
-                self.requests.insert((process, id), Some(node));
-            }
-        }
-    }
 }
 
 impl Causes {
@@ -133,13 +117,26 @@ impl Causes {
         }
     }
 
-    /// The one exchange of a process that came with this identifier, of those of late.
-    pub(in crate::trace) fn of_request_id(
-        &mut self,
+    /// Whose a record is that names these requests and was written at `time`; `by` is what else there is
+    /// that says so.
+    pub(in crate::trace) fn of_requests(
+        &self,
         process: ProcessKey,
-        id: RequestId,
-    ) -> Option<NodeId> {
-        self.past.requests.get_mut((process, id)).copied().flatten()
+        ids: &[RequestId],
+        time: Monotonic,
+        by: Option<Found>,
+    ) -> Option<Found> {
+        match self.requests.held(process, ids, Seed::NONE, time) {
+            Held::Nowhere => by,
+            Held::One(holder) => Some(Found {
+                node: holder.node,
+                evidence: Evidence::RequestId,
+                thread: None,
+                answer: false,
+                over: holder.is_over_at(time),
+            }),
+            Held::Several(nodes) => by.filter(|by| nodes.contains(&by.node)),
+        }
     }
 
     fn line_of_goroutine(

@@ -7,8 +7,7 @@ use super::causes::{
 use super::world::{TestFlow, World};
 use super::*;
 use crate::capture::event::{Caller, ClockSync, Direction, FileId, GoStream, LogStream, Written};
-use crate::context::RequestId;
-use crate::model::{Correlation, LogIds, Text, TraceId};
+use crate::model::{Correlation, LogIds, TraceId};
 
 /// Nobody says whose it is.
 fn no_ids() -> LogIds {
@@ -16,13 +15,14 @@ fn no_ids() -> LogIds {
 }
 
 impl Service {
-    fn with_lines(mut self) -> Self {
+    pub(super) fn with_lines(mut self) -> Self {
         self.world.pipeline.core.causes.remember_more();
+        self.world.pipeline.core.contexts.remember_traces();
         self.world.pipeline.core.forest.remember();
         self
     }
 
-    fn writes(&mut self, time: u64, caller: Caller) -> Owner {
+    pub(super) fn writes(&mut self, time: u64, caller: Caller) -> Owner {
         self.world.pipeline.owner(&Written {
             time: Monotonic(time),
             process: ProcessKey::undated(SERVICE),
@@ -40,6 +40,18 @@ impl Service {
         self.world.pipeline.belongs(ProcessKey::undated(SERVICE), owner, ids, false)
     }
 
+    /// The same of a record that was written then and may name requests.
+    pub(super) fn record(&mut self, time: u64, owner: Owner, ids: &LogIds) -> Belongs {
+        let pipeline = &self.world.pipeline;
+        let owner = pipeline.owner_by_request(
+            ProcessKey::undated(SERVICE),
+            owner,
+            Monotonic(time),
+            &ids.requests,
+        );
+        self.belongs(owner, ids)
+    }
+
     /// It is a line of the `n`th server span, by that evidence.
     fn is_of(&mut self, owner: Owner, n: usize, evidence: &str, after: bool) {
         let belongs = self.belongs(owner, &no_ids());
@@ -51,7 +63,7 @@ impl Service {
         assert_eq!((told.evidence, told.after_response), (evidence, after));
     }
 
-    fn late(&mut self) {
+    pub(super) fn late(&mut self) {
         let sync = ClockSync { monotonic: Monotonic(50_000_000), unix_ns: 3_600_050_000_000 };
         self.world.handle(&Event::Clock(sync));
     }
@@ -295,43 +307,20 @@ fn what_the_line_says_counts_most() {
     service.answers(&server, 3_000, thread(7));
     service.late();
     let span = service.world.spans[0].clone();
-    let told = |trace_id, span_id| {
-        let evidence = "line";
+    let told = |evidence, trace_id, span_id| {
         Belongs::To(Correlation { trace_id, span_id, evidence, after_response: false })
     };
-    let own_one = told(of(own).unwrap(), Some(span.span_id));
+    let own_one = told("line", of(own).unwrap(), Some(span.span_id));
     assert_eq!(service.belongs(owner, &said(own)), own_one);
     // Datadog's, and whoever else writes the lower half only.
     assert_eq!(service.belongs(owner, &said("8448eb211c80319c")), own_one);
+    // No exchange was in that one.
     let other = "4bf92f3577b34da6a3ce929d0e0e4736";
-    assert_eq!(service.belongs(owner, &said(other)), told(of(other).unwrap(), None));
+    let claimed = told("claimed", of(other).unwrap(), None);
+    assert_eq!(service.belongs(owner, &said(other)), claimed);
     let theirs = LogIds { span_id: Some(span.span_id), ..said(other) };
     let theirs = service.belongs(Owner::default(), &theirs);
-    assert_eq!(theirs, told(of(other).unwrap(), Some(span.span_id)));
-}
-
-#[test]
-fn a_request_id() {
-    let mut service = Service::new().with_lines();
-    let (first, second) = (service.server(1), service.server(2));
-    let request = |id: &str| format!("GET / HTTP/1.1\r\nHost: a\r\nX-Request-ID: {id}\r\n\r\n");
-    let said = |id: &str| LogIds { requests: vec![Text::copy(id)], ..LogIds::default() };
-    for (flow, id) in [(&first, "r-1"), (&second, "r-2")] {
-        service.go(flow, Direction::Receive, 1_000, event_loop(None), request(id).as_bytes());
-        service.answers(flow, 2_000, event_loop(None));
-    }
-    service.late();
-    for (n, id) in [(0, "r-1"), (1, "r-2")] {
-        let span = service.world.spans[n].clone();
-        let Belongs::To(told) = service.belongs(Owner::default(), &said(id)) else { panic!() };
-        assert_eq!((told.trace_id, told.span_id), (span.trace_id, Some(span.span_id)));
-        assert_eq!(told.evidence, "request_id");
-    }
-    assert_eq!(service.belongs(Owner::default(), &said("r-3")), Belongs::Nothing);
-    // The same once more: which of the two is meant cannot be told.
-    service.go(&first, Direction::Receive, 60_000_000, event_loop(None), request("r-1").as_bytes());
-    assert_eq!(service.belongs(Owner::default(), &said("r-1")), Belongs::Nothing);
-    assert_ne!(RequestId::new("x-request-id", b"r-1"), RequestId::new("x-trace-id", b"r-1"));
+    assert_eq!(theirs, told("claimed", of(other).unwrap(), Some(span.span_id)));
 }
 
 /// A line waits for an exchange that is lost: then nobody knows.

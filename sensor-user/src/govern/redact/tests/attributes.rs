@@ -152,10 +152,25 @@ fn values_by_what_they_say() {
         "url.path",
         "http.route",
         "client.address",
-        "sensor.parent.evidence",
-        "sensor.password",
     ] {
         assert_eq!(one(text(key, "token=4242424242424242")), [text(key, "token=4242424242424242")]);
+    }
+}
+
+/// Only what the sensor itself made is its own: neither a key that is called so, nor a peer's words under one of
+/// the sensor's keys.
+#[test]
+fn the_sensors_own_are_its_words_and_numbers() {
+    let one = |attribute: Attribute| both(&[], &[attribute]).remove(0);
+    let own = Attribute::new("sensor.parent.evidence", "token=4242424242424242");
+    assert_eq!(one(own.clone()), own);
+    let number = Attribute::new("sensor.grpc.timeout_ns", 4_242_424_242_424_242);
+    assert_eq!(one(number.clone()), number);
+    let message = text("sensor.grpc.message", "token=4242424242424242");
+    assert_eq!(one(message), text("sensor.grpc.message", "token=[redacted]"));
+    let foreign = |key: &str| Attribute { key: key.to_owned().into(), value: "hunter2".into() };
+    for key in ["sensor.password", "sensor.log.api_key"] {
+        assert_eq!(one(foreign(key)).value, "[redacted]".into(), "{key}");
     }
 }
 
@@ -172,7 +187,7 @@ fn own_rules_reach_everywhere_but_the_sensors_own() {
             &rules,
             &[
                 text("client.address", "10.0.0.1"),
-                text("sensor.link", "inferred"),
+                Attribute::new("sensor.link", "inferred"),
                 text("url.path", "/users/17/cart"),
                 text("url.full", "http://h/users/17?token=x"),
                 text("note", "it is gone"),
@@ -180,7 +195,7 @@ fn own_rules_reach_everywhere_but_the_sensors_own() {
             ]
         ),
         [
-            text("sensor.link", "inferred"),
+            Attribute::new("sensor.link", "inferred"),
             text("url.path", "[redacted]/cart"),
             text("url.full", "http://h[redacted]?token=REDACTED"),
             text("kept", "it is here"),

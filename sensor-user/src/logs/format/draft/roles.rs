@@ -6,6 +6,7 @@ use super::super::key::{Role, role};
 use super::super::time;
 use super::super::{class, ids, level};
 use super::{Draft, Raw, is_place, is_source};
+use crate::context::is_evidence;
 use crate::model::{Attribute, Text, Value};
 
 impl<'a> Draft<'a> {
@@ -203,7 +204,7 @@ impl<'a> Draft<'a> {
 
     fn request(&mut self, value: &str) {
         if self.requests.len() < self.limits.requests
-            && ids::is_request(value)
+            && is_evidence(value.as_bytes())
             && !self.requests.iter().any(|before| before.as_str() == value)
         {
             self.requests.push(Text::copy(value));

@@ -145,24 +145,44 @@ fn identifiers() {
 
 #[test]
 fn requests() {
+    const ID: &str = "f47ac10b-58cc-4372-a567-0e02b2c3d479";
+    const OTHER: &str = "444535f9378a3dfa1b8604bc9e05a303";
     for (line, ids) in [
         (
-            r#"{"msg":"x","request_id":"r-1234","reqId":"r-1234","x-request-id":"e2a5"}"#,
-            &["r-1234", "e2a5"][..],
+            format!(r#"{{"msg":"x","request_id":"{ID}","reqId":"{ID}","x-request-id":"{OTHER}"}}"#),
+            &[ID, OTHER][..],
         ),
-        (r#"{"msg":"x","requestId":"","correlation_id":"00000000-0000"}"#, &[]),
-        ("paid request_id=4f1c2d3e ok", &["4f1c2d3e"]),
-        ("paid X-Correlation-ID: 4f1c2d3e-9 ok", &["4f1c2d3e-9"]),
-        ("no request_id=missing here", &[]),
+        (r#"{"msg":"x","requestId":"","correlation_id":"00000000-0000"}"#.to_owned(), &[]),
+        (format!("paid request_id={OTHER} ok"), &[OTHER]),
+        (format!("paid X-Correlation-ID: {ID} ok"), &[ID]),
+        // Two strangers may have these.
+        ("no request_id=missing here".to_owned(), &[]),
+        ("no request_id=None here".to_owned(), &[]),
+        (r#"{"msg":"x","request_id":"r-1234"}"#.to_owned(), &[]),
         // Another system's trace: the request may have come with it.
         (
-            r#"{"msg":"x","trace_id":"4bf92f35-77b3-4da6-a3ce-929d0e0e4736"}"#,
+            r#"{"msg":"x","trace_id":"4bf92f35-77b3-4da6-a3ce-929d0e0e4736"}"#.to_owned(),
             &["4bf92f35-77b3-4da6-a3ce-929d0e0e4736"],
         ),
     ] {
-        let found = read(line).ids.requests;
+        let found = read(&line).ids.requests;
         assert_eq!(found.iter().map(Text::as_str).collect::<Vec<_>>(), ids, "{line}");
     }
+}
+
+/// What a line says of itself does not pass for what the sensor says of it.
+#[test]
+fn fields_that_are_called_as_the_sensors_own() {
+    let line =
+        r#"{"msg":"x","sensor.log.mixed":true,"sensor":{"link":"a"},"sensor_id":7,"Sensor.x":1}"#;
+    let found = read(line).attributes;
+    let keys: Vec<_> = found.iter().map(|it| &*it.key).collect();
+    assert_eq!(keys, ["field_sensor.log.mixed", "field_sensor.link", "sensor_id", "Sensor.x"]);
+    assert!(!found.iter().any(Attribute::is_own));
+    // Both stay.
+    let line = r#"{"msg":"x","sensor.x":"a","field_sensor.x":"b"}"#;
+    let both = Value::from(vec!["a".to_owned(), "b".to_owned()]);
+    assert_eq!(read(line).attributes[0].value, both);
 }
 
 #[test]
