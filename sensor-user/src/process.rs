@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 mod attributes;
 mod container;
+mod exporter;
 pub mod golang;
 mod host;
 mod identify;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::attributes::{self, Malformed};
 use super::container::{Container, container};
+use super::exporter;
 use super::service::{self, basename};
 use super::{Host, TEXT_MAX};
 use crate::model::{Attribute, Resource, Value};
@@ -120,7 +121,8 @@ pub fn resource(facts: &Facts<'_>, host: &Host) -> Identity {
             None => attributes.push(Attribute { key: Cow::Owned(key), value: value.into() }),
         }
     }
-    Identity { resource: Resource { attributes }, malformed }
+    let span_endpoints = exporter::endpoints(variable);
+    Identity { resource: Resource { attributes, span_endpoints }, malformed }
 }
 
 fn fits(text: &str) -> bool {

@@ -12,6 +12,7 @@ use super::exchange::{Ends, Exchange, Outcome, Request, Setting};
 use super::forest::{Cause, Evidence, Forest, New, NodeId};
 use super::http2::Fields;
 use super::identity::{Contexts, InContext, Seed};
+use super::origin::Callers;
 use super::table::Table;
 use crate::capture::event::{Caller, Direction, Endpoints, Flow, GoStream, Monotonic, Tgid};
 use crate::context;
@@ -38,6 +39,7 @@ pub(super) struct Core {
     /// Exchanges seen that are neither spans nor lost yet.
     pub(super) open: usize,
     pub(super) limits: Limits,
+    pub(super) callers: Callers,
     /// What is read of requests and responses.
     pub(super) reading: context::Settings,
     /// Where header blocks of HTTP/2 are read.
@@ -59,6 +61,7 @@ impl Core {
             processes: Table::new(limits.processes),
             open: 0,
             limits,
+            callers: Callers::default(),
             reading: context::Settings::default(),
             scratch: Scratch::default(),
             fields: Fields::default(),
@@ -165,11 +168,13 @@ impl Core {
         };
         let node = self.forest.begin(New {
             kind,
+            tgid,
             identity: identity.clone(),
             in_context: told.is_some_and(|told| told.trace_id.is_some()),
             start: first.time,
             key,
             paired,
+            origin: self.callers.origin(&flow.endpoints),
             cause,
         });
         let mut place = Place::default();
@@ -255,6 +260,7 @@ impl Core {
             None if tgid.0 == 0 => Arc::default(),
             None => Arc::new(Resource {
                 attributes: vec![Attribute::new("process.pid", i64::from(tgid.0))],
+                ..Resource::default()
             }),
         }
     }

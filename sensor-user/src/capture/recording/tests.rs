@@ -103,7 +103,7 @@ fn item() -> impl Strategy<Value = Owned> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..3000).prop_map(Owned::Record),
         (any::<u32>(), prop::collection::vec(attribute, 0..5)).prop_map(|(tgid, attributes)| {
-            Owned::Process(tgid, Arc::new(Resource { attributes }))
+            Owned::Process(tgid, Arc::new(Resource { attributes, ..Resource::default() }))
         }),
         (any::<u64>(), any::<u64>()).prop_map(|(monotonic, unix_ns)| Owned::Clock(ClockSync {
             monotonic: Monotonic(monotonic),
