@@ -15,7 +15,7 @@ use sensor::model::{
 };
 
 fn record(text: &str) -> LogRecord {
-    let resource = Resource { attributes: vec![Attribute::new("service.name", "shop")] };
+    let resource = Resource { attributes: vec![Attribute::new("service.name", "shop")], ..Resource::default() };
     let copy = || text.to_owned();
     LogRecord {
         time_unix_ns: None,

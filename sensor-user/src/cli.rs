@@ -50,7 +50,9 @@ OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are read from each traced process
 
 traceidratio chooses the traces that the SDKs for Go and Python choose. adaptive keeps all that
 enters this node, and inside it a part of the traces, from min to max by the errors of the service.
-What sampling leaves out is counted as spans.not_sampled; it counts as traffic all the same.
+What sampling leaves out is counted as spans.not_sampled; it counts as traffic all the same, and its
+access records still go to Loki. Only callers that are trusted (see --trusted-peer) can have spans
+left out, by their sampling decision; errors stay whoever decided so.
 
 Expressions, as in 'service = shop and not (level >= warn or message ~ \"timed? out\")':
   FIELD = VALUE, != (text or numbers); ~, !~ (regular expressions); <, <=, >, >= (numbers, levels);

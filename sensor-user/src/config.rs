@@ -8,6 +8,7 @@
 //! What only the machine can say (does the process exist, can the file be written) is not checked
 //! here.
 
+mod callers;
 mod context;
 mod export;
 pub mod flags;
@@ -26,6 +27,7 @@ pub use select::{Capture, Engine};
 
 use crate::context::Settings;
 use crate::govern::Settings as Govern;
+use crate::trace::Callers;
 use flags::{OutputFlags, RecordFlags, ReplayFlags, RunFlags};
 
 /// Looks up an environment variable.
@@ -56,6 +58,8 @@ pub struct Run {
     pub capture: Capture,
     /// What is kept of requests.
     pub context: Settings,
+    /// Whose trace contexts count.
+    pub callers: Callers,
     /// What goes to standard output.
     pub output: Output,
     /// Where else spans go.
@@ -86,6 +90,8 @@ pub struct Replay {
     pub real_time: bool,
     /// What is kept of requests.
     pub context: Settings,
+    /// Whose trace contexts count.
+    pub callers: Callers,
     /// What goes to standard output.
     pub output: Output,
     /// Where else spans go.
@@ -152,12 +158,8 @@ pub fn run(flags: &RunFlags, env: Env<'_>) -> Result<Run, Vec<Problem>> {
         capture,
         output,
         context,
-        govern: govern::govern(
-            (&flags.govern, &flags.rules),
-            export.settings.otlp.is_some(),
-            env,
-            &mut problems,
-        ),
+        callers: callers::callers(&flags.callers, &mut problems),
+        govern: govern::govern((&flags.govern, &flags.rules), &export.settings, env, &mut problems),
         export,
         duration: duration(flags.duration.as_deref(), &mut problems),
     };
@@ -192,12 +194,8 @@ pub fn replay(flags: &ReplayFlags, env: Env<'_>) -> Result<Replay, Vec<Problem>>
         real_time: flags.real_time,
         output,
         context,
-        govern: govern::govern(
-            (&flags.govern, &flags.rules),
-            export.settings.otlp.is_some(),
-            env,
-            &mut problems,
-        ),
+        callers: callers::callers(&flags.callers, &mut problems),
+        govern: govern::govern((&flags.govern, &flags.rules), &export.settings, env, &mut problems),
         export,
     };
     problems.into_result(config)

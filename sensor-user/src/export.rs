@@ -138,9 +138,15 @@ impl Exporters {
         if let Some(otlp) = &self.0.otlp {
             otlp.queue.offer(Arc::clone(span));
         }
-        if let Some(loki) = &self.0.loki
-            && span.kind == SpanKind::Server
-        {
+        if span.kind == SpanKind::Server {
+            self.offer_access_record(span);
+        }
+    }
+
+    /// Queues the access record of a server span, which is a log: it goes out although the span does
+    /// not.
+    pub fn offer_access_record(&self, span: &Arc<Span>) {
+        if let Some(loki) = &self.0.loki {
             loki.queue.offer(loki::Entry::Exchange(Arc::clone(span)));
         }
     }

@@ -7,12 +7,16 @@
 //! # Spans
 //!
 //! First go those that a rule drops ([`Expr`]); such a span alone, not what is below it. Then the [`Sampler`] decides, then the tail rules (`keep_errors`, `keep_slow`) may keep what it
-//! left out: that span alone, and it says so ([`SAMPLED_BY`]). The sampled flag of a span is the
+//! left out: that span alone, and it says so ([`SAMPLED_BY`]). Errors are kept without a rule where
+//! the decision was the caller's: a caller cannot hide what failed. The sampled flag of a span is the
 //! sampler's decision. OpenTelemetry's `th` of the caller's `tracestate` (how many spans this one
 //! stands for) is left out wherever the decision was not the caller's. The sensor writes none: what
 //! [`Ratio`] samples is not what a threshold stands for.
 //!
 //! Then [`Existing`] says what becomes of spans that a process exports by itself ([`existing`]).
+//!
+//! Sampling is about traces. The access record of a server exchange is a log, so it goes out
+//! although the span is sampled out, or left to its process ([`Verdict::Record`]).
 //!
 //! # Records
 //!
@@ -39,7 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metrics::{Counter, Metrics};
-use crate::model::{Attribute, LogRecord, Span, Status};
+use crate::model::{Attribute, LogRecord, Span, SpanKind, Status};
 pub use counts::RuleCounts;
 pub use existing::Existing;
 use existing::{Processes, Standing};
@@ -48,12 +52,33 @@ pub use pattern::Pattern;
 pub use ratio::Ratio;
 use records::Records;
 use redact::Redactor;
-use sampler::Sampling;
+use sampler::{Decision, Sampling};
 pub use sampler::{Root, Sampler};
 pub use streams::Rate;
 
 /// Attribute: why a span is there although sampling left its trace out: `error` or `slow`.
 pub const SAMPLED_BY: &str = "sensor.sampled_by";
+
+/// What becomes of a span.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It is exported.
+    Export(Span),
+    /// It is left out, and only the access record of its exchange goes out.
+    Record(Span),
+    /// It is left out.
+    Drop,
+}
+
+impl Verdict {
+    /// The span, if it is exported.
+    pub fn exported(self) -> Option<Span> {
+        match self {
+            Self::Export(span) => Some(span),
+            Self::Record(_) | Self::Drop => None,
+        }
+    }
+}
 
 /// What is exported.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -66,6 +91,8 @@ pub struct Settings {
     pub keep_slow: Option<Duration>,
     /// What becomes of spans that their processes export themselves.
     pub existing: Existing,
+    /// Access records of server exchanges are wanted, whether or not their spans are.
+    pub access_records: bool,
     /// Spans and records for which one of these holds are left out.
     pub drop: Vec<Expr>,
     /// What becomes of the other records.
@@ -82,6 +109,7 @@ pub struct Governor {
     /// Nanoseconds.
     keep_slow: Option<u64>,
     existing: Existing,
+    access_records: bool,
     processes: Processes,
     drop: Vec<Expr>,
     records: Records,
@@ -97,8 +125,16 @@ pub struct Governor {
 impl Governor {
     /// One that has seen nothing yet, counting into `metrics`.
     pub fn new(settings: Settings, metrics: Arc<Metrics>) -> Self {
-        let Settings { sampler, keep_errors, keep_slow, existing, drop, records, redact } =
-            settings;
+        let Settings {
+            sampler,
+            keep_errors,
+            keep_slow,
+            existing,
+            access_records,
+            drop,
+            records,
+            redact,
+        } = settings;
         let nanoseconds = |it: Duration| u64::try_from(it.as_nanos()).unwrap_or(u64::MAX);
         let mut names: Vec<_> = Redactor::rule_names(&redact).collect();
         let drop_counts = names.len();
@@ -111,6 +147,7 @@ impl Governor {
             keep_errors,
             keep_slow: keep_slow.map(nanoseconds),
             existing,
+            access_records,
             processes: Processes::default(),
             drop,
             records: Records::new(records, record_counts, Arc::clone(&counts), &metrics),
@@ -127,25 +164,29 @@ impl Governor {
         Arc::clone(&self.counts)
     }
 
-    /// The span as it is to be exported; none where it is left out, which is counted.
-    pub fn govern(&mut self, mut span: Span) -> Option<Span> {
-        if self.processes.notice(&span) {
+    /// What becomes of a span. What is left out of it is counted.
+    pub fn govern(&mut self, mut span: Span) -> Verdict {
+        if let Some(exporter) = self.processes.notice(&span) {
             self.metrics.inc(Counter::ProcessesExporting);
+            exporter.tell(self.existing);
         }
         if let Some(rule) = self.drop.iter().position(|rule| rule.holds_for_span(&span)) {
             self.metrics.inc(Counter::SpansDropped);
             self.counts.inc(self.drop_counts + rule);
-            return None;
+            return Verdict::Drop;
+        }
+        if span.flag_refused {
+            self.metrics.inc(Counter::SpansFlagRefused);
         }
         self.sampling.see(&span);
         let decision = self.sampling.decide(&span);
-        let tail = if decision.keep { None } else { self.tail(&span) };
+        let tail = self.tail(&span, decision);
         if !decision.keep && tail.is_none() {
             self.metrics.inc(Counter::SpansNotSampled);
             if decision.by_caller {
                 self.metrics.inc(Counter::SpansNotSampledRemote);
             }
-            return None;
+            return self.left_out(span);
         }
         if self.existing == Existing::Skip {
             match self.processes.standing(&span) {
@@ -153,7 +194,7 @@ impl Governor {
                 Standing::Beside => existing::orphan(&mut span),
                 Standing::Existing => {
                     self.metrics.inc(Counter::SpansExisting);
-                    return None;
+                    return self.left_out(span);
                 }
             }
         } else if self.existing == Existing::Link
@@ -172,10 +213,23 @@ impl Governor {
         if !(decision.keep && decision.by_caller) {
             tracestate::forget_threshold(&mut span.trace_state);
         }
-        if self.redactor.span(&mut span) {
+        self.redact(&mut span);
+        Verdict::Export(span)
+    }
+
+    /// What remains of an exchange whose span is left out.
+    fn left_out(&mut self, mut span: Span) -> Verdict {
+        if !self.access_records || span.kind != SpanKind::Server {
+            return Verdict::Drop;
+        }
+        self.redact(&mut span);
+        Verdict::Record(span)
+    }
+
+    fn redact(&mut self, span: &mut Span) {
+        if self.redactor.span(span) {
             self.metrics.inc(Counter::SpansRedacted);
         }
-        Some(span)
     }
 
     /// The record of a log as it is to be exported; none where it is left out, which is counted.
@@ -217,14 +271,20 @@ impl Governor {
         if self.drop.iter().any(|rule| rule.holds_for_span(so_far)) {
             return false;
         }
-        let kept = self.sampling.decide(so_far).keep || self.tail(so_far).is_some();
+        let decision = self.sampling.decide(so_far);
+        let kept = decision.keep || self.tail(so_far, decision).is_some();
         let exists = || self.processes.looks(so_far) == Standing::Existing;
         kept && !(self.existing == Existing::Skip && exists())
     }
 
-    fn tail(&self, span: &Span) -> Option<Tail> {
+    /// Why a span is kept that the sampler leaves out.
+    fn tail(&self, span: &Span, decision: Decision) -> Option<Tail> {
+        if decision.keep {
+            return None;
+        }
         let took = span.end_unix_ns.saturating_sub(span.start_unix_ns);
-        if self.keep_errors && span.status == Status::Error {
+        let errors = self.keep_errors || decision.by_caller;
+        if errors && span.status == Status::Error {
             Some(Tail::Error)
         } else if self.keep_slow.is_some_and(|slow| took >= slow) {
             Some(Tail::Slow)

@@ -141,6 +141,8 @@ counters! {
     SpansNotSampled = "spans.not_sampled",
     /// Of these, spans of traces that their callers do not sample.
     SpansNotSampledRemote = "spans.not_sampled_remote",
+    /// Spans on which their callers' sampling decision does not count: nothing shows that they are trusted.
+    SpansFlagRefused = "spans.flag_refused",
     /// Spans that sampling would have left out, kept as they are errors.
     SpansKeptError = "spans.kept_error",
     /// Spans that sampling would have left out, kept as they took long.

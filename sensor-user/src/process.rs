@@ -22,6 +22,7 @@ use std::path::PathBuf;
 mod attributes;
 mod container;
 mod declared;
+mod exporter;
 pub mod golang;
 mod host;
 mod identify;

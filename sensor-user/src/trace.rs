@@ -14,6 +14,7 @@ mod forest;
 mod http1;
 mod http2;
 mod identity;
+mod origin;
 mod owner;
 mod target;
 #[cfg(test)]
@@ -30,7 +31,8 @@ pub use exchange::{
     RESPONSE_FIRST_BYTE, STREAM_RESET, rpc,
 };
 
-pub use forest::{DOUBT, EVIDENCE, FAR_END};
+pub use forest::{DOUBT, EVIDENCE, FAR_END, FOREIGN_TRACE};
+pub use origin::{Callers, ForeignTrace, Network, NotANetwork};
 pub use owner::{Belongs, Owner, ServerId};
 
 use self::core::Core;
@@ -114,6 +116,16 @@ impl Pipeline {
     #[must_use]
     pub fn reading(mut self, settings: context::Settings) -> Self {
         self.core.reading = settings;
+        self
+    }
+
+    /// The same, trusting these callers.
+    #[must_use]
+    pub fn trusting(mut self, callers: Callers) -> Self {
+        if callers.foreign_trace == ForeignTrace::Restart {
+            self.core.forest.restart_foreign_traces();
+        }
+        self.core.callers = callers;
         self
     }
 

@@ -31,7 +31,7 @@ fn spans() -> Vec<Arc<Span>> {
             let arguments = vec!["cart".to_owned(), "--port=1".to_owned()];
             attributes.push(Attribute::new("process.command_args", arguments));
         }
-        Arc::new(Resource { attributes })
+        Arc::new(Resource { attributes, ..Resource::default() })
     };
     let processes = [process("shop", 1), process("cart", 2), process("shop", 3)];
     (1..=60u8)
@@ -54,8 +54,9 @@ fn spans() -> Vec<Arc<Span>> {
                 parent_span_id: (n % 4 != 0).then(|| SpanId::new([9; 8]).unwrap()),
                 flags: TraceFlags(n % 2),
                 remote_sampled: None,
+                flag_refused: false,
                 minted: false,
-                exports_spans: false,
+                exports_spans: None,
                 trace_state: (n % 7 == 0).then(|| "congo=t61rcWkgMzE".into()),
                 name: format!("GET /{n}").into(),
                 kind: if server { SpanKind::Server } else { SpanKind::Client },

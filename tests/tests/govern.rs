@@ -122,7 +122,7 @@ fn existing_spans(engine: Engine) {
         if report.runs_missed() > 0 {
             continue;
         }
-        told(mode.unwrap_or("skip"), &report, &service, &downstream, &ours, &theirs);
+        told(mode.unwrap_or("link"), &report, &service, &downstream, &ours, &theirs);
     }
 }
 
@@ -204,7 +204,9 @@ fn callers_that_do_not_sample(engine: Engine) {
     };
     let test = "callers_that_do_not_sample";
     let Some(collector) = or_skip(test, Collector::start(false).unwrap()) else { return };
+    let Some(loki) = python_server(true).unwrap() else { return };
     let endpoint = format!("http://{}", collector.http);
+    let loki = format!("http://{}", loki.address);
     let context = |sampled| format!("traceparent: 00-{:032x}-b7ad6b7169203331-{sampled}", 0xc0);
     let (not, sampled) = (context("00"), context("01"));
     let not: [&str; 2] = ["-H", &not];
@@ -216,7 +218,7 @@ fn callers_that_do_not_sample(engine: Engine) {
     ];
     for tail in [false, true] {
         let client = Held::new(&curl_marked(&program, &server, &asked)).unwrap();
-        let mut args = vec!["--otlp-endpoint", &endpoint];
+        let mut args = vec!["--otlp-endpoint", &endpoint, "--loki-endpoint", &loki];
         if tail {
             args.extend(["--keep-errors", "--keep-slow", "250ms"]);
         }
@@ -238,20 +240,24 @@ fn callers_that_do_not_sample(engine: Engine) {
             let flags = received.span["flags"].as_u64().unwrap_or(0) & 1;
             why.entry((key, flags)).and_modify(|n| *n += 1).or_insert(1);
         }
-        let mut expected = vec![(r#""/size/2" None"#, 1)];
+        // What failed is there whoever asks that it not be.
+        let mut expected =
+            vec![(r#""/size/2" None"#, 1), (r#""/status/500" Some(String("error"))"#, 0)];
         if tail {
             expected.push((r#""/sleep/300" Some(String("slow"))"#, 0));
-            expected.push((r#""/status/500" Some(String("error"))"#, 0));
         }
         let expected: BTreeMap<_, _> =
             expected.into_iter().map(|(key, flags)| ((key.to_owned(), flags), 2)).collect();
         assert_eq!(why, expected);
-        let kept = u64::from(tail) * 2;
+        let slow = u64::from(tail) * 2;
         assert_eq!(report.counter("exchanges.spans"), 8, "everything was seen");
-        assert_eq!(report.counter("spans.not_sampled"), 6 - 2 * kept);
-        assert_eq!(report.counter("spans.not_sampled_remote"), 6 - 2 * kept);
-        assert_eq!(report.counter("spans.kept_error"), kept);
-        assert_eq!(report.counter("spans.kept_slow"), kept);
+        assert_eq!(report.counter("spans.not_sampled"), 4 - slow);
+        assert_eq!(report.counter("spans.not_sampled_remote"), 4 - slow);
+        assert_eq!(report.counter("spans.flag_refused"), 0, "the caller is seen");
+        assert_eq!(report.counter("spans.kept_error"), 2);
+        assert_eq!(report.counter("spans.kept_slow"), slow);
+        assert_eq!(report.counter("loki.offered"), 4, "access records are logs");
+        assert_eq!(report.counter("loki.sent"), 4);
     }
 }
 

@@ -69,7 +69,10 @@ impl RawSource for Twice {
         if self.0 > 2 {
             return Ok(Progress::Finished);
         }
-        let resource = Arc::new(Resource { attributes: vec![Attribute::new("process.pid", 42)] });
+        let resource = Arc::new(Resource {
+            attributes: vec![Attribute::new("process.pid", 42)],
+            ..Resource::default()
+        });
         sink(Raw::Clock(ClockSync { monotonic: Monotonic(1), unix_ns: 2 }));
         sink(Raw::Process { process: ProcessKey::undated(42), exec: false, resource: &resource });
         sink(Raw::Record(&exit(42)));

@@ -16,7 +16,7 @@ use super::session::{Plan, Session};
 /// # Errors
 /// When the file cannot be read or is damaged. What came before the damage is delivered.
 pub(super) fn replay(config: config::Replay, screen: &Screen) -> Result<ExitCode, Failure> {
-    let config::Replay { file, real_time, context, output, export, govern } = config;
+    let config::Replay { file, real_time, context, callers, output, export, govern } = config;
     let metrics = Arc::new(Metrics::default());
     let pace = if real_time { Pace::RealTime } else { Pace::Full };
     let mut feed =
@@ -25,6 +25,7 @@ pub(super) fn replay(config: config::Replay, screen: &Screen) -> Result<ExitCode
         output,
         export,
         context,
+        callers,
         govern,
         // Whoever interrupts a replay does not want the rest of the file.
         limits: Limits { duration: None, drain: Duration::ZERO },

@@ -19,12 +19,13 @@ const DRAIN: Duration = Duration::from_millis(500);
 /// # Errors
 /// When this machine cannot run it, or it broke off.
 pub(super) fn run(config: config::Run, screen: &Screen) -> Result<ExitCode, Failure> {
-    let config::Run { capture, context, output, export, govern, duration } = config;
+    let config::Run { capture, context, callers, output, export, govern, duration } = config;
     let metrics = Arc::new(Metrics::default());
     let plan = Plan {
         output,
         export,
         context,
+        callers,
         govern,
         limits: Limits { duration, drain: DRAIN },
         lines: capture.logs.of != LogsOf::Nobody,

@@ -19,7 +19,7 @@ use crate::export::Exporters;
 use crate::export::terminal::{
     Clock, JsonLines, Pretty, PrettyOptions, ServiceCount, SpanWriter, Summary, Tree,
 };
-use crate::govern::{self, Governor};
+use crate::govern::{self, Governor, Verdict};
 use crate::logs::{self, Lines};
 use crate::metrics::Metrics;
 use crate::model::{LogRecord, Resource, Span, SpanId, SpanKind, Status};
@@ -70,6 +70,8 @@ pub(super) struct Plan {
     pub(super) export: config::Export,
     /// What is kept of requests.
     pub(super) context: context::Settings,
+    /// Whose trace contexts count.
+    pub(super) callers: trace::Callers,
     pub(super) govern: govern::Settings,
     pub(super) limits: Limits,
     /// There may be lines of logs, and it will be asked whose they are.
@@ -84,6 +86,7 @@ pub(super) struct Plan {
 pub(super) struct Session {
     stop: Stop,
     context: context::Settings,
+    callers: trace::Callers,
     limits: Limits,
     lines: bool,
     metrics: Arc<Metrics>,
@@ -102,7 +105,8 @@ impl Session {
         screen: &Screen,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Failure> {
-        let Plan { output, export, context, govern, limits, lines, filtered, patient } = plan;
+        let Plan { output, export, context, callers, govern, limits, lines, filtered, patient } =
+            plan;
         let broken = |what: &str, error: &dyn std::error::Error| {
             Failure::Broken(format!("cannot start {what}: {error}"))
         };
@@ -148,7 +152,7 @@ impl Session {
         let patience = patient.then(|| Patience { stop: stop.clone(), exhausted: false });
         let services = Services::default();
         let sinks = Sinks { output: writer, exporters, governor, services, patience };
-        Ok(Self { stop, context, limits, lines, metrics, view, runtime, sinks })
+        Ok(Self { stop, context, callers, limits, lines, metrics, view, runtime, sinks })
     }
 
     /// Runs to the end: polls, drains, delivers, and says what came of it.
@@ -156,9 +160,11 @@ impl Session {
     /// # Errors
     /// When the source or the output broke; everything else is in good order by then.
     pub(super) fn run(self, feed: &mut dyn Feed) -> Result<ExitCode, Failure> {
-        let Self { stop, context, limits, lines, metrics, view, runtime, mut sinks } = self;
-        let pipeline =
-            Pipeline::new(trace::Limits::default(), Arc::clone(&metrics)).reading(context);
+        let Self { stop, context, callers, limits, lines, metrics, view, runtime, mut sinks } =
+            self;
+        let pipeline = Pipeline::new(trace::Limits::default(), Arc::clone(&metrics))
+            .reading(context)
+            .trusting(callers);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let zone = utc_offset(now.as_secs());
         let mut work = Tracing {
@@ -324,16 +330,18 @@ impl Sinks {
     fn deliver(&mut self, span: Span) {
         // All of them: what is left out was traffic all the same.
         self.services.count(&span);
-        let Some(span) = self.governor.govern(span) else {
-            return;
-        };
-        if self.output.is_none() && !self.exporters.any() {
+        let verdict = self.governor.govern(span);
+        if verdict == Verdict::Drop || self.output.is_none() && !self.exporters.any() {
             return;
         }
-        let span = Arc::new(span);
         if let Some(patience) = &mut self.patience {
             patience.wait(&self.exporters);
         }
+        let span = match verdict {
+            Verdict::Drop => return,
+            Verdict::Record(span) => return self.exporters.offer_access_record(&Arc::new(span)),
+            Verdict::Export(span) => Arc::new(span),
+        };
         self.exporters.offer(&span);
         if let Some(output) = &mut self.output {
             output.offer(&span, self.patience.as_ref().map(|patience| &patience.stop));

@@ -24,6 +24,9 @@ pub struct RunFlags {
     pub export: ExportFlags,
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
+    pub callers: CallerFlags,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "as above")]
     pub govern: GovernFlags,
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
@@ -65,6 +68,9 @@ pub struct ReplayFlags {
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
     pub export: ExportFlags,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "as above")]
+    pub callers: CallerFlags,
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
     pub govern: GovernFlags,
@@ -160,11 +166,27 @@ pub struct ExportFlags {
     pub loki_tenant: Option<String>,
 }
 
+/// Whose trace contexts count.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Callers")]
+pub struct CallerFlags {
+    /// Network of callers whose sampling decisions count, for example 10.244.0.0/16
+    ///
+    /// Callers that are seen on this node count anyway. For a cluster, name the networks of its pods
+    /// and nodes. Repeatable, or a,b. Once a network is named, all other addresses are foreign [default:
+    /// no network; private addresses may ask that a trace be recorded, not that it be left out].
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub trusted_peer: Vec<String>,
+    /// Traces of foreign callers: keep, or restart (a new trace with a link) [default: keep]
+    #[arg(long, value_name = "WHAT")]
+    pub foreign_trace: Option<String>,
+}
+
 /// Which spans go out.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Sampling")]
 pub struct GovernFlags {
-    /// Which traces: always_on, always_off, traceidratio:RATIO, these with parentbased_ before them (where there is one, the caller's decision counts), or adaptive[:min=0.01,max=0.2,errors=0.1,window=60s]. Also OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG [default: parentbased_always_on]
+    /// Which traces: always_on, always_off, traceidratio:RATIO, these with parentbased_ before them (a trusted caller's decision counts, see --trusted-peer), or adaptive[:min=0.01,max=0.2,errors=0.1,window=60s]. Also OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG [default: parentbased_always_on]
     #[arg(long, value_name = "NAME[:ARG]")]
     pub sampler: Option<String>,
     /// Keep spans that are errors although the sampler leaves their traces out
@@ -173,7 +195,7 @@ pub struct GovernFlags {
     /// Keep spans that took this long or longer although the sampler leaves their traces out, for example 500ms
     #[arg(long, value_name = "DURATION")]
     pub keep_slow: Option<String>,
-    /// Spans that their processes export themselves: keep, skip (leave them out) or link (mark them, under ids of their own) [default: skip with --otlp-endpoint, else keep]
+    /// Spans that their processes export themselves: keep, skip (leave them out) or link (mark them, under ids of their own) [default: link with --otlp-endpoint, else keep]
     #[arg(long, value_name = "WHAT")]
     pub existing_spans: Option<String>,
 }

@@ -7,15 +7,15 @@
 use super::flags::{GovernFlags, RuleFlags};
 use super::rules::{self, Rules};
 use super::{Env, Problems, value};
+use crate::export;
 use crate::govern::{Existing, Ratio, Root, Sampler, Settings, adaptive};
 
 const SAMPLERS: &str = "always_on, always_off, traceidratio, parentbased_always_on, \
                         parentbased_always_off, parentbased_traceidratio or adaptive";
 
-/// `to_otlp`: spans go to a backend that SDKs export to as well.
 pub(super) fn govern(
     (flags, rule_flags): (&GovernFlags, &RuleFlags),
-    to_otlp: bool,
+    export: &export::Settings,
     env: Env<'_>,
     problems: &mut Problems,
 ) -> Settings {
@@ -24,9 +24,18 @@ pub(super) fn govern(
     let keep_slow = keep_slow.as_deref();
     let keep_slow =
         keep_slow.and_then(|text| problems.take("--keep-slow", text, value::duration(text)));
-    let existing = existing(existing_spans.as_deref(), to_otlp, problems);
+    let existing = existing(existing_spans.as_deref(), export.otlp.is_some(), problems);
     let Rules { drop, records, redact } = rules::rules(rule_flags, env, problems);
-    Settings { sampler, keep_errors: *keep_errors, keep_slow, existing, drop, records, redact }
+    Settings {
+        sampler,
+        keep_errors: *keep_errors,
+        keep_slow,
+        existing,
+        access_records: export.loki.is_some(),
+        drop,
+        records,
+        redact,
+    }
 }
 
 /// The flag has name and argument in one; where it is there, neither variable counts.
@@ -140,10 +149,11 @@ fn number(text: &str) -> Option<f64> {
     text.trim().parse().ok()
 }
 
-/// Left out by default where both would arrive. Where spans go to nowhere but standard output or a
-/// store of logs, no SDK's do, and nothing is doubled.
+/// Told apart by default where both arrive; nothing is left out unless that is asked for. Where spans
+/// go to nowhere but standard output or a store of logs, no SDK's do, and nothing is doubled.
+/// `to_otlp`: spans go to a backend that SDKs export to as well.
 fn existing(flag: Option<&str>, to_otlp: bool, problems: &mut Problems) -> Existing {
-    let default = if to_otlp { Existing::Skip } else { Existing::Keep };
+    let default = if to_otlp { Existing::Link } else { Existing::Keep };
     let Some(text) = flag else {
         return default;
     };

@@ -2,13 +2,14 @@ mod rules;
 
 use std::collections::HashMap;
 
-use super::flags::{CaptureFlags, ContextFlags, ExportFlags, GovernFlags, RuleFlags};
+use super::flags::{CallerFlags, CaptureFlags, ContextFlags, ExportFlags, GovernFlags, RuleFlags};
 use super::*;
 use crate::capture::event::Tgid;
 use crate::capture::live::LogsOf;
 use crate::export::Policy;
 use crate::govern::{Existing, Ratio, Root, Sampler, adaptive};
 use crate::process::{ProcessFacts, Trust};
+use crate::trace::ForeignTrace;
 
 fn texts(values: &[&str]) -> Vec<String> {
     values.iter().map(|&value| value.to_owned()).collect()
@@ -88,6 +89,10 @@ fn every_flag_means_something() {
             keep_slow: Some("500ms".into()),
             existing_spans: Some("link".into()),
         },
+        callers: CallerFlags {
+            trusted_peer: texts(&["10.244.0.0/16", "fd00::/8"]),
+            foreign_trace: Some("restart".into()),
+        },
         rules: RuleFlags::default(),
         duration: Some("1m 30s".into()),
     };
@@ -127,9 +132,12 @@ fn every_flag_means_something() {
         keep_errors: true,
         keep_slow: Some(Duration::from_millis(500)),
         existing: Existing::Link,
+        access_records: true,
         ..Govern::default()
     };
     assert_eq!(config.govern, expected);
+    let trusted = ["10.244.0.0/16", "fd00::/8"].map(|network| network.parse().unwrap()).into();
+    assert_eq!(config.callers, Callers { trusted, foreign_trace: ForeignTrace::Restart });
 }
 
 #[test]
@@ -168,6 +176,10 @@ fn everything_wrong_is_said_at_once() {
             keep_slow: Some("0".into()),
             existing_spans: Some("drop".into()),
         },
+        callers: CallerFlags {
+            trusted_peer: texts(&["10.0.0.1/8", "192.0.2.7", "pods"]),
+            foreign_trace: Some("drop".into()),
+        },
         rules: RuleFlags {
             drop: texts(&["level >= loud"]),
             log_sample: texts(&["2"]),
@@ -202,6 +214,9 @@ fn everything_wrong_is_said_at_once() {
         r#"--baggage-key "": expected a key of W3C Baggage"#,
         r#"--baggage-key "a=b": expected a key of W3C Baggage"#,
         r#"--output "xml": expected pretty, tree, json or none"#,
+        r#"--trusted-peer "10.0.0.1/8": expected a network such as 10.244.0.0/16 or fd00::/8, without"#,
+        r#"--trusted-peer "pods": expected a network such as 10.244.0.0/16"#,
+        r#"--foreign-trace "drop": expected keep or restart"#,
         r#"--sampler "sometimes": expected always_on, always_off, traceidratio, parentbased_always_on"#,
         r#"--keep-slow "0": expected a duration above zero with its unit"#,
         r#"--existing-spans "drop": expected keep, skip or link"#,
@@ -523,14 +538,14 @@ fn samplers_that_cannot_be_used() {
 
 /// Nothing is doubled where the processes' own spans do not arrive.
 #[test]
-fn existing_spans_are_left_out_where_both_would_arrive() {
+fn existing_spans_are_told_apart_where_both_would_arrive() {
     let existing = |export: ExportFlags, flag: Option<&str>| {
         let govern =
             GovernFlags { existing_spans: flag.map(str::to_owned), ..GovernFlags::default() };
         run(&RunFlags { export, govern, ..RunFlags::default() }, &no_env).unwrap().govern.existing
     };
     let otlp = || otlp_flag("http://c:4318").export;
-    assert_eq!(existing(otlp(), None), Existing::Skip);
+    assert_eq!(existing(otlp(), None), Existing::Link);
     assert_eq!(existing(otlp(), Some("keep")), Existing::Keep);
     let loki = ExportFlags { loki_endpoint: Some("http://l".into()), ..ExportFlags::default() };
     assert_eq!(existing(loki, None), Existing::Keep);

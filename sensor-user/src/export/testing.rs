@@ -16,7 +16,10 @@ use crate::model::{
 };
 
 pub(super) fn resource(service: &'static str) -> Arc<Resource> {
-    Arc::new(Resource { attributes: vec![Attribute::new("service.name", service)] })
+    Arc::new(Resource {
+        attributes: vec![Attribute::new("service.name", service)],
+        ..Resource::default()
+    })
 }
 
 /// The trace context of the W3C specification's example, ending in `n`.
@@ -28,8 +31,9 @@ pub(super) fn span_of(resource: &Arc<Resource>, n: u8) -> Span {
         parent_span_id: None,
         flags: TraceFlags(1),
         remote_sampled: None,
+        flag_refused: false,
         minted: false,
-        exports_spans: false,
+        exports_spans: None,
         trace_state: None,
         name: "GET".into(),
         kind: SpanKind::Server,

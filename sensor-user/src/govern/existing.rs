@@ -1,12 +1,20 @@
 //! Processes that export spans of their own, so that the sensor's are not doubled.
 //!
-//! Such a process is noticed by its exports, as far as they can be read: a request that hands over spans
-//! ([`crate::wire::span_export`]) and that the backend took. One that *receives* such requests is a
-//! collector, an agent or a proxy on the way, and the spans it passes on are others'. Not noticed are
-//! exports over TLS, to a path of somebody's own, or by other means (UDP, a file). A process counts as
-//! exporting from the end of its first export on, for exchanges that begin after that: those before, some
-//! seconds mostly, are doubled. It does so until spans of it have been left out for [`PATIENCE`] without a
-//! further export. That it is quiet is no reason to forget it.
+//! Such a process is noticed by its exports, as far as they can be read: requests that hand over spans
+//! ([`crate::wire::span_export`]) and that the backend took. One request proves nothing by itself: a
+//! stranger may have a webhook of the service sent to a path that looks right, and would hide the
+//! service. A process counts as exporting
+//!
+//! - once it exports to where its own environment says ([`Resource::span_endpoints`]);
+//! - or once it has sent three requests that are typical of an exporter
+//!   ([`SpanExport::Typical`](crate::model::SpanExport::Typical)) to one destination at an exporter's
+//!   rhythm ([`Rhythms`]), none of them within a request that it serves.
+//!
+//! One that *receives* such requests is a collector, an agent or a proxy on the way, and the spans it
+//! passes on are others'. Not noticed are exports over TLS, to a path of somebody's own, of JSON by a
+//! client that does not say what it is, or by other means (UDP, a file). A process counts as exporting from
+//! then on, for exchanges that begin after that: those before are doubled. It does so until spans of it
+//! have been left out for [`PATIENCE`] without a further export. That it is quiet is no reason to forget it.
 //!
 //! Which spans it has itself can only be told from outside:
 //!
@@ -23,13 +31,15 @@
 //! identifier that only the sensor knew; what the SDK calls its server span never goes by. So it has no
 //! parent, and says why ([`PARENT_MISSING`]).
 
+mod proof;
+
 use std::hash::Hasher;
 
+use proof::{Proof, Rhythms};
 use rustc_hash::FxHashMap;
 use siphasher::sip::SipHasher24;
 
 use crate::model::{Attribute, Link, Resource, Span, SpanId, SpanKind, Value};
-use crate::wire::span_export;
 
 /// Attribute: true on a span that its process exports too.
 pub const EXISTING: &str = "sensor.existing";
@@ -42,6 +52,9 @@ const PARENT_EVIDENCE: &str = crate::trace::EVIDENCE;
 /// How long spans are left out without another export, in nanoseconds. SDKs export every five seconds
 /// by default (`OTEL_BSP_SCHEDULE_DELAY`), and those whose backend is away try again for some minutes.
 const PATIENCE: u64 = 5 * 60 * 1_000_000_000;
+
+/// How many processes are named in the sensor's log.
+const TOLD: u32 = 1000;
 
 /// Processes that are remembered; the one whose last export is the oldest makes room.
 const PROCESSES: usize = 4096;
@@ -75,6 +88,8 @@ pub(super) enum Standing {
 pub(super) struct Processes {
     /// By `process.pid`.
     known: FxHashMap<i64, Process>,
+    /// How many were found to export their own.
+    told: u32,
 }
 
 #[derive(Debug)]
@@ -86,8 +101,10 @@ struct Process {
     last_export: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Role {
+    /// It has sent requests that look like exports of its own.
+    Candidate(Rhythms),
     /// It exports its own spans.
     Exporter {
         /// Since when, in nanoseconds since the Unix epoch.
@@ -97,6 +114,39 @@ enum Role {
     },
     /// It takes spans of others.
     Collector,
+}
+
+/// A process that was found to export its own spans.
+pub(super) struct Exporter<'a> {
+    who: Who<'a>,
+    to: String,
+    told: bool,
+}
+
+impl Exporter<'_> {
+    /// Says so: it has a bearing on which spans there are.
+    pub(super) fn tell(&self, existing: Existing) {
+        let Self { who: Who { pid, service, .. }, to, told } = self;
+        let service = service.unwrap_or_default();
+        match existing {
+            _ if !told => {}
+            Existing::Skip => tracing::warn!(
+                pid,
+                ?service,
+                ?to,
+                "a process exports its own spans: its server spans are left out (--existing-spans)"
+            ),
+            Existing::Link => tracing::info!(
+                pid,
+                ?service,
+                ?to,
+                "a process exports its own spans: the sensor's are marked (--existing-spans)"
+            ),
+            Existing::Keep => {
+                tracing::info!(pid, ?service, ?to, "a process exports its own spans");
+            }
+        }
+    }
 }
 
 /// Who a process is. An id may be used again; by another service, if it is another program.
@@ -121,37 +171,45 @@ impl<'a> Who<'a> {
 }
 
 impl Processes {
-    /// Looks whether a span is an export, whoever it is of. True where that shows that the process
+    /// Looks whether a span is an export, whoever it is of. Some where that shows that the process
     /// exports its own spans, and that was not known.
-    pub(super) fn notice(&mut self, span: &Span) -> bool {
-        if !span.exports_spans || !was_taken(span) {
-            return false;
+    pub(super) fn notice<'a>(&mut self, span: &'a Span) -> Option<Exporter<'a>> {
+        if span.exports_spans.is_none() || !proof::was_taken(span) {
+            return None;
         }
-        let Some(who) = Who::of(&span.resource) else {
-            return false;
-        };
+        let who = Who::of(&span.resource)?;
+        let proof = Proof::of(span);
+        if proof.is_none() && span.kind == SpanKind::Client {
+            return None;
+        }
         let now = span.end_unix_ns;
-        let known = self.known.get_mut(&who.pid).filter(|process| who.is(process));
-        let role = match (span.kind, known.as_ref().map(|process| process.role)) {
-            (SpanKind::Server, _) | (_, Some(Role::Collector)) => Role::Collector,
-            (SpanKind::Client, None) => Role::Exporter { since: now, waiting: None },
-            (SpanKind::Client, Some(Role::Exporter { since, .. })) => {
-                Role::Exporter { since, waiting: None }
-            }
+        if !self.known.get(&who.pid).is_some_and(|process| who.is(process)) {
+            self.make_room();
+            let [service, instance] = [who.service, who.instance].map(|it| it.map(Box::from));
+            let role = Role::Candidate(Rhythms::default());
+            self.known.insert(who.pid, Process { service, instance, role, last_export: now });
+        }
+        let process = self.known.get_mut(&who.pid)?;
+        process.last_export = process.last_export.max(now);
+        let Some(proof) = proof else {
+            process.role = Role::Collector;
+            return None;
         };
-        match known {
-            Some(process) => {
-                process.role = role;
-                process.last_export = process.last_export.max(now);
+        let to = proof::destination(span);
+        let proven = match &mut process.role {
+            Role::Collector => false,
+            Role::Exporter { waiting, .. } => {
+                *waiting = None;
                 false
             }
-            None => {
-                self.make_room();
-                let [service, instance] = [who.service, who.instance].map(|it| it.map(Box::from));
-                self.known.insert(who.pid, Process { service, instance, role, last_export: now });
-                role != Role::Collector
-            }
+            Role::Candidate(rhythms) => proof == Proof::Configured || rhythms.repeats(&to, now),
+        };
+        if !proven {
+            return None;
         }
+        process.role = Role::Exporter { since: now, waiting: None };
+        self.told = self.told.saturating_add(1);
+        Some(Exporter { who, to, told: self.told <= TOLD })
     }
 
     fn make_room(&mut self) {
@@ -181,7 +239,7 @@ impl Processes {
     pub(super) fn exports(&self, resource: &Resource, now: u64) -> bool {
         let Some(who) = Who::of(resource) else { return false };
         let process = self.known.get(&who.pid).filter(|process| who.is(process));
-        let Some(Role::Exporter { since, waiting }) = process.map(|process| process.role) else {
+        let Some(&Role::Exporter { since, waiting }) = process.map(|process| &process.role) else {
             return false;
         };
         now >= since && waiting.is_none_or(|waiting| now.saturating_sub(waiting) <= PATIENCE)
@@ -196,7 +254,7 @@ impl Processes {
             return Standing::Apart;
         };
         let process = self.known.get(&who.pid).filter(|process| who.is(process));
-        let Some(Role::Exporter { since, waiting }) = process.map(|process| process.role) else {
+        let Some(&Role::Exporter { since, waiting }) = process.map(|process| &process.role) else {
             return Standing::Apart;
         };
         let waited = waiting.map_or(0, |waiting| span.end_unix_ns.saturating_sub(waiting));
@@ -208,18 +266,6 @@ impl Processes {
             Standing::Beside
         }
     }
-}
-
-/// The backend said that it has the spans.
-fn was_taken(span: &Span) -> bool {
-    let path = span.attributes.iter().find_map(|attribute| match &attribute.value {
-        Value::Str(text) if attribute.key == "url.path" => Some(text.as_str()),
-        _ => None,
-    });
-    if path.is_some_and(|path| span_export::is_call(path.as_bytes())) {
-        return int(&span.attributes, "rpc.grpc.status_code") == Some(0);
-    }
-    int(&span.attributes, "http.response.status_code").is_some_and(|it| (200..300).contains(&it))
 }
 
 /// Takes its parent, which is not exported.
@@ -237,6 +283,10 @@ pub(super) fn link(span: &mut Span) {
     if !span.minted {
         return;
     }
+    // It is in the trace that a foreign caller's request came with, and has its link.
+    if span.links.iter().any(|link| link.span_id == span.span_id) {
+        return;
+    }
     // Made of the application's, so that it is the same wherever it is made.
     let mut hash = SipHasher24::new_with_keys(0x7365_6e73_6f72, 3);
     hash.write(&span.trace_id.bytes());
@@ -249,6 +299,13 @@ pub(super) fn link(span: &mut Span) {
     span.links.push(theirs);
     span.span_id = id;
     span.minted = false;
+}
+
+fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
+    span.attributes.iter().find_map(|attribute| match &attribute.value {
+        Value::Str(text) if attribute.key == key => Some(text.as_str()),
+        _ => None,
+    })
 }
 
 fn int(attributes: &[Attribute], key: &str) -> Option<i64> {

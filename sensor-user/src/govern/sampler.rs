@@ -12,7 +12,7 @@ pub enum Sampler {
     Fixed {
         /// What is decided without a caller's decision.
         root: Root,
-        /// The caller's decision is followed, where there is one.
+        /// The caller's decision is followed, where there is one and the caller is trusted.
         parent_based: bool,
     },
     /// All that enters the node, and of what is inside more where there are errors.
@@ -78,7 +78,7 @@ impl Sampling {
     }
 
     pub(super) fn decide(&self, span: &Span) -> Decision {
-        match (self, span.remote_sampled) {
+        match (self, span.remote_sampled.filter(|_| !span.flag_refused)) {
             (Self::Fixed { parent_based: true, .. }, Some(keep)) => {
                 Decision { keep, by_caller: true }
             }

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Class, Link, LogSource, Resource, SpanId, SpanKind, TraceFlags, TraceId, Value,
+    Class, Link, LogSource, Resource, SpanEndpoint, SpanExport, SpanId, SpanKind, TraceFlags,
+    TraceId, Value,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -18,7 +19,9 @@ fn trace(id: u128) -> TraceId {
 
 pub(super) fn process(pid: i64, service: &str) -> Arc<Resource> {
     let service = Attribute::new("service.name", service.to_owned());
-    Arc::new(Resource { attributes: vec![service, Attribute::new("process.pid", pid)] })
+    let attributes = vec![service, Attribute::new("process.pid", pid)];
+    let (host, path) = ("10.0.0.9".into(), "/v1/traces".into());
+    Arc::new(Resource { attributes, span_endpoints: vec![SpanEndpoint { host, port: 4318, path }] })
 }
 
 /// A server span of one millisecond that begins at second `at`, with a caller's parent.
@@ -29,8 +32,9 @@ pub(super) fn server(at: u64) -> Span {
         parent_span_id: SpanId::new([1; 8]),
         flags: TraceFlags(1),
         remote_sampled: None,
+        flag_refused: false,
         minted: false,
-        exports_spans: false,
+        exports_spans: None,
         trace_state: None,
         name: "GET".into(),
         kind: SpanKind::Server,
@@ -70,9 +74,22 @@ fn client(at: u64, minted: bool) -> Span {
     Span { kind: SpanKind::Client, minted, ..server(at) }
 }
 
-/// A successful export of spans.
+/// A successful export of spans, to where the process is configured to export.
 fn export(at: u64) -> Span {
-    Span { exports_spans: true, parent_span_id: None, ..client(at, false) }
+    export_to([10, 0, 0, 9], at)
+}
+
+/// One that looks like an exporter's.
+fn export_to(address: [u8; 4], at: u64) -> Span {
+    let address = std::net::IpAddr::from(address).to_string();
+    let attributes = vec![
+        Attribute::new("url.path", "/v1/traces"),
+        Attribute::new("http.response.status_code", 200),
+        Attribute::new("network.peer.address", address),
+        Attribute::new("network.peer.port", 4318),
+    ];
+    let exports_spans = Some(SpanExport::Typical);
+    Span { exports_spans, attributes, parent_span_id: None, ..client(at, false) }
 }
 
 struct World {
@@ -98,7 +115,7 @@ impl World {
     }
 
     fn govern(&mut self, span: Span) -> Option<Span> {
-        self.governor.govern(span)
+        self.governor.govern(span).exported()
     }
 
     fn keeps(&mut self, span: Span) -> bool {
@@ -220,6 +237,9 @@ fn callers_decide_where_they_are_asked() {
         let kept = [None, Some(true), Some(false)].map(|remote_sampled| {
             let span = Span { trace_id: id, remote_sampled, ..server(1) };
             assert_eq!(world.governor.shows(&span), world.keeps(span.clone()));
+            // A stranger's request is as one without a decision.
+            let strangers = Span { flag_refused: true, ..span.clone() };
+            assert_eq!(world.governor.shows(&strangers), expected[0]);
             world.keeps(span)
         });
         assert_eq!(kept, expected, "{root:?} {parent_based}");
@@ -228,6 +248,73 @@ fn callers_decide_where_they_are_asked() {
         let remote = if parent_based { 2 } else { 0 };
         assert_eq!(world.count(Counter::SpansNotSampledRemote), remote);
     }
+}
+
+#[test]
+fn a_strangers_decision_is_counted_and_has_no_bearing() {
+    let mut world = World::new(Settings::default());
+    let flags = TraceFlags(0);
+    let deny = Span { remote_sampled: Some(false), flag_refused: true, flags, ..server(1) };
+    let kept = world.govern(deny.clone()).unwrap();
+    assert_eq!((kept.flags.0, text(&kept, SAMPLED_BY)), (1, None));
+    assert!(!world.keeps(Span { flag_refused: false, ..deny.clone() }));
+    let counters = [Counter::SpansFlagRefused, Counter::SpansNotSampledRemote];
+    assert_eq!(counters.map(|counter| world.count(counter)), [1, 1]);
+    let mut adaptive = World::new(Settings {
+        sampler: Sampler::Adaptive(adaptive::Settings { min: 1.0, max: 1.0, ..Default::default() }),
+        ..Settings::default()
+    });
+    assert!(adaptive.keeps(deny.clone()) && !adaptive.keeps(Span { flag_refused: false, ..deny }));
+}
+
+/// Whoever asks, and is trusted: what failed stays. What is sampled out here does not.
+#[test]
+fn no_caller_hides_errors() {
+    let error = Span { status: Status::Error, ..server(1) };
+    let mut world = World::new(Settings::default());
+    let kept = world.govern(Span { remote_sampled: Some(false), ..error.clone() }).unwrap();
+    assert_eq!((text(&kept, SAMPLED_BY), kept.flags.0), (Some("error"), 0));
+    assert_eq!(world.count(Counter::SpansKeptError), 1);
+    let mut off = World::fixed(Root::AlwaysOff, true);
+    assert!(!off.keeps(error.clone()));
+    assert!(off.keeps(Span { remote_sampled: Some(false), ..error.clone() }));
+    assert!(!off.keeps(Span { remote_sampled: Some(false), flag_refused: true, ..error }));
+}
+
+/// Of each server exchange there is one, but for those that a rule drops.
+#[test]
+fn access_records_are_logs() {
+    let record = |settings: Settings, span: &Span| {
+        let mut world = World::new(settings);
+        drop(world.govern(export(1)));
+        match world.governor.govern(span.clone()) {
+            Verdict::Record(span) => Some(span),
+            Verdict::Export(_) | Verdict::Drop => None,
+        }
+    };
+    let mut span = server(2);
+    span.attributes.push(Attribute::new("url.query", "token=a"));
+    let deny = Span { remote_sampled: Some(false), ..span.clone() };
+    let wanted = || Settings { access_records: true, ..Settings::default() };
+    let off = Sampler::Fixed { root: Root::AlwaysOff, parent_based: true };
+    let none =
+        Sampler::Fixed { root: Root::TraceIdRatio(Ratio::new(0.0).unwrap()), parent_based: false };
+    let left_out = [
+        (wanted(), &deny),
+        (Settings { sampler: off, ..wanted() }, &span),
+        (Settings { sampler: none, ..wanted() }, &span),
+        (Settings { existing: Existing::Skip, ..wanted() }, &span),
+    ];
+    for (settings, span) in left_out {
+        let found = record(settings.clone(), span).unwrap();
+        assert_eq!(text(&found, "url.query"), Some("token=REDACTED"), "{settings:?}");
+        assert_eq!((found.trace_id, found.span_id), (span.trace_id, span.span_id));
+        assert_eq!(record(Settings { access_records: false, ..settings.clone() }, span), None);
+        let client = Span { kind: SpanKind::Client, minted: true, ..span.clone() };
+        assert_eq!(record(settings, &client), None);
+    }
+    let dropped = Settings { drop: vec![Expr::parse("kind = server").unwrap()], ..wanted() };
+    assert_eq!(record(dropped, &span), None);
 }
 
 #[test]

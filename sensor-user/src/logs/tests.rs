@@ -171,7 +171,10 @@ fn a_file_has_its_path() {
 #[test]
 fn what_a_process_wrote_before_its_end() {
     let named = |name: &'static str| {
-        Arc::new(Resource { attributes: vec![Attribute::new("service.name", name)] })
+        Arc::new(Resource {
+            attributes: vec![Attribute::new("service.name", name)],
+            ..Resource::default()
+        })
     };
     for exec in [false, true] {
         let mut logs = Logs::new(Limits::default());

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{SpanId, Text, TraceFlags, TraceId};
+use super::{SpanEndpoint, SpanExport, SpanId, Text, TraceFlags, TraceId};
 
 /// One side of one exchange, complete.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,12 +21,14 @@ pub struct Span {
     /// The sampled flag of the context that came with the request or its trace; none where none
     /// came, or where it left that open.
     pub remote_sampled: Option<bool>,
+    /// That flag does not decide anything: no caller that is trusted sent it.
+    pub flag_refused: bool,
     /// The identifier is one that the application made for this very exchange: it has a span of its
     /// own with it, if it has spans.
     pub minted: bool,
     /// The exchange itself hands spans to a backend
-    /// ([`is_one`](crate::wire::span_export::is_one)).
-    pub exports_spans: bool,
+    /// ([`export`](crate::wire::span_export::export)).
+    pub exports_spans: Option<SpanExport>,
     /// `tracestate` of the incoming context, as it came, if it is valid.
     pub trace_state: Option<Box<str>>,
     /// By the HTTP conventions: `{method} {route}` or `{method}`.
@@ -184,6 +186,8 @@ pub struct Resource {
     /// `service.name`, `process.*`, `host.*`, `container.id`, and what the process declares of itself as far
     /// as that is believed ([`crate::process`]). Each key once.
     pub attributes: Vec<Attribute>,
+    /// Where the process's environment says that its spans go. Not exported, and in no recording.
+    pub span_endpoints: Vec<SpanEndpoint>,
 }
 
 impl Resource {

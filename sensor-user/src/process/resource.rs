@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::container::{Container, container};
 use super::declared::Declared;
+use super::exporter;
 use super::service::{self, basename};
 use super::{Host, TEXT_MAX, Trust};
 use crate::model::{Attribute, Resource};
@@ -91,7 +92,8 @@ pub fn resource(facts: &Facts<'_>, host: &Host, trust: Trust) -> Identity {
     .collect();
 
     let refused = declared.add_to(&mut attributes, trust);
-    Identity { resource: Resource { attributes }, malformed, refused }
+    let span_endpoints = exporter::endpoints(|name| variable(env, env_cut, name));
+    Identity { resource: Resource { attributes, span_endpoints }, malformed, refused }
 }
 
 fn fits(text: &str) -> bool {

@@ -12,6 +12,7 @@ use super::exchange::{Ends, Exchange, Outcome, Request, Setting};
 use super::forest::{Cause, Evidence, Forest, New, NodeId};
 use super::http2::Fields;
 use super::identity::{Contexts, InContext, Seed};
+use super::origin::Callers;
 use crate::capture::event::{Caller, Direction, Endpoints, Flow, GoStream, Monotonic, ProcessKey};
 use crate::context;
 use crate::metrics::{Counter, Metrics};
@@ -38,6 +39,7 @@ pub(super) struct Core {
     /// Exchanges seen that are neither spans nor lost yet.
     pub(super) open: usize,
     pub(super) limits: Limits,
+    pub(super) callers: Callers,
     /// What is read of requests and responses.
     pub(super) reading: context::Settings,
     /// Where header blocks of HTTP/2 are read.
@@ -59,6 +61,7 @@ impl Core {
             processes: Table::new(limits.processes),
             open: 0,
             limits,
+            callers: Callers::default(),
             reading: context::Settings::default(),
             scratch: Scratch::default(),
             fields: Fields::default(),
@@ -169,11 +172,13 @@ impl Core {
         };
         let node = self.forest.begin(New {
             kind,
+            process,
             identity: identity.clone(),
             in_context: told.is_some_and(|told| told.trace_id.is_some()),
             start: first.time,
             key,
             paired,
+            origin: self.callers.origin(&flow.endpoints),
             cause,
         });
         let mut place = Place::default();
@@ -259,6 +264,7 @@ impl Core {
             None if process == ProcessKey::UNKNOWN => Arc::default(),
             None => Arc::new(Resource {
                 attributes: vec![Attribute::new("process.pid", i64::from(process.tgid.0))],
+                ..Resource::default()
             }),
         }
     }

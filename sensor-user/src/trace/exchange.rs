@@ -16,7 +16,9 @@ use super::forest::NodeId;
 use super::identity::{Identity, Seed};
 use crate::capture::event::{Endpoints, Flow, Monotonic, ProcessKey};
 use crate::context::RequestId;
-use crate::model::{Attribute, Resource, Span, SpanEvent, SpanKind, Status, Text, Value};
+use crate::model::{
+    Attribute, Resource, Span, SpanEvent, SpanExport, SpanKind, Status, Text, Value,
+};
 use crate::wire::At;
 pub(super) use request::{Authority, Incoming, Request};
 pub(super) use rpc::Rpc;
@@ -79,7 +81,7 @@ pub(super) struct Exchange {
     trace_state: Option<Box<str>>,
     request_ids: Vec<RequestId>,
     attributes: Vec<Attribute>,
-    exports_spans: bool,
+    exports_spans: Option<SpanExport>,
     resource: Arc<Resource>,
 }
 
@@ -307,6 +309,8 @@ impl Exchange {
             parent_span_id: self.identity.parent,
             flags: self.identity.flags,
             remote_sampled: self.identity.remote_sampled,
+            // Known where its place is settled.
+            flag_refused: false,
             minted: self.identity.minted,
             exports_spans: self.exports_spans,
             trace_state: self.trace_state,

@@ -16,6 +16,7 @@
 //! ever: after [`FORCED`], or if too many wait, a span goes as what is known by then makes it.
 
 mod place;
+mod strangers;
 mod watch;
 
 use std::collections::VecDeque;
@@ -24,13 +25,15 @@ use std::collections::hash_map::Entry;
 use rustc_hash::FxHashMap;
 
 use super::identity::{Identity, Seed};
-use crate::capture::event::Monotonic;
+use super::origin::Origin;
+use crate::capture::event::{Monotonic, ProcessKey};
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Span, SpanId, SpanKind, TraceId};
 
 use place::Settled;
-pub use place::{DOUBT, EVIDENCE, FAR_END};
+pub use place::{DOUBT, EVIDENCE, FAR_END, FOREIGN_TRACE};
 pub(super) use place::{Doubt, Evidence};
+use strangers::Strangers;
 pub(super) use watch::Owns;
 use watch::Watch;
 
@@ -84,6 +87,7 @@ impl From<Doubt> for Unknown {
 #[derive(Debug)]
 pub(super) struct New {
     pub(super) kind: SpanKind,
+    pub(super) process: ProcessKey,
     pub(super) identity: Identity,
     /// The request brought a trace context.
     pub(super) in_context: bool,
@@ -92,6 +96,8 @@ pub(super) struct New {
     pub(super) key: Seed,
     /// The other end may be on this node.
     pub(super) paired: bool,
+    /// Where a server's request comes from, unless its other end is seen here.
+    pub(super) origin: Origin,
     /// What caused it, or that it is not known which of several did.
     pub(super) cause: Result<Option<Cause>, Unknown>,
 }
@@ -99,8 +105,12 @@ pub(super) struct New {
 #[derive(Debug)]
 struct Node {
     kind: SpanKind,
+    process: ProcessKey,
     identity: Identity,
     in_context: bool,
+    origin: Origin,
+    /// A stranger asks that it not be recorded, as far as is known by now.
+    stranger: bool,
     start: Monotonic,
     end: Option<Monotonic>,
     key: Seed,
@@ -146,6 +156,9 @@ pub(super) struct Forest {
     tasks: VecDeque<Task>,
     ready: Vec<Span>,
     watch: Watch,
+    strangers: Strangers,
+    /// The traces of foreign callers go no further.
+    restarts: bool,
 }
 
 impl Forest {
@@ -163,7 +176,14 @@ impl Forest {
             tasks: VecDeque::new(),
             ready: Vec::new(),
             watch: Watch::default(),
+            strangers: Strangers::default(),
+            restarts: false,
         }
+    }
+
+    /// From now on, exchanges of foreign callers begin traces.
+    pub(super) fn restart_foreign_traces(&mut self) {
+        self.restarts = true;
     }
 
     /// How late it is.
@@ -178,11 +198,19 @@ impl Forest {
 
     /// Takes an exchange in.
     pub(super) fn begin(&mut self, new: New) -> NodeId {
-        let New { kind, identity, in_context, start, key, paired, cause } = new;
+        let New { kind, process, identity, in_context, start, key, paired, origin, cause } = new;
+        let asks = kind == SpanKind::Server && identity.remote_sampled == Some(false);
+        let stranger = asks && origin != Origin::Trusted && matches!(cause, Ok(None));
+        if stranger {
+            self.strangers.enter(process, start);
+        }
         let id = self.place(Node {
             kind,
+            process,
             identity,
             in_context,
+            origin,
+            stranger,
             start,
             end: None,
             key,
@@ -248,6 +276,7 @@ impl Forest {
         };
         node.end = Some(end);
         let pair = node.pair;
+        self.leave(id, end);
         self.tell(id);
         if let Some(pair) = pair {
             self.with(pair, |pair| pair.pair_end = Some(end));
@@ -270,9 +299,16 @@ impl Forest {
     /// The exchange is lost: there will be no span.
     pub(super) fn lose(&mut self, id: NodeId) {
         self.wake(id);
+        self.leave(id, self.now);
         self.remove(id);
         self.tell(id);
         self.run();
+    }
+
+    /// An exchange is over: if a stranger's, what it has left behind may go on.
+    fn leave(&mut self, id: NodeId, now: Monotonic) {
+        let Some(node) = self.get(id).filter(|node| node.stranger) else { return };
+        self.strangers.over(node.process, now);
     }
 
     /// It is this late: of what was before, hardly anything is to come.
@@ -384,9 +420,27 @@ impl Forest {
             node.pair_start = Some(other_start);
             node.pair_end = other_end;
         });
-        let server = if kind == SpanKind::Server { id } else { other };
+        let (server, client) = if kind == SpanKind::Server { (id, other) } else { (other, id) };
+        self.introduce(server, client);
         self.tasks.push_back(Task::Settle(server));
         self.run();
+    }
+
+    /// The caller of an exchange is seen here: it is no stranger, but may pass on what one asks.
+    fn introduce(&mut self, server: NodeId, client: NodeId) {
+        let stranger = self.get(client).is_some_and(|client| match client.cause {
+            Ok(Some(cause)) => self.get(cause.node).is_none_or(|above| above.stranger),
+            _ => self.strangers.may_cause(client.process, client.start),
+        });
+        let Some(node) = self.get_mut(server) else { return };
+        let stranger = stranger && node.identity.remote_sampled == Some(false);
+        let before = std::mem::replace(&mut node.stranger, stranger);
+        let (process, start, open) = (node.process, node.start, node.end.is_none());
+        match (before, stranger) {
+            (true, false) if open => self.strangers.known(process),
+            (false, true) if open => self.strangers.enter(process, start),
+            _ => {}
+        }
     }
 
     /// Has those look again that hang below an exchange.

@@ -128,7 +128,7 @@ impl Seed {
         Self(hash.finish128().as_bytes())
     }
 
-    fn trace_id(&self) -> TraceId {
+    pub(super) fn trace_id(&self) -> TraceId {
         // Zero is no identifier; that a hash is zero will not be seen.
         TraceId::new(self.0).unwrap_or_else(nonzero_trace)
     }
@@ -507,6 +507,7 @@ fn nonzero_span() -> SpanId {
 mod tests {
     use super::*;
     use crate::trace::forest::{Forest, New};
+    use crate::trace::origin::Origin;
 
     const TGID: ProcessKey = ProcessKey::undated(7);
 
@@ -522,11 +523,13 @@ mod tests {
         let mut forest = Forest::new(1);
         forest.begin(New {
             kind: SpanKind::Server,
+            process: TGID,
             identity: Contexts::server(None, &Seed([0; 16])),
             in_context: false,
             start: Monotonic(0),
             key: Seed([0; 16]),
             paired: false,
+            origin: Origin::Trusted,
             cause: Ok(None),
         })
     }
@@ -566,11 +569,13 @@ mod tests {
         let nodes = [0, 1, 2].map(|n| {
             forest.begin(New {
                 kind: SpanKind::Server,
+                process: TGID,
                 identity: servers[n].clone(),
                 in_context: true,
                 start: Monotonic(0),
                 key: keys[n],
                 paired: false,
+                origin: Origin::Trusted,
                 cause: Ok(None),
             })
         });

@@ -7,6 +7,7 @@ mod evidence;
 mod http2;
 mod lines;
 mod properties;
+mod strangers;
 mod web;
 pub(crate) mod world;
 
@@ -15,8 +16,8 @@ use std::num::NonZeroU64;
 use world::{CLIENT, SERVER, World, attributes, int, names, text};
 
 use super::*;
-use crate::capture::event::Direction;
-use crate::model::{SpanKind, Status};
+use crate::capture::event::{ClockSync, Direction};
+use crate::model::{SpanExport, SpanKind, Status};
 
 const REQUEST: &str = "GET /items?id=7&sig=secret HTTP/1.1\r\nHost: shop.example:8080\r\nUser-Agent: curl/7.88.1\r\n\r\n";
 const RESPONSE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
@@ -248,7 +249,7 @@ fn exports_of_spans_are_told() {
         world.exchange(&flow, &format!("POST {target} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nContent-Type: {content_type}\r\n\r\n"));
     }
     let told: Vec<_> = world.spans.iter().map(|it| it.exports_spans).collect();
-    assert_eq!(told, [true, true, false, false]);
+    assert_eq!(told, [Some(SpanExport::Typical), Some(SpanExport::Plain), None, None]);
 }
 
 #[test]

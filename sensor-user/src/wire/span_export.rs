@@ -4,6 +4,13 @@
 //! A path alone would not do: `/api/traces` may be anybody's. So the method and the `content-type`
 //! that the protocol has must be there too. A method of gRPC has a name that nothing else has, and
 //! its `content-type` may have been sent before the sensor saw the connection.
+//!
+//! JSON is what webhooks send, and a stranger may choose the path of one. So a request with JSON is
+//! typical of an exporter only with an exporter's `user-agent`. The exporters of OTLP have one
+//! (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/#user-agent>); those of Zipkin and
+//! SkyWalking send that of their HTTP client.
+
+use crate::model::SpanExport;
 
 /// A protocol over HTTP.
 struct Protocol {
@@ -55,22 +62,41 @@ const GRPC: [&[u8]; 4] = [
     b"/zipkin.proto3.SpanService/Report",
 ];
 
-/// The request hands over spans. What is unknown of it is absent.
-pub fn is_one(method: Option<&[u8]>, path: &[u8], content_type: Option<&[u8]>) -> bool {
+/// Beginnings of the products by which exporters name themselves: by the specification, by the SDKs
+/// for Go and PHP, by Elastic's distributions.
+const USER_AGENTS: [&[u8]; 3] =
+    [b"OTel-OTLP-Exporter-", b"OTel OTLP Exporter ", b"elastic-otlp-http-"];
+
+/// What a request that hands over spans looks like; none for all others. What is unknown of it is
+/// absent.
+pub fn export(
+    method: Option<&[u8]>,
+    path: &[u8],
+    content_type: Option<&[u8]>,
+    user_agent: Option<&[u8]>,
+) -> Option<SpanExport> {
     if !matches!(method, None | Some(b"POST" | b"PUT")) {
-        return false;
+        return None;
     }
     if is_call(path) {
-        return true;
+        return Some(SpanExport::Typical);
     }
-    let (Some(method), Some(content_type)) = (method, content_type) else {
-        return false;
-    };
+    let (method, content_type) = (method?, content_type?);
     let media = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-    HTTP.iter().any(|protocol| {
+    let known = HTTP.iter().any(|protocol| {
         path.ends_with(protocol.path)
             && protocol.methods.contains(&method)
             && protocol.content_types.iter().any(|known| known.eq_ignore_ascii_case(media))
+    });
+    let typical = !media.eq_ignore_ascii_case(JSON) || user_agent.is_some_and(is_exporter);
+    known.then_some(if typical { SpanExport::Typical } else { SpanExport::Plain })
+}
+
+/// The `user-agent` is an exporter's. A distribution may have put its own product in front.
+fn is_exporter(user_agent: &[u8]) -> bool {
+    USER_AGENTS.iter().any(|name| {
+        let is_it = |window: &[u8]| window.eq_ignore_ascii_case(name);
+        user_agent.windows(name.len()).any(is_it)
     })
 }
 
@@ -81,34 +107,60 @@ pub fn is_call(path: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use SpanExport::{Plain, Typical};
+
     use super::*;
 
-    fn is(method: &str, path: &str, content_type: &str) -> bool {
-        is_one(Some(method.as_bytes()), path.as_bytes(), Some(content_type.as_bytes()))
+    fn of(method: &str, path: &str, content_type: &str, agent: &str) -> Option<SpanExport> {
+        let [method, path, content_type, agent] =
+            [method, path, content_type, agent].map(str::as_bytes);
+        export(Some(method), path, Some(content_type), Some(agent).filter(|it| !it.is_empty()))
     }
 
-    /// As exporters send it: opentelemetry-exporter-otlp-proto-http 1.45 and its Node sibling, the
-    /// Zipkin and Jaeger reporters, ddtrace, grpcio.
+    /// As exporters send it: opentelemetry-exporter-otlp-proto-http 1.45 and its siblings for Node, Go
+    /// and PHP, the Zipkin and Jaeger reporters, ddtrace, grpcio.
     #[test]
     fn exports_are_known() {
-        for (method, path, content_type) in [
-            ("POST", "/v1/traces", "application/x-protobuf"),
-            ("POST", "/otlp/v1/traces", "Application/JSON; charset=utf-8"),
-            ("POST", "/api/v2/spans", "application/json"),
-            ("POST", "/api/traces", "application/x-thrift"),
-            ("PUT", "/v0.4/traces", "application/msgpack"),
-            ("POST", "/v0.5/traces", "application/msgpack"),
-            ("POST", "/v3/segments", "application/json"),
+        let node = "OTel-OTLP-Exporter-JavaScript/0.208.0";
+        for (method, path, content_type, agent) in [
+            ("POST", "/v1/traces", "application/x-protobuf", "OTel-OTLP-Exporter-Python/1.45.0"),
+            ("POST", "/v1/traces", "application/x-protobuf", "OTel OTLP Exporter Go/1.47.0"),
+            ("POST", "/v1/traces", "application/json", node),
+            ("POST", "/v1/traces", "application/json", "shop/1 OTel-OTLP-Exporter-JavaScript/0.2"),
+            ("POST", "/otlp/v1/traces", "Application/JSON; charset=utf-8", node),
+            ("POST", "/v1/traces", "application/json", "OTel OTLP Exporter PHP/1.3.2"),
+            ("POST", "/api/traces", "application/x-thrift", "okhttp/4.12.0"),
+            ("PUT", "/v0.4/traces", "application/msgpack", ""),
+            ("POST", "/v0.5/traces", "application/msgpack", "Go-http-client/1.1"),
         ] {
-            assert!(is(method, path, content_type), "{method} {path} {content_type}");
+            let told = of(method, path, content_type, agent);
+            assert_eq!(told, Some(Typical), "{method} {path} {content_type} {agent}");
         }
-        let export = b"/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-        assert!(is_one(Some(b"POST"), export, Some(b"application/grpc")));
-        assert!(is_one(None, export, None), "all that a connection older than the sensor tells");
+        let call = b"/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        assert_eq!(export(Some(b"POST"), call, Some(b"application/grpc"), None), Some(Typical));
+        // All that a connection older than the sensor tells.
+        assert_eq!(export(None, call, None, None), Some(Typical));
+    }
+
+    /// What Zipkin's and SkyWalking's reporters send too.
+    #[test]
+    fn a_webhook_looks_plain() {
+        for (path, content_type, agent) in [
+            ("/v1/traces", "application/json", ""),
+            ("/v1/traces", "application/json", "python-requests/2.32.3"),
+            ("/hooks/v1/traces", "application/json", "curl/8.14.1"),
+            ("/v1/traces", "application/json", "OTel-OTLP"),
+            ("/api/v2/spans", "application/json", "Java/21.0.2"),
+            ("/v3/segments", "application/json", ""),
+            ("/v0.4/traces", "application/json", ""),
+        ] {
+            assert_eq!(of("POST", path, content_type, agent), Some(Plain), "{path} {agent}");
+        }
     }
 
     #[test]
     fn others_are_not() {
+        let agent = "OTel-OTLP-Exporter-Python/1.45.0";
         for (method, path, content_type) in [
             ("GET", "/v1/traces", "application/x-protobuf"),
             ("PUT", "/v1/traces", "application/x-protobuf"),
@@ -121,9 +173,9 @@ mod tests {
             ("GET", "/opentelemetry.proto.collector.trace.v1.TraceService/Export", ""),
             ("POST", "/opentelemetry.proto.collector.logs.v1.LogsService/Export", ""),
         ] {
-            assert!(!is(method, path, content_type), "{method} {path} {content_type}");
+            assert_eq!(of(method, path, content_type, agent), None, "{method} {path}");
         }
-        assert!(!is_one(Some(b"POST"), b"/v1/traces", None));
-        assert!(!is_one(None, b"/v1/traces", Some(b"application/json")));
+        assert_eq!(export(Some(b"POST"), b"/v1/traces", None, None), None);
+        assert_eq!(export(None, b"/v1/traces", Some(b"application/json"), None), None);
     }
 }

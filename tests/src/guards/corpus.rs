@@ -32,7 +32,7 @@ pub fn pipeline() -> Pipeline {
     let mut pipeline = Pipeline::new(Limits::default(), Arc::new(Metrics::default()));
     let sync = ClockSync { monotonic: Monotonic(0), unix_ns: 0 };
     let name = Attribute::new("service.name", "shop");
-    let resource = Arc::new(Resource { attributes: vec![name] });
+    let resource = Arc::new(Resource { attributes: vec![name], ..Resource::default() });
     let process = ProcessKey::undated(TGID);
     for event in [Event::Clock(sync), Event::Process { process, exec: false, resource }] {
         pipeline.handle(&event, &mut |_| {});

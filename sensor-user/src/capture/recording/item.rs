@@ -83,7 +83,7 @@ pub(super) fn put(block: &mut Vec<u8>, raw: Raw<'_>) -> Result<(), RecordingErro
 }
 
 fn put_resource(block: &mut Vec<u8>, resource: &Resource) {
-    let Resource { attributes } = resource;
+    let Resource { attributes, span_endpoints: _ } = resource;
     block.put_len(attributes.len());
     for Attribute { key, value } in attributes {
         block.put_text(key);
@@ -209,5 +209,6 @@ fn take_resource(payload: &mut Take<'_>) -> Result<Resource, Malformed> {
             },
         })
     });
-    Ok(Resource { attributes: attributes.collect::<Result<_, _>>()? })
+    let attributes = attributes.collect::<Result<_, _>>()?;
+    Ok(Resource { attributes, ..Resource::default() })
 }

@@ -109,7 +109,11 @@ fn item() -> impl Strategy<Value = Owned> {
         (any::<u32>(), any::<u64>(), any::<bool>(), prop::collection::vec(attribute, 0..5))
             .prop_map(|(pid, start, exec, attributes)| {
                 let process = ProcessKey { tgid: Tgid(pid), start: StartTime(start) };
-                Owned::Process(process, exec, Arc::new(Resource { attributes }))
+                Owned::Process(
+                    process,
+                    exec,
+                    Arc::new(Resource { attributes, ..Resource::default() }),
+                )
             }),
         (any::<u64>(), any::<u64>()).prop_map(|(monotonic, unix_ns)| Owned::Clock(ClockSync {
             monotonic: Monotonic(monotonic),

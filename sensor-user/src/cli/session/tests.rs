@@ -54,7 +54,7 @@ fn events() -> Vec<Event<'static>> {
         Event::Process {
             process: PROCESS,
             exec: false,
-            resource: Arc::new(Resource { attributes: vec![service] }),
+            resource: Arc::new(Resource { attributes: vec![service], ..Resource::default() }),
         },
         segment(1, Direction::Receive, 2000, request),
         segment(1, Direction::Send, 3000, response),
@@ -148,7 +148,17 @@ fn session(notes: &Notes, duration: Option<Duration>) -> (Session, Stop) {
     let limits = Limits { duration, drain: Duration::from_secs(1) };
     let context = context::Settings::default();
     (
-        Session { stop: stop.clone(), context, limits, lines: true, metrics, view, runtime, sinks },
+        Session {
+            stop: stop.clone(),
+            context,
+            callers: trace::Callers::default(),
+            limits,
+            lines: true,
+            metrics,
+            view,
+            runtime,
+            sinks,
+        },
         stop,
     )
 }
@@ -271,7 +281,7 @@ fn many_services_are_bounded() {
     let template = output::tests::span(1);
     for n in 0..SERVICES + 5 {
         let service = Attribute::new("service.name", format!("s{n}"));
-        let resource = Arc::new(Resource { attributes: vec![service] });
+        let resource = Arc::new(Resource { attributes: vec![service], ..Resource::default() });
         session.sinks.services.count(&Span { resource, ..(*template).clone() });
     }
     let counted = session.sinks.services.counted();

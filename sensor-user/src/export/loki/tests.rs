@@ -48,6 +48,7 @@ fn full() -> LogRecord {
             Attribute::new("host.name", "node-1"),
             Attribute::new("process.pid", 4711),
         ],
+        ..Resource::default()
     });
     LogRecord {
         time_unix_ns: Some(1_700_000_000_000_000_001),
@@ -212,7 +213,7 @@ fn labels_are_few_and_escaped() {
     let with = |attributes| {
         event::labels(&LogRecord {
             severity: Some(Severity::Info),
-            ..record_of(&Arc::new(Resource { attributes }), 1)
+            ..record_of(&Arc::new(Resource { attributes, ..Resource::default() }), 1)
         })
     };
     let mut attributes = vec![

@@ -30,6 +30,7 @@ pub(super) fn span(span: &Span) -> OtlpSpan {
         links,
         // Who decided what is exported is told by the flags.
         remote_sampled: _,
+        flag_refused: _,
         minted: _,
         exports_spans: _,
         resource: _,
@@ -72,7 +73,7 @@ pub(super) fn span(span: &Span) -> OtlpSpan {
 }
 
 pub(super) fn resource(resource: &Resource) -> OtlpResource {
-    let Resource { attributes } = resource;
+    let Resource { attributes, span_endpoints: _ } = resource;
     OtlpResource { attributes: key_values(attributes), ..OtlpResource::default() }
 }
 

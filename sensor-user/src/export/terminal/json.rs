@@ -133,6 +133,7 @@ impl Serialize for SpanLine<'_> {
             parent_span_id,
             flags,
             remote_sampled: _,
+            flag_refused: _,
             minted: _,
             exports_spans: _,
             trace_state,

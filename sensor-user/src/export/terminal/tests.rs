@@ -254,6 +254,7 @@ proptest! {
         let [service, method, error, address] = texts.try_into().unwrap();
         let mut span = span_of(&Arc::new(crate::model::Resource {
             attributes: vec![Attribute::new("service.name", service.clone())],
+            ..crate::model::Resource::default()
         }), 1);
         span.attributes = vec![
             Attribute::new("url.path", path),

@@ -20,6 +20,7 @@ fn full() -> LogRecord {
             Attribute::new("host.name", "node-1"),
             Attribute::new("k8s.namespace.name", "prod"),
         ],
+        ..Resource::default()
     };
     LogRecord {
         severity: Some(Severity::Warn),

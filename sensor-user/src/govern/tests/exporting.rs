@@ -122,11 +122,106 @@ fn only_exports_that_were_taken_count() {
     assert!(skips(&mut world, server(2)));
 }
 
+/// Each is sent and taken, and has its service hidden if it is believed.
+#[test]
+fn no_stranger_makes_an_exporter_of_a_service() {
+    let webhook = |at| {
+        let attributes = vec![
+            Attribute::new("url.path", "/v1/traces"),
+            Attribute::new("http.response.status_code", 200),
+            Attribute::new("network.peer.address", "192.0.2.66"),
+            Attribute::new("network.peer.port", 80),
+        ];
+        Span { attributes, exports_spans: Some(SpanExport::Plain), ..export(at) }
+    };
+    let mut world = World::with(Existing::Skip);
+    for at in 1..100 {
+        drop(world.govern(webhook(at)));
+        assert!(!skips(&mut world, server(at + 1)), "{at} requests with JSON");
+    }
+    // What looks like an exporter's, but is sent within requests, at once, or to ever another address.
+    let within =
+        |at| Span { parent_span_id: SpanId::new([2; 8]), ..export_to([192, 0, 2, 66], at) };
+    let at_once = |at| {
+        let nanoseconds = 100_000_000 + at * 20_000_000;
+        Span { end_unix_ns: 200 * SECOND + nanoseconds, ..export_to([192, 0, 2, 66], 200) }
+    };
+    let elsewhere = |at: u64| export_to([192, 0, 2, u8::try_from(at).unwrap()], at);
+    let slowly = |at| export_to([192, 0, 2, 66], 301 * at);
+    let exports: [&dyn Fn(u64) -> Span; 4] = [&within, &at_once, &elsewhere, &slowly];
+    for export in exports {
+        let mut world = World::with(Existing::Skip);
+        for at in 1..40 {
+            drop(world.govern(export(at)));
+            assert!(!skips(&mut world, server(100_000)));
+        }
+        assert_eq!(world.count(Counter::ProcessesExporting), 0);
+    }
+}
+
+#[test]
+fn the_third_typical_export_is_proof() {
+    let mut world = World::with(Existing::Skip);
+    let to = |at: u64, tenths: u64| {
+        let span = export_to([192, 0, 2, 66], at);
+        Span { end_unix_ns: at * SECOND + tenths * 100_000_000, ..span }
+    };
+    // Two destinations, as some have them; one of them too early to count.
+    for span in [to(1, 0), export_to([192, 0, 2, 67], 1), to(1, 4), to(1, 5)] {
+        drop(world.govern(span));
+        assert!(!skips(&mut world, server(10)));
+    }
+    drop(world.govern(to(2, 0)));
+    assert!(!skips(&mut world, server(1)), "it had begun before");
+    assert!(skips(&mut world, server(10)));
+    assert_eq!(world.count(Counter::ProcessesExporting), 1);
+}
+
+/// Where a process is configured to export, by the variables of the specification.
+#[test]
+fn an_export_to_the_configured_endpoint_is_proof() {
+    const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    let proves = |host: &str, of_http: &str, name: &'static str, address: &str, port: i64, path| {
+        let mut world = World::with(Existing::Skip);
+        let endpoint = SpanEndpoint { host: host.into(), port: 4318, path: of_http.into() };
+        let resource = Resource {
+            attributes: process(7, "shop").attributes.clone(),
+            span_endpoints: vec![endpoint],
+        };
+        let attributes = vec![
+            Attribute::new("url.path", path),
+            Attribute::new("http.response.status_code", 200),
+            Attribute::new("rpc.grpc.status_code", 0),
+            Attribute::new("server.address", name),
+            Attribute::new("network.peer.address", address.to_owned()),
+            Attribute::new("network.peer.port", port),
+        ];
+        let exports_spans = Some(SpanExport::Plain);
+        let resource = Arc::new(resource);
+        drop(world.govern(Span { attributes, exports_spans, resource, ..export(1) }));
+        skips(&mut world, server(2))
+    };
+    let traces = "/v1/traces";
+    assert!(proves("collector", traces, "Collector.", "10.0.0.9", 4318, traces));
+    assert!(proves("10.0.0.9", traces, "collector", "10.0.0.9", 4318, traces));
+    assert!(proves("localhost", traces, "localhost", "127.0.0.1", 4318, traces));
+    assert!(proves("localhost", traces, "localhost", "::1", 4318, traces));
+    assert!(
+        proves("collector", "/", "collector", "10.0.0.9", 4318, EXPORT),
+        "gRPC has its own path"
+    );
+    assert!(!proves("collector", traces, "attacker", "10.0.0.9", 4318, traces));
+    assert!(!proves("collector", traces, "collector", "10.0.0.9", 80, traces));
+    assert!(!proves("collector", traces, "collector", "10.0.0.9", 4318, "/hooks/v1/traces"));
+    assert!(!proves("10.0.0.9", traces, "10.0.0.9", "192.0.2.66", 4318, traces));
+    assert!(!proves("localhost", traces, "localhost", "192.0.2.66", 4318, traces));
+}
+
 /// A collector, an agent, a proxy: first its own export ends, then the request that it is of.
 #[test]
 fn who_passes_on_spans_of_others_has_none_of_its_own() {
     let mut world = World::with(Existing::Skip);
-    let received = Span { exports_spans: true, ..server(1) };
+    let received = Span { exports_spans: Some(SpanExport::Plain), ..server(1) };
     drop(world.govern(export(1)));
     // It began before its export ended, as that is what it waited for.
     assert!(world.keeps(received.clone()));

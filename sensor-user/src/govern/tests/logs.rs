@@ -57,7 +57,7 @@ fn dropped_by_rule_and_counted() {
 /// An export that is dropped still shows that its process exports.
 #[test]
 fn dropped_spans_are_noticed() {
-    let drop = vec![expr("url.path = /")];
+    let drop = vec![expr("url.path = /v1/traces")];
     let mut world = World::new(Settings { drop, existing: Existing::Skip, ..Settings::default() });
     assert!(!world.keeps(export(1)));
     assert_eq!(world.count(Counter::ProcessesExporting), 1);

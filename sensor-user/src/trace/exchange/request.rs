@@ -7,7 +7,7 @@ use super::attributes::{self, Named};
 use super::{Ends, LINK};
 use crate::context::w3c::Traceparent;
 use crate::context::{RequestId, TraceContext};
-use crate::model::{Attribute, SpanKind, Text};
+use crate::model::{Attribute, SpanExport, SpanKind, Text};
 use crate::trace::target::{self, Target};
 use crate::wire::span_export;
 
@@ -75,10 +75,10 @@ impl Incoming {
 }
 
 impl Request<'_> {
-    /// It hands spans to a backend.
-    pub(super) fn exports_spans(&self) -> bool {
+    /// Whether it hands spans to a backend.
+    pub(super) fn exports_spans(&self) -> Option<SpanExport> {
         let path = self.target.path.unwrap_or_default();
-        span_export::is_one(self.method, path, self.content_type)
+        span_export::export(self.method, path, self.content_type, self.user_agent)
     }
 
     /// Adds what it says to a span's attributes; gives the span's name.

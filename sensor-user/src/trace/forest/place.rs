@@ -3,6 +3,7 @@
 use super::{Cause, Forest, Node, NodeId};
 use crate::model::{Attribute, Link, Span, SpanId, SpanKind, TraceFlags, TraceId};
 use crate::trace::identity::Identity;
+use crate::trace::origin::Origin;
 
 /// Attribute: what says that the parent is the parent; one of the names of [`Evidence`].
 pub const EVIDENCE: &str = "sensor.parent.evidence";
@@ -14,6 +15,10 @@ pub const DOUBT: &str = "sensor.parent.missing";
 /// Attribute of a link: it leads to the other end of the exchange, which a sensor on another node may have seen;
 /// this one has not.
 pub const FAR_END: &str = "sensor.far_end";
+
+/// Attribute of a link: it leads into the trace that a foreign caller's request came with, and that was
+/// not gone on with.
+pub const FOREIGN_TRACE: &str = "sensor.foreign_trace";
 
 /// What a parent is known by, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +93,10 @@ pub(super) struct Settled {
     pub(super) flags: TraceFlags,
     /// What the sender of the trace's context decided.
     pub(super) remote_sampled: Option<bool>,
+    /// That decision is a stranger's, and does not count.
+    pub(super) flag_refused: bool,
+    /// The trace of its context was not gone on with.
+    pub(super) restarted: bool,
     /// With the evidence, unless the request itself names it.
     pub(super) parent: Option<(SpanId, Option<Evidence>)>,
     pub(super) doubt: Option<(Doubt, Option<(TraceId, SpanId)>)>,
@@ -96,13 +105,44 @@ pub(super) struct Settled {
 impl Forest {
     /// Where an exchange belongs; `None` where that is not known yet.
     pub(super) fn decide(&self, node: &Node, force: bool) -> Option<Settled> {
+        let settled = self.belongs(node, force)?;
+        let flag_refused = self.refuses(node, &settled);
+        Some(Settled { flag_refused, ..settled })
+    }
+
+    /// The decision on recording that an exchange came with is a stranger's.
+    fn refuses(&self, node: &Node, settled: &Settled) -> bool {
+        let Some(sampled) = settled.remote_sampled else { return false };
+        let above = match node.cause {
+            Ok(Some(cause)) => Some(cause.node),
+            _ => node.pair.filter(|_| node.kind == SpanKind::Server),
+        };
+        // The same decision as above is the one from above, passed on.
+        let above = above.and_then(|above| self.get(above)?.settled);
+        let above = above.filter(|above| above.remote_sampled == Some(sampled));
+        match (node.kind, above) {
+            (SpanKind::Server, Some(above)) => above.flag_refused,
+            (SpanKind::Server, None) => match node.origin {
+                Origin::Trusted => false,
+                Origin::Unknown => !sampled,
+                Origin::Foreign => true,
+            },
+            (SpanKind::Client, Some(above)) if above.flag_refused => true,
+            (SpanKind::Client, _) => {
+                let uncertain = settled.parent.is_none() && !sampled;
+                uncertain && self.strangers.may_cause(node.process, node.start)
+            }
+        }
+    }
+
+    fn belongs(&self, node: &Node, force: bool) -> Option<Settled> {
         match (node.kind, node.cause) {
             (_, Ok(Some(cause))) => self.decide_caused(node, cause, force),
             (SpanKind::Server, _) => match node.pair.and_then(|pair| self.get(pair)) {
                 Some(client) => {
                     let above = client.settled?;
                     let trace_id = above.trace_id;
-                    if node.in_context && node.identity.trace_id != trace_id {
+                    if !node.is_in(trace_id, client) {
                         // The client's could not be read.
                         return Some(node.alone());
                     }
@@ -110,6 +150,9 @@ impl Forest {
                     Some(Settled { parent, doubt: None, ..above })
                 }
                 None if node.may_pair && !force => None,
+                None if self.restarts && node.in_context && node.origin == Origin::Foreign => {
+                    Some(node.restarted())
+                }
                 None => Some(node.alone()),
             },
             (SpanKind::Client, cause) => (force || node.end.is_some()).then(|| {
@@ -133,7 +176,7 @@ impl Forest {
         if cause.evidence == Evidence::Promise {
             return Some(Settled { parent, doubt: None, ..settled });
         }
-        if node.in_context && node.identity.trace_id != trace_id {
+        if !node.is_in(trace_id, above) {
             return alone(Doubt::OtherTrace, link);
         }
         if node.start < above.start {
@@ -154,7 +197,10 @@ impl Forest {
             _ => {}
         }
         // A trace context of its own has its own flags.
-        let of = if node.in_context { node.alone() } else { settled };
+        let of = match node.in_context {
+            true => Settled { trace_id, restarted: settled.restarted, ..node.alone() },
+            false => settled,
+        };
         Some(Settled { parent, doubt: None, ..of })
     }
 
@@ -179,18 +225,38 @@ impl Node {
     pub(super) fn alone(&self) -> Settled {
         let Identity { trace_id, parent, flags, remote_sampled, .. } = self.identity;
         let parent = parent.map(|parent| (parent, None));
-        Settled { trace_id, flags, remote_sampled, parent, doubt: None }
+        let (flag_refused, restarted) = (false, false);
+        Settled { trace_id, flags, remote_sampled, flag_refused, restarted, parent, doubt: None }
+    }
+
+    /// In a trace that begins here, as if it had come without a context.
+    fn restarted(&self) -> Settled {
+        let trace_id = self.key.trace_id();
+        Settled { trace_id, restarted: true, parent: None, ..self.alone() }
+    }
+
+    /// The context that its request brought, if it did, is of the trace in which `above` was settled, or
+    /// of the one that it came with.
+    fn is_in(&self, settled: TraceId, above: &Self) -> bool {
+        let of = self.identity.trace_id;
+        !self.in_context || of == settled || of == above.identity.trace_id
     }
 
     /// The span as it is told, once it is settled.
     pub(super) fn told(&self, mut span: Span) -> Span {
-        let Some(Settled { trace_id, flags, remote_sampled, parent, doubt }) = self.settled else {
-            return span;
-        };
+        let Some(settled) = self.settled else { return span };
+        let Settled { trace_id, flags, remote_sampled, flag_refused, restarted, parent, doubt } =
+            settled;
         span.trace_id = trace_id;
         span.flags = flags;
         span.remote_sampled = remote_sampled;
+        span.flag_refused = flag_refused;
         span.parent_span_id = parent.map(|(id, _)| id);
+        if restarted {
+            span.links.extend(self.foreign(&span));
+            // It is of the other trace (W3C Trace Context, section 3.4).
+            span.trace_state = None;
+        }
         if let Some((_, Some(evidence))) = parent {
             span.attributes.push(Attribute::new(EVIDENCE, evidence.name()));
         }
@@ -204,6 +270,19 @@ impl Node {
         span.links.extend(self.far_end(trace_id));
         self.keep_order(&mut span);
         span
+    }
+
+    /// The span in the foreign trace that is the caller's, or the application's of the same exchange.
+    fn foreign(&self, span: &Span) -> Option<Link> {
+        let span_id = match self.kind {
+            SpanKind::Server => self.identity.parent.filter(|_| span.parent_span_id.is_none()),
+            SpanKind::Client => span.minted.then_some(span.span_id),
+        };
+        span_id.filter(|_| self.in_context).map(|span_id| Link {
+            trace_id: self.identity.trace_id,
+            span_id,
+            attributes: vec![Attribute::new(FOREIGN_TRACE, true)],
+        })
     }
 
     /// The server's span at the other end, if a sensor on another node sees it: without a context in the

@@ -25,7 +25,7 @@ impl Service {
     pub(crate) fn of(runtime: &'static str) -> Self {
         let mut this = Self::new();
         let name = Attribute::new("process.runtime.name", runtime);
-        let resource = Arc::new(Resource { attributes: vec![name] });
+        let resource = Arc::new(Resource { attributes: vec![name], ..Resource::default() });
         this.world.handle(&Event::Process {
             process: ProcessKey::undated(SERVICE),
             exec: false,

@@ -88,7 +88,7 @@ impl World {
         let (local, remote): ((IpAddr, u16), (IpAddr, u16)) = if client { (a, b) } else { (b, a) };
         let pid = u32::try_from(self.flows).unwrap() + 9;
         let name = Attribute::new("service.name", format!("svc-{pid}"));
-        let resource = Arc::new(Resource { attributes: vec![name] });
+        let resource = Arc::new(Resource { attributes: vec![name], ..Resource::default() });
         self.handle(&Event::Process { process: ProcessKey::undated(pid), exec: false, resource });
         TestFlow {
             id: FlowId(self.flows),

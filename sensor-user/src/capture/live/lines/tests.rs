@@ -25,6 +25,7 @@ fn program(executable: &str, service: &str) -> Resource {
             Attribute::new("service.name", service.to_owned()),
             Attribute::new("process.executable.name", executable.to_owned()),
         ],
+        ..Resource::default()
     }
 }
 

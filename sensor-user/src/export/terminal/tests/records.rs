@@ -169,6 +169,7 @@ fn a_record_is_a_line_of_json() {
             Attribute::new("service.name", "shop"),
             Attribute::new("host.name", "node-1"),
         ],
+        ..Resource::default()
     });
     let full = LogRecord {
         time_unix_ns: Some(1_700_000_000_000_000_001),
@@ -247,7 +248,7 @@ proptest! {
             caller: Some(caller.into()),
             event: Some(event.into()),
             attributes: vec![Attribute { key: key.into(), value: value.into() }],
-            ..record_of(&Arc::new(Resource { attributes }), 1)
+            ..record_of(&Arc::new(Resource { attributes, ..Resource::default() }), 1)
         };
         let acts = |c: char| {
             c != '\n' && c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c)

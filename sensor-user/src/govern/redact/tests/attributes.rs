@@ -19,8 +19,9 @@ fn span(attributes: Vec<Attribute>) -> Span {
         parent_span_id: None,
         flags: TraceFlags(1),
         remote_sampled: None,
+        flag_refused: false,
         minted: false,
-        exports_spans: false,
+        exports_spans: None,
         trace_state: None,
         name: "GET".into(),
         kind: SpanKind::Server,
@@ -212,7 +213,7 @@ fn all_of_a_span_and_all_of_a_record() {
     let secret = || vec![text("a", "token=x")];
     let clean = vec![text("a", "token=[redacted]")];
     let (trace_id, span_id) = trace();
-    let resource = Arc::new(Resource { attributes: secret() });
+    let resource = Arc::new(Resource { attributes: secret(), ..Resource::default() });
     let mut it = Span {
         trace_state: Some("vendor=a,token=x".into()),
         events: vec![SpanEvent { time_unix_ns: 1, name: "e", attributes: secret() }],
