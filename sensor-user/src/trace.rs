@@ -4,6 +4,7 @@
 //! Every exchange whose request was recognised becomes a span, is open, or is counted as lost with
 //! a reason: `exchanges.seen = exchanges.spans + open + Σ exchanges.lost.*`, after every event.
 
+mod carried;
 mod causes;
 mod clock;
 mod connection;

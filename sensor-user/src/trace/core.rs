@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 
 use super::Limits;
+use super::carried::Carried;
 use super::causes::{Begun, Causes, Place};
 use super::clock::Clock;
 use super::exchange::{Ends, Exchange, Outcome, Request, Setting};
@@ -27,6 +28,7 @@ pub(super) struct Core {
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
     pub(super) contexts: Contexts,
+    pub(super) carried: Carried,
     pub(super) causes: Causes,
     pub(super) forest: Forest,
     /// Who made the call that is being looked at.
@@ -53,6 +55,7 @@ impl Core {
             metrics,
             clock: Clock::default(),
             contexts: Contexts::new(limits.contexts),
+            carried: Carried::default(),
             causes: Causes::default(),
             forest: Forest::new(limits.settling),
             caller: Caller::default(),
@@ -127,7 +130,7 @@ impl Core {
         let incoming = request.incoming.context();
         let parentless = told.filter(|told| told.parent_id.is_none());
         if let Some(trace_id) = told.and_then(|told| told.trace_id) {
-            self.contexts.carry(process, trace_id);
+            self.carried.carry(process, trace_id);
         }
         let first_one = flow.from_start && number == 0;
         let begun = |trace_id| Begun {

@@ -19,10 +19,8 @@ mod place;
 mod strangers;
 mod watch;
 
-use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-
-use rustc_hash::FxHashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::identity::{Identity, Seed};
 use super::origin::Origin;
@@ -144,8 +142,8 @@ enum Task {
 pub(super) struct Forest {
     slots: Vec<(u32, Option<Node>)>,
     free: Vec<u32>,
-    /// Exchanges whose other end was not seen yet.
-    unpaired: FxHashMap<Seed, NodeId>,
+    /// Exchanges whose other end was not seen yet. A sender can choose its seed: hence the keyed hash.
+    unpaired: HashMap<Seed, NodeId>,
     /// Servers that may yet be paired, by their start.
     pairing: VecDeque<(Monotonic, NodeId)>,
     /// Spans that wait, by when they began to.
@@ -167,7 +165,7 @@ impl Forest {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
-            unpaired: FxHashMap::default(),
+            unpaired: HashMap::new(),
             pairing: VecDeque::new(),
             ended: VecDeque::new(),
             waiting: 0,

@@ -156,49 +156,13 @@ const REMEMBERED: u64 = 30_000_000_000;
 pub(super) struct Contexts {
     /// Server exchanges that are open, or were lately, by process and trace.
     open: HashMap<Key<28>, Few<Server>>,
-    /// How many of those that are not listed there came in by a context.
-    unlisted: HashMap<Key<36>, u32>,
+    /// How many of those that are not listed there came in by this parent.
+    unlisted: HashMap<(Key<28>, SpanId), u32>,
     /// Those that were, by when they ended.
-    over: VecDeque<(Monotonic, Key<36>, NodeId)>,
+    over: VecDeque<(Monotonic, (Key<28>, SpanId), NodeId)>,
     /// Traces and identifiers taken for client spans, the younger and the older half.
     taken: [HashSet<Key<24>>; 2],
     taken_cap: usize,
-    carried: Carried,
-}
-
-/// The traces that exchanges of a process were in by their own contexts, either way: what confirms that a
-/// record is in the trace that it names. Those that came up last; once as many came up since, a trace is
-/// forgotten.
-#[derive(Debug, Default)]
-struct Carried {
-    wanted: bool,
-    /// The younger and the older half.
-    traces: [HashSet<Key<20>>; 2],
-}
-
-/// Traces in one half.
-const CARRIED_MAX: usize = 65_536;
-
-impl Carried {
-    fn insert(&mut self, key: Key<20>) {
-        if self.traces[0].len() >= CARRIED_MAX && !self.traces[0].contains(&key) {
-            self.traces.swap(0, 1);
-            self.traces[0].clear();
-        }
-        self.traces[0].insert(key);
-    }
-
-    /// One that is asked about is remembered for longer.
-    fn contains(&mut self, key: Key<20>) -> bool {
-        if self.traces[0].contains(&key) {
-            return true;
-        }
-        let older = self.traces[1].contains(&key);
-        if older {
-            self.insert(key);
-        }
-        older
-    }
 }
 
 /// A trace id and something else, in one piece: hashed at once. Trace ids are the peers' choice, so
@@ -206,45 +170,12 @@ impl Carried {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key<const N: usize>([u8; N]);
 
-/// A process, as bytes of a key.
-fn of(process: ProcessKey) -> [u8; 12] {
-    let mut bytes = [0; 12];
-    bytes[..4].copy_from_slice(&process.tgid.0.to_ne_bytes());
-    bytes[4..].copy_from_slice(&process.start.0.to_ne_bytes());
-    bytes
-}
-
 impl Key<28> {
     fn open(process: ProcessKey, trace_id: TraceId) -> Self {
-        Self::joined(trace_id, &of(process))
-    }
-}
-
-impl Key<36> {
-    /// A context that came in.
-    fn came_in(process: ProcessKey, trace_id: TraceId, parent_id: SpanId) -> Self {
-        let mut rest = [0; 20];
-        let (of_process, of_parent) = rest.split_at_mut(12);
-        of_process.copy_from_slice(&of(process));
-        of_parent.copy_from_slice(&parent_id.bytes());
-        Self::joined(trace_id, &rest)
-    }
-
-    fn without_parent(self) -> Key<28> {
-        let mut key = [0; 28];
-        key.copy_from_slice(&self.0[..28]);
-        Key(key)
-    }
-}
-
-impl Key<20> {
-    /// Some records, and some contexts, have the lower half of a trace id only.
-    fn carried(process: ProcessKey, trace_id: TraceId) -> Self {
-        let mut key = [0; 20];
-        let (of_trace, of_process) = key.split_at_mut(8);
-        of_trace.copy_from_slice(&trace_id.bytes()[8..]);
-        of_process.copy_from_slice(&of(process));
-        Self(key)
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&process.tgid.0.to_ne_bytes());
+        bytes[4..].copy_from_slice(&process.start.0.to_ne_bytes());
+        Self::joined(trace_id, &bytes)
     }
 }
 
@@ -321,26 +252,7 @@ impl Contexts {
             over: VecDeque::new(),
             taken: Default::default(),
             taken_cap: taken_cap.max(1),
-            carried: Carried::default(),
         }
-    }
-
-    /// It will be asked which traces were [`Self::carried`].
-    pub(super) fn remember_traces(&mut self) {
-        self.carried.wanted = true;
-    }
-
-    /// A request of a process goes by that names this trace.
-    pub(super) fn carry(&mut self, process: ProcessKey, trace_id: TraceId) {
-        if self.carried.wanted {
-            self.carried.insert(Key::carried(process, trace_id));
-        }
-    }
-
-    /// Whether a request of the process named this trace, or one with the same lower half, as far as that is
-    /// remembered.
-    pub(super) fn carried(&mut self, process: ProcessKey, trace_id: TraceId) -> bool {
-        self.carried.contains(Key::carried(process, trace_id))
     }
 
     /// The identity of a server span.
@@ -361,16 +273,15 @@ impl Contexts {
         let Some(Traceparent { trace_id, parent_id, .. }) = outgoing else {
             return (identity, InContext::Nothing);
         };
-        let open = self.open.get(&Key::open(process, trace_id));
+        let of_trace = Key::open(process, trace_id);
+        let open = self.open.get(&of_trace);
         // All but the other end of the same request: a process may call itself, and its receive may
         // be seen before its send. A request is not its own cause.
         let all = open.into_iter().flat_map(Few::iter).filter(|server| server.key != *key);
         let came_in = all.clone().filter(|server| server.came_in == parent_id);
         // Of those that are not listed, it is only known what they came in by.
         let whole = open.is_none_or(Few::is_whole);
-        let forwarded = match whole
-            || !self.unlisted.contains_key(&Key::came_in(process, trace_id, parent_id))
-        {
+        let forwarded = match whole || !self.unlisted.contains_key(&(of_trace, parent_id)) {
             true => InContext::of(came_in),
             false => InContext::several(came_in),
         };
@@ -425,8 +336,9 @@ impl Contexts {
             return;
         };
         let opened = Server { node, span: server.span_id, came_in, key, over: false };
-        if !few::enter(&mut self.open, Key::open(process, server.trace_id), opened) {
-            *self.unlisted.entry(Key::came_in(process, server.trace_id, came_in)).or_default() += 1;
+        let of_trace = Key::open(process, server.trace_id);
+        if !few::enter(&mut self.open, of_trace, opened) {
+            *self.unlisted.entry((of_trace, came_in)).or_default() += 1;
         }
     }
 
@@ -441,16 +353,16 @@ impl Contexts {
         let Some(came_in) = server.parent else {
             return;
         };
-        if let Some(servers) = self.open.get_mut(&Key::open(process, server.trace_id)) {
+        let of_trace = Key::open(process, server.trace_id);
+        if let Some(servers) = self.open.get_mut(&of_trace) {
             servers.change(|it| it.over |= it.node == node);
-            self.over.push_back((now, Key::came_in(process, server.trace_id, came_in), node));
+            self.over.push_back((now, (of_trace, came_in), node));
         }
         while let Some(&(since, key, node)) = self.over.front()
             && (since.0.saturating_add(REMEMBERED) <= now.0 || self.over.len() > self.taken_cap)
         {
             self.over.pop_front();
-            let left =
-                few::leave(&mut self.open, key.without_parent(), |server| server.node == node);
+            let left = few::leave(&mut self.open, key.0, |server| server.node == node);
             if left == Some(Left::Unlisted)
                 && let Entry::Occupied(mut count) = self.unlisted.entry(key)
             {

@@ -37,7 +37,7 @@ impl Pipeline {
     #[must_use]
     pub fn with_lines(mut self) -> Self {
         self.core.causes.remember_more();
-        self.core.contexts.remember_traces();
+        self.core.carried.remember();
         self.core.forest.remember();
         self
     }
@@ -94,7 +94,7 @@ impl Pipeline {
             Belongs::To(other) if is_same(trace_id, other.trace_id) => Some(other),
             _ => None,
         };
-        let confirmed = same.is_some() || self.core.contexts.carried(process, trace_id);
+        let confirmed = same.is_some() || self.core.carried.has(process, trace_id);
         let evidence = if confirmed { Correlation::LINE } else { Correlation::CLAIMED };
         Belongs::To(match (same, ids.span_id) {
             (Some(other), None) => Correlation { evidence, ..other },

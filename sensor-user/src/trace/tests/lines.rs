@@ -17,7 +17,7 @@ fn no_ids() -> LogIds {
 impl Service {
     pub(super) fn with_lines(mut self) -> Self {
         self.world.pipeline.core.causes.remember_more();
-        self.world.pipeline.core.contexts.remember_traces();
+        self.world.pipeline.core.carried.remember();
         self.world.pipeline.core.forest.remember();
         self
     }
