@@ -11,7 +11,7 @@ mod counters;
 mod golang;
 mod line;
 
-pub use config::{Config, NO_FIELD, Offsets, Syscalls, TurnCalls, mode, turn_call};
+pub use config::{Config, NO_FIELD, Offsets, Syscalls, TurnCalls, Verdict, mode, turn_call};
 pub use counters::{KERNEL_COUNTERS, KernelCounter};
 pub use golang::{GoProgram, GoStreamProbe, GoStreams};
 pub use line::{LineRecord, line_flag, line_stream, lines};
@@ -21,4 +21,4 @@ pub use record::{
 };
 
 /// Counts up with every change of a record, of [`Config`] or of [`Offsets`]; recordings carry it.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;

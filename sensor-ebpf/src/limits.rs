@@ -36,6 +36,10 @@ pub const FLOWS: u32 = 65_536;
 /// Processes whose filter verdict is remembered.
 pub const PROCESSES: u32 = 32_768;
 
+/// The resolution of the time of a process's start in `/proc/PID/stat`, in nanoseconds: `USER_HZ`
+/// (include/asm-generic/param.h) is 100 on every machine that the sensor runs on.
+pub const START_TICK_NS: u64 = 10_000_000;
+
 /// Threads of which it is known what they act on. The least recently used makes room; of one that is
 /// forgotten nothing is told until it has read or waited again.
 pub const THREADS: u32 = 16_384;

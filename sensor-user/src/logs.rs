@@ -15,11 +15,10 @@ mod waiting;
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use crate::capture::event::{Event, FileId, LogStream, Monotonic, ProcessKey};
 use crate::metrics::{Counter, Metrics};
 use crate::model::{Attribute, LogRecord, LogSource};
+use crate::table::Table;
 use crate::trace::{Belongs, Owner, Pipeline, ServerId};
 
 use format::{Formats, Parsed};
@@ -71,8 +70,8 @@ pub struct Lines {
     limits: Limits,
     metrics: Arc<Metrics>,
     joiner: Joiner<Stamp>,
-    formats: FxHashMap<(ProcessKey, FileId), Formats>,
-    paths: FxHashMap<FileId, Arc<str>>,
+    formats: Table<(ProcessKey, FileId), Formats>,
+    paths: Table<FileId, Arc<str>>,
     /// What the joiner has just handed over.
     joined: Vec<Joined<Stamp>>,
     waiting: Waiting,
@@ -97,8 +96,8 @@ impl Lines {
             limits,
             joiner: Joiner::new(limits.join, Arc::clone(&metrics)),
             metrics,
-            formats: FxHashMap::default(),
-            paths: FxHashMap::default(),
+            formats: Table::new(limits.streams),
+            paths: Table::new(limits.streams),
             joined: Vec::new(),
             waiting: Waiting::new(limits.waiting, limits.waiting_bytes),
             utc_offset,
@@ -127,7 +126,7 @@ impl Lines {
         let Self { joiner, joined, .. } = self;
         joiner.exit(*process, &mut |it| joined.push(it));
         self.take_joined(pipeline, out);
-        self.formats.retain(|(of, _), _| of != process);
+        self.formats.retain(|(of, _)| of != process);
     }
 
     /// Takes the next event, after `pipeline` has, and hands over the records that are complete by it.
@@ -147,9 +146,6 @@ impl Lines {
                 joiner.write(written, stamp, owner != Owner::default(), &mut collect);
             }
             Event::LogFile { file, path } => {
-                if self.paths.len() >= self.limits.streams {
-                    self.paths.clear();
-                }
                 self.paths.insert(*file, Arc::clone(path));
             }
             _ if pipeline.now() >= self.advance_at => {
@@ -251,14 +247,9 @@ impl Lines {
         } = joined;
         // Who empties a buffer that several fill is not who wrote what is in it.
         let owner = if mixed || flushed { Owner::default() } else { owner };
-        if self.formats.len() >= self.limits.streams && !self.formats.contains_key(&(process, file))
-        {
-            self.formats.clear();
-        }
         let Self { formats, limits, utc_offset, .. } = self;
-        let formats = formats
-            .entry((process, file))
-            .or_insert_with(|| Formats::new(limits.format, *utc_offset));
+        let make = || Formats::new(limits.format, *utc_offset);
+        let (formats, _) = formats.get_or_insert_with((process, file), make);
         let parsed = match cut > 0 || incomplete {
             true => formats.read_cut(&text, observed_unix_ns),
             false => formats.read(&text, observed_unix_ns),
@@ -289,7 +280,9 @@ impl Lines {
         let source = match stream {
             LogStream::Stdout => LogSource::Stdout,
             LogStream::Stderr => LogSource::Stderr,
-            LogStream::File => LogSource::File(self.paths.get(&file).cloned().unwrap_or_default()),
+            LogStream::File => {
+                LogSource::File(self.paths.get_mut(file).cloned().unwrap_or_default())
+            }
         };
         self.metrics.inc(Counter::LogRecords);
         if breach.is_some() {

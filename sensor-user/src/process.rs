@@ -22,6 +22,7 @@ use std::path::PathBuf;
 mod attributes;
 mod container;
 mod declared;
+mod directory;
 mod exporter;
 pub mod golang;
 mod host;
@@ -32,7 +33,7 @@ mod service;
 
 pub use declared::{DECLARED, IDENTITY};
 pub use host::{Host, utc_offset};
-pub use identify::Identifier;
+pub use identify::{Identified, Identifier, copied};
 pub use resource::{Facts, Identity, resource};
 pub use selection::{ProcessFacts, Selection, SelectionError, facts, initial_selection};
 
@@ -69,7 +70,7 @@ pub const TEXT_MAX: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {}: {source}", path.display())]
 pub struct ProcessError {
-    /// The file of `/proc`.
+    /// The process's directory in `/proc`.
     pub path: PathBuf,
     /// What the system said; "not found" when the process has ended.
     pub source: std::io::Error,

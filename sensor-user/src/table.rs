@@ -44,14 +44,38 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         self.slots.iter().filter_map(|slot| slot.entry.as_ref()).map(|(_, value)| value)
     }
 
+    /// The keys, likewise.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+        self.slots.iter().filter_map(|slot| slot.entry.as_ref()).map(|(key, value)| (*key, value))
+    }
+
     /// Inserts or replaces; gives the entry that had to make room.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<(K, V)> {
-        if let Some(there) = self.get_mut(key) {
-            *there = value;
-            return None;
+        let (at, evicted) = self.place(key);
+        self.slots[at].entry = Some((key, value));
+        evicted
+    }
+
+    /// What is there, or else what `make` makes, and the entry that had to make room for that.
+    pub(crate) fn get_or_insert_with(
+        &mut self,
+        key: K,
+        make: impl FnOnce() -> V,
+    ) -> (&mut V, Option<(K, V)>) {
+        let (at, evicted) = self.place(key);
+        let (_, value) = self.slots[at].entry.get_or_insert_with(|| (key, make()));
+        (value, evicted)
+    }
+
+    /// The slot of a key, which is empty where it is new; and the entry that had to make room.
+    fn place(&mut self, key: K) -> (usize, Option<(K, V)>) {
+        if let Some(&at) = self.index.get(&key) {
+            self.slots[at as usize].used = true;
+            return (at as usize, None);
         }
         let evicted = if self.index.len() >= self.cap { self.evict() } else { None };
-        let slot = Slot { entry: Some((key, value)), used: true };
+        // Where it is used once only, it makes room before those that are used again.
+        let slot = Slot { entry: None, used: false };
         let at = match self.free.pop() {
             Some(at) => {
                 self.slots[at as usize] = slot;
@@ -63,13 +87,21 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
             }
         };
         self.index.insert(key, at);
-        evicted
+        (at as usize, evicted)
     }
 
     pub(crate) fn remove(&mut self, key: K) -> Option<V> {
         let at = self.index.remove(&key)?;
         self.free.push(at);
         self.slots[at as usize].entry.take().map(|(_, value)| value)
+    }
+
+    /// Removes those whose keys `keep` says no to.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K) -> bool) {
+        let gone: Vec<K> = self.index.keys().filter(|key| !keep(key)).copied().collect();
+        for key in gone {
+            self.remove(key);
+        }
     }
 
     /// The hand goes round: an entry used since it last came by is spared once.
@@ -98,6 +130,7 @@ mod tests {
         let mut table = Table::new(3);
         for key in 0..3 {
             assert_eq!(table.insert(key, key * 10), None);
+            table.get_mut(key);
         }
         // The hand takes every mark away once, then finds the first unused.
         let (first, _) = table.insert(3, 30).unwrap();

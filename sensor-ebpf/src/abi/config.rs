@@ -85,6 +85,12 @@ offsets! {
     task_tgid,
     /// `task_struct.pid`, int
     task_pid,
+    /// `task_struct.group_leader`, pointer to `task_struct`
+    task_group_leader,
+    /// `task_struct.start_boottime`, u64
+    task_start_boottime,
+    /// `task_struct.self_exec_id`, u64 (u32 before 5.7)
+    task_self_exec_id,
     /// `task_struct.real_parent`, pointer to `task_struct`
     task_real_parent,
     /// `task_struct.comm`, 16 bytes
@@ -255,6 +261,28 @@ pub struct Config {
     /// Zero.
     pub reserved: u32,
 }
+
+/// What user space has decided on a process: a value of the map `VERDICTS`, by process id. It counts
+/// for the process that was started then, and for no later one with the same id.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
+pub struct Verdict {
+    /// See [`super::SegmentRecord::start_ns`]; the process was started then, or up to
+    /// [`crate::limits::START_TICK_NS`] later.
+    pub start_ns: u64,
+    /// See [`super::SegmentRecord::execs`]. Another program of the same process stays traced, but
+    /// does not stay left out: it is undecided.
+    pub execs: u32,
+    /// 1: traced; 0: not.
+    pub traced: u8,
+    /// 1: user space keeps state of this process, and hears of its end; 0: inherited by a fork.
+    pub told: u8,
+    /// Zero.
+    pub reserved: [u8; 2],
+}
+
+const _: () = assert!(size_of::<Verdict>() == 16);
 
 /// Values of [`Config::mode`].
 pub mod mode {

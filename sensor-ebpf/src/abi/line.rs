@@ -14,6 +14,12 @@ record! {
         pub tgid: u32,
         /// Thread id of the writer, in the initial PID namespace.
         pub tid: u32,
+        /// See [`super::SegmentRecord::start_ns`].
+        pub start_ns: u64,
+        /// See [`super::SegmentRecord::execs`].
+        pub execs: u32,
+        /// Zero.
+        pub padding: u32,
         /// The descriptor that was written to.
         pub fd: u32,
         /// One of [`line_stream`].
@@ -38,7 +44,7 @@ record! {
         pub cause_flow: u64,
         /// Where that flow's received direction stood after that.
         pub cause_position: u64,
-    } = 96
+    } = 112
 }
 
 /// Bits of [`LineRecord::flags`]. Those of [`super::segment_flag`] that it shares are none of these.

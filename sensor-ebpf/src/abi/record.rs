@@ -92,6 +92,13 @@ record! {
         pub tgid: u32,
         /// Thread id of the caller, in the initial PID namespace.
         pub tid: u32,
+        /// When the process was started: nanoseconds of `CLOCK_BOOTTIME`
+        /// (`task_struct.group_leader.start_boottime`). An exec leaves it as it is.
+        pub start_ns: u64,
+        /// Counts up with each exec of the process (`task_struct.self_exec_id`). A fork copies it.
+        pub execs: u32,
+        /// Zero.
+        pub padding: u32,
         /// Position of the first copied byte: bytes of this direction since the flow was first seen.
         pub position: u64,
         /// Body bytes that went by uncopied before `position`, in calls since the last record.
@@ -118,7 +125,7 @@ record! {
         pub cause_flow: u64,
         /// Where that flow's received direction stood after that.
         pub cause_position: u64,
-    } = 168
+    } = 184
 }
 
 /// Bits of [`SegmentRecord::flags`].
@@ -170,9 +177,11 @@ record! {
         pub goroutine_parent: u64,
         /// Process id, in the initial PID namespace.
         pub tgid: u32,
-        /// Zero.
-        pub reserved: u32,
-    } = 48
+        /// See [`SegmentRecord::execs`].
+        pub execs: u32,
+        /// See [`SegmentRecord::start_ns`].
+        pub start_ns: u64,
+    } = 56
 }
 
 record! {
@@ -188,8 +197,10 @@ record! {
         pub ident: FlowIdent,
         /// Process of the flow's last socket call, in the initial PID namespace.
         pub tgid: u32,
-        /// Zero.
-        pub reserved: u32,
+        /// See [`SegmentRecord::execs`].
+        pub execs: u32,
+        /// See [`SegmentRecord::start_ns`].
+        pub start_ns: u64,
         /// Final positions: received, sent.
         pub position: [u64; 2],
         /// Body bytes that went by uncopied since each direction's last record: received, sent.
@@ -198,7 +209,7 @@ record! {
         pub last_ns: [u64; 2],
         /// Records of each direction that the ring could not take: received, sent.
         pub lost_records: [u32; 2],
-    } = 152
+    } = 160
 }
 
 /// Bits of [`EndRecord::flags`].
@@ -238,8 +249,16 @@ record! {
         pub time_ns: u64,
         /// Process id, in the initial PID namespace.
         pub tgid: u32,
-        /// Its parent's.
+        /// Its parent's. Of a fork, that of the process that was copied.
         pub parent: u32,
+        /// See [`SegmentRecord::start_ns`].
+        pub start_ns: u64,
+        /// The parent's.
+        pub parent_start_ns: u64,
+        /// See [`SegmentRecord::execs`]. Of a fork, the parent's too.
+        pub execs: u32,
+        /// Zero.
+        pub padding: u32,
         /// Identifier of its cgroup (version 2).
         pub cgroup: u64,
         /// `comm`.
@@ -248,7 +267,7 @@ record! {
         pub args_len: u32,
         /// Bytes of the environment that follow those (exec only).
         pub env_len: u32,
-    } = 56
+    } = 80
 }
 
 /// Bits of [`ProcessRecord::flags`].

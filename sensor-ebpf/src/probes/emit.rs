@@ -75,6 +75,8 @@ pub(crate) fn end(flow: &mut Flow, flags: u32, time_ns: u64, slot: u32) {
     record.time_ns = time_ns;
     state::copy(&flow.ident, &mut record.ident);
     record.tgid = flow.tgid;
+    record.start_ns = flow.start_ns;
+    record.execs = flow.execs;
     let [receive, send] = &mut flow.dirs;
     record.position = [receive.position, send.position];
     record.skipped = [receive.skipped, send.skipped];

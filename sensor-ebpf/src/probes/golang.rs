@@ -23,7 +23,7 @@ use sensor_ebpf::abi::{
 use super::{
     call::Direction,
     emit, flow,
-    kernel::{Access as _, Walked, masked, probe},
+    kernel::{Access as _, Process, Walked, masked, probe},
     maps::{ASKED, GO, SCRATCH, count, setting},
     state::{Asked, Scratch, protocol},
     syscall::{self, Found},
@@ -324,6 +324,7 @@ fn tell(
     if flow == 0 || goroutine == 0 {
         return None;
     }
+    let process = Process::current();
     let record = GoStreamRecord {
         kind: RecordKind::GoStream as u32,
         stream: id,
@@ -333,7 +334,8 @@ fn tell(
         goroutine,
         goroutine_parent: parent,
         tgid: entry.tgid,
-        reserved: 0,
+        execs: process.execs,
+        start_ns: process.start_ns,
     };
     // SAFETY: the whole record.
     unsafe { emit::put(core::ptr::from_ref(&record).cast(), size_of::<GoStreamRecord>()) }

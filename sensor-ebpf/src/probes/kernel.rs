@@ -1,7 +1,7 @@
 //! Reading the kernel's structures.
 
 use aya_ebpf::helpers::{
-    bpf_probe_read_kernel,
+    bpf_get_current_task, bpf_probe_read_kernel,
     generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
 };
 use sensor_ebpf::abi::NO_FIELD;
@@ -43,6 +43,35 @@ pub(crate) fn masked<const MASK: u64>(value: u64) -> u64 {
     value
 }
 
+/// What tells a process from others that had or will have its id, and its program from others that it
+/// had or will have.
+#[derive(Clone, Copy)]
+pub(crate) struct Process {
+    /// See [`sensor_ebpf::abi::SegmentRecord::start_ns`].
+    pub(crate) start_ns: u64,
+    /// See [`sensor_ebpf::abi::SegmentRecord::execs`].
+    pub(crate) execs: u32,
+}
+
+impl Process {
+    /// That of a task that the verifier has no type for.
+    #[inline(always)]
+    pub(crate) fn of(task: u64) -> Self {
+        let leader: u64 = probe(task, setting!(OFFSETS.task_group_leader));
+        Self {
+            start_ns: probe(leader, setting!(OFFSETS.task_start_boottime)),
+            execs: probe(task, setting!(OFFSETS.task_self_exec_id)),
+        }
+    }
+
+    /// The current one, without types.
+    #[inline(always)]
+    pub(crate) fn current() -> Self {
+        // SAFETY: no memory is passed.
+        Self::of(unsafe { bpf_get_current_task() })
+    }
+}
+
 /// How an engine reads the few fields that each call needs.
 pub(crate) trait Access {
     /// A field of the socket.
@@ -51,6 +80,8 @@ pub(crate) trait Access {
     fn tcp(sock: u64) -> u64;
     /// The caller's stack pointer, where [`super::golang::is_known`].
     fn stack_pointer() -> u64;
+    /// The current process.
+    fn process() -> Process;
 }
 
 /// The socket comes typed from a tracepoint.
@@ -79,6 +110,19 @@ impl Access for Typed {
             direct(bpf_task_pt_regs(bpf_get_current_task_btf()) as u64, setting!(OFFSETS.regs_sp))
         }
     }
+
+    #[inline(always)]
+    fn process() -> Process {
+        // SAFETY: the helper returns a typed pointer, and so does the first load.
+        unsafe {
+            let task = bpf_get_current_task_btf() as u64;
+            let leader: u64 = direct(task, setting!(OFFSETS.task_group_leader));
+            Process {
+                start_ns: direct(leader, setting!(OFFSETS.task_start_boottime)),
+                execs: direct(task, setting!(OFFSETS.task_self_exec_id)),
+            }
+        }
+    }
 }
 
 impl Access for Walked {
@@ -97,5 +141,10 @@ impl Access for Walked {
     fn stack_pointer() -> u64 {
         // SAFETY: this CPU's, and written at the beginning of this program.
         CALLS.get_ptr(0).map_or(0, |call| unsafe { (*call).sp })
+    }
+
+    #[inline(always)]
+    fn process() -> Process {
+        Process::current()
     }
 }

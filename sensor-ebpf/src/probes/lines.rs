@@ -33,7 +33,7 @@ use sensor_ebpf::{
 
 use super::{
     golang::{self, Goroutine},
-    kernel::{direct, masked, probe},
+    kernel::{Process, direct, masked, probe},
     maps::{
         GO, LINE_FILES_WANTED, LINE_PROCESSES, LINE_SCRATCH, LINES_LOST, LINES_RING, count, setting,
     },
@@ -93,7 +93,7 @@ pub(crate) fn lines(ctx: BtfTracePointContext) -> i32 {
     }
     let thread = bpf_get_current_pid_tgid();
     let tgid = (thread >> 32) as u32;
-    if !select::process(tgid) || !is_wanted(tgid) {
+    if !select::process(tgid, Process::current) || !is_wanted(tgid) {
         return 0;
     }
     // SAFETY: no memory is passed.
@@ -253,10 +253,13 @@ extern "C" fn line_writer(thread: u64) -> u64 {
         // SAFETY: a live map value; user space replaces it as a whole, and only when another program runs.
         goroutine = golang::current(unsafe { &*program }, scratch.sp);
     }
+    let process = Process::current();
     let record = &mut scratch.record;
     record.time_ns = now;
     record.tgid = tgid;
     record.tid = thread as u32;
+    record.start_ns = process.start_ns;
+    record.execs = process.execs;
     record.goroutine = goroutine.id;
     record.goroutine_parent = goroutine.parent;
     record.cause_flow = 0;

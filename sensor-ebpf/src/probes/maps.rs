@@ -9,6 +9,7 @@ use aya_ebpf::{
 use sensor_ebpf::{
     abi::{
         Config, EndRecord, GoProgram, KERNEL_COUNTERS, KernelCounter, Offsets, Syscalls, TurnCalls,
+        Verdict,
     },
     limits::{FLOWS, GO_ASKED, GO_PROCESSES, LINE_FILES, PROCESSES, THREADS},
 };
@@ -50,9 +51,9 @@ pub(crate) static LINE_SCRATCH: PerCpuArray<LineScratch, 1> = PerCpuArray::new()
 #[btf_map]
 pub(crate) static FLOWS_BY_SOCK: LruHashMap<u64, Flow, { FLOWS as usize }> = LruHashMap::new();
 
-/// Verdicts of user space on processes, by process id: 1 traced, 0 not.
+/// Verdicts of user space on processes, by process id.
 #[btf_map]
-pub(crate) static VERDICTS: HashMap<u32, u8, { PROCESSES as usize }> = HashMap::new();
+pub(crate) static VERDICTS: HashMap<u32, Verdict, { PROCESSES as usize }> = HashMap::new();
 
 /// Programs written in Go, by process id. User space fills it; ended and replaced programs are removed here.
 #[btf_map]

@@ -12,7 +12,7 @@ use super::{
     emit,
     flow::{self, New},
     golang,
-    kernel::{Access, Walked, masked, probe},
+    kernel::{Access, Process, Walked, masked, probe},
     maps::{FLOWS_BY_SOCK, SCRATCH, count, setting},
     select,
     state::{self, Dir, Flow, Scratch, flow_flag, protocol},
@@ -118,7 +118,10 @@ pub(crate) fn observe<A: Access>(
     // SAFETY: no memory is passed.
     let now = unsafe { bpf_ktime_get_ns() };
     let pid = bpf_get_current_pid_tgid();
+    let process = A::process();
     live.tgid = (pid >> 32) as u32;
+    live.start_ns = process.start_ns;
+    live.execs = process.execs;
     let flipped = live.last_direction != index as u8 + 1;
     live.last_direction = index as u8 + 1;
     state::copy(state::dir(&mut live.dirs, index), &mut scratch.dir);
@@ -156,6 +159,8 @@ pub(crate) fn observe<A: Access>(
     state::copy(&live.ident, &mut scratch.record.ident);
     scratch.record.tgid = (pid >> 32) as u32;
     scratch.record.tid = pid as u32;
+    scratch.record.start_ns = process.start_ns;
+    scratch.record.execs = process.execs;
     scratch.seq = first_seq;
     scratch.record.direction = index as u8;
     scratch.record.goroutine = 0;
@@ -398,8 +403,9 @@ pub(crate) fn receive_eof(sock: u64, cookie: u64, inode: u64, unix: bool) {
 #[inline(never)]
 fn catch_up(flow: &mut Flow, sock: u64) {
     let tcp = Walked::tcp(sock);
+    let last = Process { start_ns: flow.start_ns, execs: flow.execs };
     // What another protocol does is not followed; nor is a process that was found not to be chosen.
-    if tcp == 0 || flow.protocol == protocol::OTHER || !select::process(flow.tgid) {
+    if tcp == 0 || flow.protocol == protocol::OTHER || !select::process(flow.tgid, || last) {
         return;
     }
     let copied: u32 = probe(tcp, setting!(OFFSETS.tcp_copied_seq));

@@ -1,5 +1,5 @@
-//! Processes: children inherit their parent's verdict, programs introduce themselves, and the end
-//! is seen.
+//! Processes: children inherit their parent's verdict and say whose copy they are, programs introduce
+//! themselves, and the end is seen.
 
 use core::mem::size_of;
 
@@ -12,13 +12,13 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use sensor_ebpf::{
-    abi::{ProcessRecord, RecordKind, lines, mode, process_flag},
+    abi::{ProcessRecord, RecordKind, Verdict, lines, mode, process_flag},
     limits::{ARGS_MAX, ENV_MAX},
 };
 
 use super::{
     emit,
-    kernel::{masked, probe},
+    kernel::{Process, masked, probe},
     maps::{EXEC_SCRATCH, GO, LINE_PROCESSES, VERDICTS, setting},
     select,
     state::ExecScratch,
@@ -36,12 +36,45 @@ pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     if pid != tgid {
         return 0;
     }
+    // What was known of an earlier process with this id, whose end went by unseen.
+    let _ = GO.remove(tgid);
+    forget_lines(tgid);
+    let child = Process::of(child);
+    let copied = Process::of(parent);
     let parent: u32 = probe(parent, setting!(OFFSETS.task_tgid));
-    if let Some(verdict) = VERDICTS.get_ptr(parent) {
-        // SAFETY: a live map value.
-        let verdict = unsafe { *verdict };
-        let _ = VERDICTS.insert(tgid, verdict, 0);
+    if setting!(CONFIG.mode) != mode::ALL {
+        match select::verdict(parent, || copied) {
+            Some(verdict) => {
+                let Process { start_ns, execs } = child;
+                let inherited = Verdict { start_ns, execs, told: 0, ..verdict };
+                let _ = VERDICTS.insert(tgid, inherited, 0);
+            }
+            None => {
+                let _ = VERDICTS.remove(tgid);
+            }
+        }
     }
+    if !select::process(parent, || copied) {
+        return 0;
+    }
+    let record = ProcessRecord {
+        kind: RecordKind::Process as u32,
+        flags: process_flag::FORK,
+        // SAFETY: no memory is passed.
+        time_ns: unsafe { bpf_ktime_get_ns() },
+        tgid,
+        parent,
+        start_ns: child.start_ns,
+        parent_start_ns: copied.start_ns,
+        execs: child.execs,
+        padding: 0,
+        cgroup: 0,
+        comm: [0; 16],
+        args_len: 0,
+        env_len: 0,
+    };
+    // SAFETY: the whole record.
+    unsafe { emit::put(core::ptr::from_ref(&record).cast(), size_of::<ProcessRecord>()) };
     0
 }
 
@@ -54,11 +87,8 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let tgid: u32 = probe(task, setting!(OFFSETS.task_tgid));
     let _ = GO.remove(tgid);
     forget_lines(tgid);
-    if setting!(CONFIG.mode) == mode::UNDECIDED && !decided_for(tgid) {
-        // Another program may mean another verdict: user space decides anew.
-        let _ = VERDICTS.remove(tgid);
-    }
-    if !select::process(tgid) {
+    // A verdict against the program before does not count for this one.
+    if !select::process(tgid, || Process::of(task)) {
         return 0;
     }
     let Some(scratch) = EXEC_SCRATCH.get_ptr_mut(0) else {
@@ -134,11 +164,13 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let tgid: u32 = probe(task, setting!(OFFSETS.task_tgid));
-    let traced = select::process(tgid);
+    let process = Process::of(task);
+    let heard = select::process(tgid, || process)
+        || select::verdict(tgid, || process).is_some_and(|verdict| verdict.told != 0);
     let _ = VERDICTS.remove(tgid);
     let _ = GO.remove(tgid);
     forget_lines(tgid);
-    if !traced {
+    if !heard {
         return 0;
     }
     let Some(scratch) = EXEC_SCRATCH.get_ptr_mut(1) else {
@@ -161,13 +193,8 @@ fn forget_lines(tgid: u32) {
 }
 
 #[inline(always)]
-fn decided_for(tgid: u32) -> bool {
-    // SAFETY: a live map value.
-    VERDICTS.get_ptr(tgid).is_some_and(|verdict| unsafe { *verdict } != 0)
-}
-
-#[inline(always)]
 fn begin(scratch: &mut ExecScratch, task: u64, tgid: u32, flags: u32) {
+    let Process { start_ns, execs } = Process::of(task);
     let parent: u64 = probe(task, setting!(OFFSETS.task_real_parent));
     scratch.record = ProcessRecord {
         kind: RecordKind::Process as u32,
@@ -176,6 +203,10 @@ fn begin(scratch: &mut ExecScratch, task: u64, tgid: u32, flags: u32) {
         time_ns: unsafe { bpf_ktime_get_ns() },
         tgid,
         parent: probe(parent, setting!(OFFSETS.task_tgid)),
+        start_ns,
+        parent_start_ns: Process::of(parent).start_ns,
+        execs,
+        padding: 0,
         // SAFETY: no memory is passed.
         cgroup: unsafe { bpf_get_current_cgroup_id() },
         comm: bpf_get_current_comm().unwrap_or_default(),

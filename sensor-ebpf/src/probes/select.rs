@@ -2,30 +2,42 @@
 
 use aya_ebpf::helpers::generated::bpf_get_current_ancestor_cgroup_id;
 use sensor_ebpf::{
-    abi::{FlowIdent, mode},
-    limits::{CGROUPS, PORTS},
+    abi::{FlowIdent, Verdict, mode},
+    limits::{CGROUPS, PORTS, START_TICK_NS},
 };
 
 use super::{
+    kernel::Process,
     maps::{OWN_PEERS, VERDICTS, setting},
     state::Ends,
 };
 
-/// Whether the current process is traced. The sensor itself never is.
+/// Whether a process, the current one as a rule, is traced. The sensor itself never is. `which` tells
+/// it from others with this id; that is asked only where there is a verdict.
 #[inline(always)]
-pub(crate) fn process(tgid: u32) -> bool {
+pub(crate) fn process(tgid: u32, which: impl FnOnce() -> Process) -> bool {
     if tgid == setting!(CONFIG.self_tgid) {
         return false;
     }
-    let which = setting!(CONFIG.mode);
-    if which == mode::ALL {
+    let mode = setting!(CONFIG.mode);
+    if mode == mode::ALL {
         return true;
     }
-    if let Some(verdict) = VERDICTS.get_ptr(tgid) {
-        // SAFETY: a live map value; user space writes it in one byte.
-        return unsafe { *verdict } != 0;
+    if let Some(verdict) = verdict(tgid, which) {
+        return verdict.traced != 0;
     }
-    in_cgroups() || which == mode::UNDECIDED
+    in_cgroups() || mode == mode::UNDECIDED
+}
+
+/// The verdict on a process, if there is one that counts.
+#[inline(always)]
+pub(crate) fn verdict(tgid: u32, which: impl FnOnce() -> Process) -> Option<Verdict> {
+    // SAFETY: a live map value, which is replaced as a whole.
+    let verdict = unsafe { *VERDICTS.get_ptr(tgid)? };
+    let process = which();
+    let counts = process.start_ns.wrapping_sub(verdict.start_ns) < START_TICK_NS
+        && (verdict.traced != 0 || verdict.execs == process.execs);
+    if counts { Some(verdict) } else { None }
 }
 
 #[inline(always)]

@@ -66,7 +66,7 @@ fn moved(ctx: &BtfTracePointContext, direction: Direction) {
     if receive && flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
         return;
     }
-    if !select::process((bpf_get_current_pid_tgid() >> 32) as u32) {
+    if !select::process((bpf_get_current_pid_tgid() >> 32) as u32, Typed::process) {
         return;
     }
     let Some(family) = flow::family::<Typed>(sock) else {

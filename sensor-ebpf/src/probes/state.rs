@@ -39,7 +39,9 @@ pub(crate) struct Flow {
     pub(crate) ident: FlowIdent,
     pub(crate) dirs: [Dir; 2],
     pub(crate) pairing: Pairing,
-    /// Process of the last call.
+    /// Process of the last call: see [`sensor_ebpf::abi::EndRecord`].
+    pub(crate) start_ns: u64,
+    pub(crate) execs: u32,
     pub(crate) tgid: u32,
     /// One of [`protocol`].
     pub(crate) protocol: u8,
@@ -49,6 +51,8 @@ pub(crate) struct Flow {
     pub(crate) last_direction: u8,
     /// How often this flow, older than the sensor, did not begin a message where it could have.
     pub(crate) misses: u8,
+    /// Fills a word.
+    pub(crate) reserved: [u8; 4],
 }
 
 impl Flow {

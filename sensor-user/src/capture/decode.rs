@@ -16,7 +16,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::event::{
     Caller, Cause, Direction, End, Endpoints, Event, FileId, Flow, FlowId, GoStream, Goroutine,
-    LogStream, Monotonic, ProcessKey, Segment, Written,
+    LogStream, Monotonic, ProcessKey, Segment, StartTime, Tgid, Written,
 };
 
 /// One decoded record.
@@ -37,8 +37,10 @@ pub struct ProcessRecordView<'a> {
     pub time: Monotonic,
     /// The process.
     pub process: ProcessKey,
-    /// Its parent.
+    /// Its parent. Of a fork, the process that was copied.
     pub parent: ProcessKey,
+    /// Counts up with each exec of the process; a fork copies it.
+    pub execs: u32,
     /// Identifier of its cgroup (version 2).
     pub cgroup: u64,
     /// `comm`, without the zero bytes that end it.
@@ -150,6 +152,9 @@ fn segment(record: &[u8]) -> Result<Segment<'_>, DecodeError> {
         ident,
         tgid,
         tid,
+        start_ns,
+        execs: _,
+        padding: _,
         position,
         skipped_before,
         skipped_after,
@@ -188,7 +193,7 @@ fn segment(record: &[u8]) -> Result<Segment<'_>, DecodeError> {
         },
         time: Monotonic(time_ns),
         time_is_start: flags.has(segment_flag::TIME_IS_START),
-        process: ProcessKey::undated(tgid),
+        process: process_key(tgid, start_ns),
         caller: Caller {
             tid,
             goroutine: goroutine(id, goroutine_parent),
@@ -225,6 +230,9 @@ fn line(record: &[u8]) -> Result<Written<'_>, DecodeError> {
         time_ns,
         tgid,
         tid,
+        start_ns,
+        execs: _,
+        padding: _,
         fd: _,
         stream,
         inode,
@@ -245,7 +253,7 @@ fn line(record: &[u8]) -> Result<Written<'_>, DecodeError> {
     let flags = Flags::new("line flags", flags, known)?;
     Ok(Written {
         time: Monotonic(time_ns),
-        process: ProcessKey::undated(tgid),
+        process: process_key(tgid, start_ns),
         caller: Caller {
             tid,
             goroutine: goroutine(id, goroutine_parent),
@@ -268,6 +276,10 @@ fn line(record: &[u8]) -> Result<Written<'_>, DecodeError> {
     })
 }
 
+fn process_key(tgid: u32, start_ns: u64) -> ProcessKey {
+    ProcessKey { tgid: Tgid(tgid), start: StartTime::of_boottime(start_ns) }
+}
+
 fn goroutine(id: u64, parent: u64) -> Option<Goroutine> {
     NonZeroU64::new(id).map(|id| Goroutine { id, parent: NonZeroU64::new(parent) })
 }
@@ -282,11 +294,12 @@ fn go_stream(record: &[u8]) -> Result<GoStream, DecodeError> {
         goroutine: id,
         goroutine_parent,
         tgid,
-        reserved: _,
+        execs: _,
+        start_ns,
     } = header;
     Ok(GoStream {
         time: Monotonic(time_ns),
-        process: ProcessKey::undated(tgid),
+        process: process_key(tgid, start_ns),
         flow: flow_id(flow)?,
         stream,
         goroutine: goroutine(id, goroutine_parent).ok_or_else(|| undefined("goroutine", id))?,
@@ -301,7 +314,8 @@ fn end(record: &[u8]) -> Result<End, DecodeError> {
         time_ns,
         ident,
         tgid,
-        reserved: _,
+        execs: _,
+        start_ns,
         position,
         skipped,
         last_ns,
@@ -312,7 +326,7 @@ fn end(record: &[u8]) -> Result<End, DecodeError> {
     Ok(End {
         flow: flow(&ident)?,
         time: Monotonic(time_ns),
-        process: ProcessKey::undated(tgid),
+        process: process_key(tgid, start_ns),
         receive_eof: flags.has(end_flag::RECEIVE_EOF),
         send_eof: flags.has(end_flag::SEND_EOF),
         closed: flags.has(end_flag::CLOSED),
@@ -343,8 +357,21 @@ fn unix_path(record: &[u8]) -> Result<Event<'_>, DecodeError> {
 fn process(record: &[u8]) -> Result<ProcessRecordView<'_>, DecodeError> {
     const COMM: usize = std::mem::offset_of!(ProcessRecord, comm);
     let (header, rest) = take::<ProcessRecord>(record)?;
-    let ProcessRecord { kind: _, flags, time_ns, tgid, parent, cgroup, comm, args_len, env_len } =
-        header;
+    let ProcessRecord {
+        kind: _,
+        flags,
+        time_ns,
+        tgid,
+        parent,
+        start_ns,
+        parent_start_ns,
+        execs,
+        padding: _,
+        cgroup,
+        comm,
+        args_len,
+        env_len,
+    } = header;
     let change = process_flag::FORK | process_flag::EXEC | process_flag::EXIT;
     let cut = process_flag::ENV_CUT | process_flag::ARGS_CUT;
     let known = Flags::new("process flags", flags, change | cut)?;
@@ -358,8 +385,9 @@ fn process(record: &[u8]) -> Result<ProcessRecordView<'_>, DecodeError> {
             _ => return Err(undefined("process flags", flags)),
         },
         time: Monotonic(time_ns),
-        process: ProcessKey::undated(tgid),
-        parent: ProcessKey::undated(parent),
+        process: process_key(tgid, start_ns),
+        parent: process_key(parent, parent_start_ns),
+        execs,
         cgroup,
         // The copy in `header` does not live long enough.
         comm: until_zero(record.get(COMM..COMM + comm.len()).unwrap_or_default()),

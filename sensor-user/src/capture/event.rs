@@ -38,11 +38,32 @@ pub struct ProcessKey {
     pub start: StartTime,
 }
 
-/// When a process was started (`start_boottime` of its first thread): nanoseconds of the capturing
-/// machine's `CLOCK_BOOTTIME` in the initial time namespace. An exec leaves it as it is. 0 where the
-/// source does not know it.
+/// When a process was started: hundredths of a second since the machine's boot (`CLOCK_BOOTTIME` of the
+/// initial time namespace), rounded down. That is what `/proc/PID/stat` shows (`USER_HZ`), so a process
+/// is the same one there and in the kernel's records. Ids are given out in turn: none comes round
+/// within such a tick. An exec leaves the time as it is. 0 where the source does not know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StartTime(pub u64);
+
+impl StartTime {
+    /// The source does not know it.
+    pub const UNKNOWN: Self = Self(0);
+
+    /// Nanoseconds of one tick.
+    pub const TICK_NS: u64 = sensor_ebpf::limits::START_TICK_NS;
+
+    /// That of `task_struct.start_boottime`.
+    #[must_use]
+    pub const fn of_boottime(ns: u64) -> Self {
+        Self(ns / Self::TICK_NS)
+    }
+
+    /// The first nanosecond of that tick.
+    #[must_use]
+    pub const fn boottime(self) -> u64 {
+        self.0.saturating_mul(Self::TICK_NS)
+    }
+}
 
 impl ProcessKey {
     /// The one process of a source that knows none, a packet capture.
@@ -51,7 +72,7 @@ impl ProcessKey {
     /// A process of a source that does not know when processes were started.
     #[must_use]
     pub const fn undated(tgid: u32) -> Self {
-        Self { tgid: Tgid(tgid), start: StartTime(0) }
+        Self { tgid: Tgid(tgid), start: StartTime::UNKNOWN }
     }
 }
 

@@ -12,6 +12,7 @@ mod golang;
 mod lines;
 mod missed;
 mod privileges;
+mod processes;
 mod rings;
 mod scope;
 
@@ -22,13 +23,10 @@ use std::time::{Duration, Instant};
 use aya::Ebpf;
 use aya::maps::{MapData, PerCpuArray};
 use aya_log::EbpfLogger;
-use rustc_hash::FxHashMap;
 use sensor_ebpf::abi::KERNEL_COUNTERS;
 
-use super::event::ProcessKey;
 use super::{CaptureError, Progress, Raw, RawSource};
 use crate::metrics::Metrics;
-use crate::model::Resource;
 use crate::process::{Host, Identifier, Selection, Trust};
 
 use announce::Announcer;
@@ -37,6 +35,7 @@ use golang::Golang;
 use lines::Lines;
 pub use lines::{LogOptions, LogsOf};
 use missed::Missed;
+use processes::Processes;
 pub use programs::Engine;
 use programs::{Kernel, Sizes};
 use rings::{Merged, Ring};
@@ -149,8 +148,7 @@ pub struct Live {
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     scope: Scope,
     identifier: Identifier,
-    /// Who has been announced.
-    known: FxHashMap<ProcessKey, Arc<Resource>>,
+    processes: Processes,
     metrics: Arc<Metrics>,
     next_housekeeping: Instant,
     /// Since when nothing came.
@@ -184,13 +182,14 @@ impl Live {
         let sizes =
             Sizes { ring_bytes, flows: options.flows.unwrap_or(sensor_ebpf::limits::FLOWS) };
         let mut ebpf = programs::load(&kernel, engine, &config, &sizes, options.verbose)?;
-        scope.connect(&mut ebpf)?;
+        let mut processes = Processes::default();
+        scope.connect(&mut ebpf, &mut processes)?;
         lines.connect(&mut ebpf)?;
         let probes = options.go_probes
             && golang::load(&mut ebpf).inspect_err(|why| tracing::warn!("{why}")).is_ok();
         let mut golang = Golang::new(metrics, probes)?;
         golang.connect(&mut ebpf)?;
-        golang.first(scope.running().into_iter().map(|it| ProcessKey::undated(it.0)), &mut ebpf);
+        golang.first(scope.running(), &mut ebpf);
         let rings = rings(&mut ebpf, options.logs.of != LogsOf::Nobody)?;
         let counters = take_map(&mut ebpf, "COUNTERS")?;
         let logger = if options.verbose {
@@ -208,7 +207,7 @@ impl Live {
         if lines.attachment_due() {
             programs::attach_lines(&mut ebpf)?;
         }
-        scope.catch_up()?;
+        scope.catch_up(&mut processes)?;
         privileges::give_back_memory();
         Ok(Self {
             engine,
@@ -222,7 +221,7 @@ impl Live {
                 options.trust,
                 Arc::clone(metrics),
             ),
-            known: FxHashMap::default(),
+            processes,
             metrics: Arc::clone(metrics),
             next_housekeeping: Instant::now(),
             quiet_since: None,
@@ -305,7 +304,7 @@ impl RawSource for Live {
         let mut delivered = 0;
         let Self { rings, doubt, missed, .. } = self;
         let mut announcer = Announcer {
-            known: &mut self.known,
+            processes: &mut self.processes,
             identifier: &self.identifier,
             scope: &mut self.scope,
             metrics: &self.metrics,

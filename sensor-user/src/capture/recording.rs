@@ -20,6 +20,7 @@
 mod codec;
 mod header;
 mod item;
+mod older;
 mod reader;
 mod writer;
 

@@ -87,6 +87,7 @@ fn is_loss(name: &str) -> bool {
         || matches!(
             name,
             "capture.processes_unknown"
+                | "capture.processes_undecided"
                 | "capture.packets_fragmented"
                 | "capture.packets_undecodable"
                 | "capture.packets_after_close"

@@ -1,15 +1,15 @@
 //! Gathers the facts of a process.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::directory::Directory;
 use super::{ARGUMENTS_MAX, ENVIRONMENT_MAX, Facts, Host, Identity, ProcessError, Trust, resource};
 use crate::capture::decode::ProcessRecordView;
-use crate::capture::event::Tgid;
+use crate::capture::event::ProcessKey;
 use crate::metrics::{Counter, Metrics};
-use crate::model::Resource;
+use crate::model::{Attribute, Resource};
 
 /// Longest `/proc/PID/cgroup`, in bytes.
 const CGROUP_MAX: u64 = 64 * 1024;
@@ -23,11 +23,13 @@ pub struct Identifier {
     metrics: Arc<Metrics>,
 }
 
-/// Text of `/proc`, and whether there was more of it.
-#[derive(Default)]
-struct Text {
-    bytes: Vec<u8>,
-    cut: bool,
+/// What `/proc` says of a process.
+#[derive(Debug)]
+pub struct Identified {
+    /// Who it is.
+    pub resource: Resource,
+    /// False where it was ending while it was looked at: then parts of it are missing.
+    pub complete: bool,
 }
 
 impl Identifier {
@@ -39,24 +41,30 @@ impl Identifier {
     /// Asks `/proc` who a process is. What may not be read there is unknown.
     ///
     /// # Errors
-    /// When there is no such process: it has ended.
-    pub fn identify(&self, tgid: Tgid) -> Result<Resource, ProcessError> {
-        let comm = self
-            .read(tgid, "comm", 64)
-            .map_err(|source| ProcessError { path: self.path(tgid, "comm"), source })?;
-        let args = self.read(tgid, "cmdline", ARGUMENTS_MAX).unwrap_or_default();
-        let env = self.read(tgid, "environ", ENVIRONMENT_MAX).unwrap_or_default();
-        Ok(self.identity(&Facts {
-            pid: tgid.0,
-            parent: self.parent(tgid),
-            comm: comm.bytes.strip_suffix(b"\n").unwrap_or(&comm.bytes),
-            exe: self.exe(tgid).as_deref(),
+    /// When there is no such process: it has ended, and its id may be another's.
+    pub fn identify(&self, process: ProcessKey) -> Result<Identified, ProcessError> {
+        let (directory, comm) = self
+            .open(process)
+            .and_then(|directory| directory.comm().map(|comm| (directory, comm)))
+            .map_err(|source| ProcessError { path: self.path(process), source })?;
+        let args = directory.read("cmdline", ARGUMENTS_MAX).unwrap_or_default();
+        let env = directory.read("environ", ENVIRONMENT_MAX).unwrap_or_default();
+        let exe = directory.exe();
+        let cgroup = cgroup(&directory);
+        // Last: it was there until now, with what was read.
+        let stat = directory.stat().ok();
+        let resource = self.identity(&Facts {
+            pid: process.tgid.0,
+            parent: stat.map(|stat| stat.parent),
+            comm: &comm,
+            exe: exe.as_deref(),
             args: &args.bytes,
             args_cut: args.cut,
             env: &env.bytes,
             env_cut: env.cut,
-            cgroup: &self.cgroup(tgid),
-        }))
+            cgroup: &cgroup,
+        });
+        Ok(Identified { resource, complete: stat.is_some_and(|stat| !stat.exiting) })
     }
 
     /// Says who a process is by the record of its exec, which carries arguments and environment.
@@ -64,22 +72,24 @@ impl Identifier {
     /// is what the record had no room for.
     pub fn identify_exec(&self, record: &ProcessRecordView<'_>) -> Resource {
         let &ProcessRecordView { process, parent, comm, args, args_cut, env, env_cut, .. } = record;
-        let tgid = process.tgid;
-        let now_args = self.read(tgid, "cmdline", ARGUMENTS_MAX).unwrap_or_default();
+        let directory = self.open(process).ok();
+        let directory = directory.as_ref();
+        let read = |file, max| directory.and_then(|it| it.read(file, max).ok());
+        let now_args = read("cmdline", ARGUMENTS_MAX).unwrap_or_default();
         let same_program = (!args.is_empty() && now_args.bytes.starts_with(args))
-            || self.read(tgid, "comm", 64).is_ok_and(|now| now.bytes.trim_ascii_end() == comm);
+            || directory.and_then(|it| it.comm().ok()).is_some_and(|now| now == comm);
         let now_env = (same_program && env_cut)
-            .then(|| self.read(tgid, "environ", ENVIRONMENT_MAX).ok())
+            .then(|| read("environ", ENVIRONMENT_MAX))
             .flatten()
             .filter(|now| now.bytes.len() >= env.len());
         let now_args = Some(now_args).filter(|now| args_cut && now.bytes.starts_with(args));
-        let exe = same_program.then(|| self.exe(tgid)).flatten();
+        let exe = directory.filter(|_| same_program).and_then(Directory::exe);
 
         let (args, args_cut) =
             now_args.as_ref().map_or((args, args_cut), |now| (&now.bytes, now.cut));
         let (env, env_cut) = now_env.as_ref().map_or((env, env_cut), |now| (&now.bytes, now.cut));
         self.identity(&Facts {
-            pid: tgid.0,
+            pid: process.tgid.0,
             parent: Some(parent.tgid.0),
             comm,
             exe: exe.as_deref(),
@@ -88,14 +98,14 @@ impl Identifier {
             env,
             env_cut,
             // An exec does not move a process to another cgroup.
-            cgroup: &self.cgroup(tgid),
+            cgroup: &directory.map(cgroup).unwrap_or_default(),
         })
     }
 
     /// Who a process is of which nothing is left: its id and the host, and no name.
-    pub fn unknown(&self, tgid: Tgid) -> Resource {
+    pub fn unknown(&self, process: ProcessKey) -> Resource {
         self.identity(&Facts {
-            pid: tgid.0,
+            pid: process.tgid.0,
             parent: None,
             comm: b"",
             exe: None,
@@ -127,39 +137,39 @@ impl Identifier {
         resource
     }
 
-    fn path(&self, tgid: Tgid, file: &str) -> PathBuf {
-        self.proc_root.join(tgid.0.to_string()).join(file)
+    fn open(&self, process: ProcessKey) -> io::Result<Directory> {
+        Directory::open(&self.proc_root, process)
     }
 
-    fn read(&self, tgid: Tgid, file: &str, max: u64) -> io::Result<Text> {
-        let mut text = Text::default();
-        File::open(self.path(tgid, file))?.take(max + 1).read_to_end(&mut text.bytes)?;
-        let max = usize::try_from(max).unwrap_or(usize::MAX);
-        text.cut = text.bytes.len() > max;
-        text.bytes.truncate(max);
-        Ok(text)
-    }
-
-    fn exe(&self, tgid: Tgid) -> Option<String> {
-        fs::read_link(self.path(tgid, "exe")).ok()?.into_os_string().into_string().ok()
-    }
-
-    fn cgroup(&self, tgid: Tgid) -> String {
-        let text = self.read(tgid, "cgroup", CGROUP_MAX).unwrap_or_default();
-        String::from_utf8_lossy(&text.bytes).into_owned()
-    }
-
-    fn parent(&self, tgid: Tgid) -> Option<u32> {
-        let stat = self.read(tgid, "stat", 4096).ok()?;
-        parent(&stat.bytes)
+    fn path(&self, process: ProcessKey) -> PathBuf {
+        self.proc_root.join(process.tgid.0.to_string())
     }
 }
 
-/// The parent in `/proc/PID/stat`: the second field after the name, which may hold anything.
-pub(super) fn parent(stat: &[u8]) -> Option<u32> {
-    let name_end = stat.iter().rposition(|&byte| byte == b')')?;
-    let mut fields = str::from_utf8(stat.get(name_end + 1..)?).ok()?.split_ascii_whitespace();
-    fields.nth(1)?.parse().ok()
+/// Who a process is that was a copy of `parent`, which was `resource`, and ran no other program: the
+/// same but for the ids.
+pub fn copied(resource: &Resource, process: ProcessKey, parent: ProcessKey) -> Resource {
+    let mut resource = resource.clone();
+    let mut has_parent = false;
+    for Attribute { key, value } in &mut resource.attributes {
+        match key.as_ref() {
+            "process.pid" => *value = i64::from(process.tgid.0).into(),
+            "process.parent_pid" => {
+                *value = i64::from(parent.tgid.0).into();
+                has_parent = true;
+            }
+            _ => {}
+        }
+    }
+    if !has_parent {
+        resource.attributes.push(Attribute::new("process.parent_pid", i64::from(parent.tgid.0)));
+    }
+    resource
+}
+
+fn cgroup(directory: &Directory) -> String {
+    let text = directory.read("cgroup", CGROUP_MAX).unwrap_or_default();
+    String::from_utf8_lossy(&text.bytes).into_owned()
 }
 
 #[cfg(test)]

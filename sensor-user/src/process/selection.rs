@@ -7,9 +7,9 @@ use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::identify;
+use super::directory::{Directory, Stat};
 use super::service::basename;
-use crate::capture::event::Tgid;
+use crate::capture::event::{ProcessKey, Tgid};
 
 /// Longest `comm` (`TASK_COMM_LEN` less its end).
 const COMM_MAX: usize = 15;
@@ -111,12 +111,17 @@ impl Selection {
         self.pids.iter().copied()
     }
 
-    /// Whether this process is selected by itself; its descendants are with it.
+    /// Whether this process, of those that were there at the start, is selected by itself; its
+    /// descendants are with it.
     pub fn matches(&self, facts: &ProcessFacts<'_>) -> bool {
-        let &ProcessFacts { tgid, comm, exe } = facts;
-        self.is_empty()
-            || self.pids.contains(&tgid)
-            || self.comm.is_match(comm)
+        self.is_empty() || self.pids.contains(&facts.tgid) || self.matches_name(facts)
+    }
+
+    /// Whether a process that came later is selected by itself: an id that was asked for may be its
+    /// own by now, and was not meant.
+    pub fn matches_name(&self, facts: &ProcessFacts<'_>) -> bool {
+        let &ProcessFacts { tgid: _, comm, exe } = facts;
+        self.comm.is_match(comm)
             || exe.is_some_and(|exe| {
                 let exe = exe.strip_suffix(" (deleted)").unwrap_or(exe);
                 self.exe_path.is_match(exe) || self.exe_name.is_match(basename(exe))
@@ -129,7 +134,10 @@ impl Selection {
 ///
 /// # Errors
 /// When `proc_root` (`/proc`) cannot be listed. A process that ends meanwhile is left out.
-pub fn initial_selection(proc_root: &Path, selection: &Selection) -> io::Result<Vec<(Tgid, bool)>> {
+pub fn initial_selection(
+    proc_root: &Path,
+    selection: &Selection,
+) -> io::Result<Vec<(ProcessKey, bool)>> {
     let mut parents = HashMap::new();
     let mut verdicts = HashMap::new();
     for entry in fs::read_dir(proc_root)? {
@@ -137,40 +145,48 @@ pub fn initial_selection(proc_root: &Path, selection: &Selection) -> io::Result<
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        let Ok(stat) = fs::read(entry.path().join("stat")) else {
-            continue;
-        };
-        let Some(verdict) = facts(proc_root, Tgid(pid), |facts| selection.matches(facts)) else {
+        let Ok(directory) = Directory::of_pid(proc_root, Tgid(pid)) else { continue };
+        let Ok(stat) = directory.stat() else { continue };
+        let Some(verdict) = look(&directory, Tgid(pid), |facts| selection.matches(facts)) else {
             continue;
         };
         verdicts.insert(pid, verdict);
-        parents.insert(pid, identify::parent(&stat));
+        parents.insert(pid, stat);
     }
 
     let selected = |pid: u32| {
         // Processes may have come and gone while they were listed: the walk is bounded.
-        let ancestors = std::iter::successors(Some(pid), |pid| parents.get(pid).copied().flatten());
+        let parent = |pid: &u32| parents.get(pid).map(|stat| stat.parent);
+        let ancestors = std::iter::successors(Some(pid), parent);
         ancestors.take(parents.len()).any(|pid| verdicts.get(&pid).copied().unwrap_or(false))
     };
-    let mut all: Vec<_> = parents.keys().map(|&pid| (Tgid(pid), selected(pid))).collect();
-    all.sort_unstable_by_key(|(tgid, _)| tgid.0);
+    let key = |pid, stat: &Stat| ProcessKey { tgid: Tgid(pid), start: stat.start };
+    let mut all: Vec<_> =
+        parents.iter().map(|(&pid, stat)| (key(pid, stat), selected(pid))).collect();
+    all.sort_unstable_by_key(|(process, _)| process.tgid.0);
     Ok(all)
 }
 
-/// Hands what a selection looks at of a process to `look`; `None` if there is no such process.
+/// Hands what a selection looks at of a process to `take`; `None` if there is no such process.
 pub fn facts<T>(
     proc_root: &Path,
-    tgid: Tgid,
-    look: impl FnOnce(&ProcessFacts<'_>) -> T,
+    process: ProcessKey,
+    take: impl FnOnce(&ProcessFacts<'_>) -> T,
 ) -> Option<T> {
-    let directory = proc_root.join(tgid.0.to_string());
-    let comm = fs::read(directory.join("comm")).ok()?;
-    let exe = fs::read_link(directory.join("exe")).ok();
-    Some(look(&ProcessFacts {
-        tgid,
-        comm: &String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap_or(&comm)),
-        exe: exe.as_deref().and_then(Path::to_str),
-    }))
+    let directory = Directory::open(proc_root, process).ok()?;
+    let taken = look(&directory, process.tgid, take);
+    // What was read is this process's if it is there still.
+    directory.stat().is_ok_and(|stat| !stat.exiting).then_some(taken).flatten()
+}
+
+fn look<T>(
+    directory: &Directory,
+    tgid: Tgid,
+    take: impl FnOnce(&ProcessFacts<'_>) -> T,
+) -> Option<T> {
+    let comm = directory.comm().ok()?;
+    let exe = directory.exe();
+    Some(take(&ProcessFacts { tgid, comm: &String::from_utf8_lossy(&comm), exe: exe.as_deref() }))
 }
 
 fn glob_set(

@@ -32,6 +32,7 @@ use super::identity::{InContext, Seed};
 use crate::capture::event::{self, Caller, FlowId, Goroutine, Monotonic, ProcessKey};
 use crate::context::RequestId;
 use crate::model::{Resource, TraceId};
+use crate::table::Table;
 pub(super) use lines::Found;
 use lines::Past;
 use requests::{Held, Requests};
@@ -40,7 +41,7 @@ use requests::{Held, Requests};
 const EARLY_MAX: usize = 4096;
 
 /// Places where server exchanges are handled, and what was read last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Causes {
     goroutines: FxHashMap<(ProcessKey, NonZeroU64), Few<Server>>,
     threads: FxHashMap<(ProcessKey, u32), Few<Server>>,
@@ -52,10 +53,28 @@ pub(super) struct Causes {
     handlers: FxHashMap<ProcessKey, Threads>,
     /// Of processes that have any, the server exchanges that are open.
     open: FxHashMap<ProcessKey, Opened>,
-    early: FxHashMap<(FlowId, u32), Goroutine>,
+    early: Table<(FlowId, u32), Goroutine>,
     go: FxHashSet<ProcessKey>,
     node: FxHashSet<ProcessKey>,
     past: Past,
+}
+
+impl Default for Causes {
+    fn default() -> Self {
+        Self {
+            goroutines: FxHashMap::default(),
+            threads: FxHashMap::default(),
+            requests: Requests::default(),
+            reads: FxHashMap::default(),
+            loops: FxHashMap::default(),
+            handlers: FxHashMap::default(),
+            open: FxHashMap::default(),
+            early: Table::new(EARLY_MAX),
+            go: FxHashSet::default(),
+            node: FxHashSet::default(),
+            past: Past::default(),
+        }
+    }
 }
 
 /// A server exchange that is open.
@@ -128,13 +147,15 @@ pub(super) struct Begun<'a> {
 }
 
 impl Causes {
-    /// Who a process is.
+    /// Who a process is. With `exec` it runs another program than before.
     pub(super) fn process(&mut self, process: ProcessKey, exec: bool, resource: &Resource) {
         if exec {
             self.exit(process);
         }
         if resource.text("process.runtime.name") == Some("nodejs") {
             self.node.insert(process);
+        } else {
+            self.node.remove(&process);
         }
     }
 
@@ -191,7 +212,7 @@ impl Causes {
             // Who reads a stream's request is not who handles it.
             Some(stream) => {
                 server.only = true;
-                self.early.remove(&(begun.flow, stream))
+                self.early.remove((begun.flow, stream))
             }
             None => caller.goroutine,
         };
@@ -229,9 +250,6 @@ impl Causes {
 
     /// The goroutine of a stream whose request was not seen yet.
     pub(super) fn expect(&mut self, flow: FlowId, stream: u32, by: Goroutine) {
-        if self.early.len() >= EARLY_MAX {
-            self.early.clear();
-        }
         self.early.insert((flow, stream), by);
     }
 
@@ -313,7 +331,7 @@ impl Causes {
         };
         let asked = match begun.stream {
             // Who writes a stream's request is not who asked for it.
-            Some(stream) => self.early.remove(&(begun.flow, stream)),
+            Some(stream) => self.early.remove((begun.flow, stream)),
             None => caller.goroutine,
         };
         let found = match asked {

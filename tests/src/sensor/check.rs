@@ -165,6 +165,7 @@ impl Report {
         let unseen = [
             "capture.undecodable",
             "capture.processes_unknown",
+            "capture.processes_undecided",
             "exchanges.open",
             "exchanges.orphan_responses",
             "streams.gaps",

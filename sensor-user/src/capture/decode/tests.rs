@@ -32,6 +32,9 @@ fn segment_record() -> SegmentRecord {
         ident: ident(),
         tgid: 42,
         tid: 43,
+        start_ns: 90_000_000,
+        execs: 3,
+        padding: 0,
         position: 100,
         skipped_before: 10,
         skipped_after: 20,
@@ -54,7 +57,8 @@ fn end_record() -> EndRecord {
         time_ns: 2_000,
         ident: ident(),
         tgid: 42,
-        reserved: 0,
+        execs: 3,
+        start_ns: 90_000_000,
         position: [7, 8],
         skipped: [1, 2],
         last_ns: [0, 1_500],
@@ -71,6 +75,10 @@ fn process_record() -> ProcessRecord {
         time_ns: 3_000,
         tgid: 42,
         parent: 7,
+        start_ns: 90_000_000,
+        parent_start_ns: 80_000_000,
+        execs: 3,
+        padding: 0,
         cgroup: 11,
         comm,
         args_len: 7,
@@ -121,7 +129,7 @@ fn a_segment() {
     );
     assert_eq!(segment.direction, Direction::Send);
     assert_eq!(segment.time, Monotonic(1_000));
-    assert_eq!((segment.process, segment.caller.tid), (ProcessKey::undated(42), 43));
+    assert_eq!((segment.process, segment.caller.tid), (process_key(42, 90_000_000), 43));
     assert_eq!((segment.position, segment.skipped_before, segment.skipped_after), (100, 10, 20));
     assert_eq!((segment.tcp_seq, segment.lost_records), (Some(4_000_000_000), 2));
     assert!(!segment.time_is_start && !segment.unreadable_after && !segment.head_too_large);
@@ -176,7 +184,7 @@ fn addresses_are_canonical_and_zero_is_unknown() {
 fn an_end() {
     let record = bytes(&end_record(), b"");
     let Ok(Decoded::Event(Event::End(end))) = decode(&record) else { panic!("an end") };
-    assert_eq!((end.time, end.process), (Monotonic(2_000), ProcessKey::undated(42)));
+    assert_eq!((end.time, end.process), (Monotonic(2_000), process_key(42, 90_000_000)));
     assert!(end.receive_eof && !end.send_eof && end.closed && !end.error);
     assert_eq!((end.position, end.skipped), ([7, 8], [1, 2]));
     assert_eq!(end.last, [None, Some(Monotonic(1_500))]);
@@ -221,8 +229,9 @@ fn a_process() {
         ProcessRecordView {
             change: ProcessChange::Exec,
             time: Monotonic(3_000),
-            process: ProcessKey::undated(42),
-            parent: ProcessKey::undated(7),
+            process: process_key(42, 90_000_000),
+            parent: process_key(7, 80_000_000),
+            execs: 3,
             cgroup: 11,
             comm: b"curl",
             args: b"curl\0x\0",
@@ -247,7 +256,8 @@ fn go_stream_record() -> GoStreamRecord {
         goroutine: 34,
         goroutine_parent: 0,
         tgid: 42,
-        reserved: 0,
+        execs: 3,
+        start_ns: 90_000_000,
     }
 }
 
@@ -299,7 +309,7 @@ fn a_stream_of_a_goroutine() {
     };
     let expected = GoStream {
         time: Monotonic(4_000),
-        process: ProcessKey::undated(42),
+        process: process_key(42, 90_000_000),
         flow: FlowId(9),
         stream: 7,
         goroutine: Goroutine { id: NonZeroU64::new(34).unwrap(), parent: None },
@@ -318,6 +328,9 @@ fn line_record() -> LineRecord {
         time_ns: 5_000,
         tgid: 42,
         tid: 43,
+        start_ns: 90_000_000,
+        execs: 3,
+        padding: 0,
         fd: 1,
         stream: 1,
         inode: 77,
@@ -345,7 +358,7 @@ fn what_was_written_to_a_log() {
     let record = bytes(&line_record(), b"line\nand what was there before");
     let written = written_of(&record);
     assert_eq!(written.bytes, b"line\n");
-    assert_eq!((written.time, written.process), (Monotonic(5_000), ProcessKey::undated(42)));
+    assert_eq!((written.time, written.process), (Monotonic(5_000), process_key(42, 90_000_000)));
     assert_eq!(written.caller, Caller { tid: 43, ..Caller::default() });
     assert_eq!(written.file, FileId { device: 8, inode: 77, generation: 3 });
     assert_eq!(written.stream, LogStream::Stdout);
@@ -390,10 +403,10 @@ fn what_is_no_write_to_a_log() {
     assert_eq!(with(|record| record.stream = 4), value("stream", 4));
     // A flag of segments.
     assert_eq!(with(|record| record.flags = 512), value("line flags", 512));
-    assert_eq!(with(|record| record.copied = 6), DecodeError::Short { have: 101, need: 102 });
+    assert_eq!(with(|record| record.copied = 6), DecodeError::Short { have: 117, need: 118 });
     let all = u64::from(u32::MAX);
-    let need = 96 + usize::try_from(all).unwrap();
-    assert_eq!(with(|record| record.copied = u32::MAX), DecodeError::Short { have: 101, need });
+    let need = 112 + usize::try_from(all).unwrap();
+    assert_eq!(with(|record| record.copied = u32::MAX), DecodeError::Short { have: 117, need });
 }
 
 #[test]
@@ -427,7 +440,7 @@ fn what_is_not_defined_is_an_error() {
     assert_eq!(with(|record| record.ident.family = 4), value("address family", 4));
     assert_eq!(with(|record| record.ident.flow = 0), value("flow", 0));
     assert_eq!(with(|record| record.ident.from_start = 2), value("from_start", 2));
-    assert_eq!(with(|record| record.copied = 6), DecodeError::Short { have: 173, need: 174 });
+    assert_eq!(with(|record| record.copied = 6), DecodeError::Short { have: 189, need: 190 });
     let position = u64::MAX - 24;
     assert_eq!(with(|record| record.position = u64::MAX - 24), DecodeError::Position { position });
 }

@@ -3,24 +3,23 @@
 use std::mem::offset_of;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-use sensor_ebpf::abi::{LineRecord, RecordKind, SegmentRecord};
-use sensor_ebpf::limits::PROCESSES;
-use zerocopy::FromBytes as _;
+use sensor_ebpf::abi::{LineRecord, ProcessRecord, RecordKind, SegmentRecord, process_flag};
+use zerocopy::{FromBytes as _, FromZeros as _, IntoBytes as _};
 
 use super::golang::Golang;
 use super::lines::{Lines, Wanted};
+use super::processes::{Known, Origin, Processes, is_newer};
 use super::scope::Scope;
 use crate::capture::Raw;
-use crate::capture::decode::{Decoded, ProcessChange, decode};
-use crate::capture::event::ProcessKey;
+use crate::capture::decode::{Decoded, ProcessChange, ProcessRecordView, decode};
+use crate::capture::event::{Monotonic, ProcessKey, StartTime, Tgid};
 use crate::metrics::{Counter, Metrics};
 use crate::model::Resource;
 use crate::process::Identifier;
 
 /// Sees to it that a process is announced before the first record that names it.
 pub(super) struct Announcer<'a> {
-    pub(super) known: &'a mut FxHashMap<ProcessKey, Arc<Resource>>,
+    pub(super) processes: &'a mut Processes,
     pub(super) identifier: &'a Identifier,
     pub(super) scope: &'a mut Scope,
     pub(super) metrics: &'a Metrics,
@@ -28,24 +27,33 @@ pub(super) struct Announcer<'a> {
     pub(super) lines: &'a mut Lines,
 }
 
+/// The process that a record names, and what it ran when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Runs {
+    process: ProcessKey,
+    execs: u32,
+    time: Monotonic,
+}
+
 impl Announcer<'_> {
     /// Returns whether the record is wanted.
     pub(super) fn announce(&mut self, record: &[u8], sink: &mut dyn FnMut(Raw<'_>)) -> bool {
         match caller(record) {
-            Caller::Process(tgid) => {
-                let wanted = self.process(tgid, sink);
+            Caller::Process(runs) => {
+                let wanted = self.process(runs, sink);
                 if wanted {
-                    self.lines.exchange(tgid);
+                    self.lines.exchange(runs.process);
                 }
                 wanted
             }
             Caller::Writer(line) => {
-                let tgid = ProcessKey::undated(line.tgid);
-                if !self.process(tgid, sink) {
+                let runs = Runs::of(line.tgid, line.start_ns, line.execs, line.time_ns);
+                if !self.process(runs, sink) {
                     return false;
                 }
-                let Some(resource) = self.known.get(&tgid) else { return false };
-                match self.lines.line(tgid, &line, resource) {
+                let known = self.processes.get(runs.process).and_then(|it| it.known.as_ref());
+                let Some(Known { resource, .. }) = known else { return false };
+                match self.lines.line(runs.process, &line, resource) {
                     Wanted::No => false,
                     Wanted::Yes => true,
                     Wanted::Named(file, path) => {
@@ -59,72 +67,128 @@ impl Announcer<'_> {
         }
     }
 
-    /// Announces a process that is not known yet. Returns whether it is wanted.
-    fn process(&mut self, tgid: ProcessKey, sink: &mut dyn FnMut(Raw<'_>)) -> bool {
-        if self.known.contains_key(&tgid) {
+    /// Announces a process that is not known yet, or runs another program than it did. Returns whether
+    /// it is wanted.
+    fn process(&mut self, runs: Runs, sink: &mut dyn FnMut(Raw<'_>)) -> bool {
+        let Runs { process, execs, time } = runs;
+        if let Some(there) = self.processes.get(process)
+            && there.announced
+            && there.known.as_ref().is_some_and(|known| !is_newer(execs, known.execs))
+        {
             return true;
         }
-        if !self.scope.wants(tgid.tgid) {
+        self.appears(process, time, sink);
+        if !self.wants(process, execs) {
             return false;
         }
-        let resource = self.identifier.identify(tgid.tgid).unwrap_or_else(|_| {
+        let identifier = self.identifier;
+        let mut look = |process| identifier.identify(process).ok();
+        let resource = self.processes.identity(process, execs, &mut look).unwrap_or_else(|| {
             self.metrics.inc(Counter::ProcessesUnknown);
-            self.identifier.unknown(tgid.tgid)
+            Arc::new(identifier.unknown(process))
         });
-        self.golang.announce(tgid);
-        self.introduce(tgid, false, resource, sink);
+        self.introduce(process, execs, resource, sink);
         true
+    }
+
+    /// Whether records of a process are wanted. What is refused without knowing is counted.
+    fn wants(&mut self, process: ProcessKey, execs: u32) -> bool {
+        if !self.scope.decides() {
+            return true;
+        }
+        let mut is_there = false;
+        let scope = &self.scope;
+        let mut look = |looked_at| {
+            let selected = scope.selects(looked_at);
+            is_there |= looked_at == process && selected.is_some();
+            selected
+        };
+        let Some(traced) = self.processes.decide(process, execs, &mut look) else {
+            self.metrics.inc(Counter::ProcessesUndecided);
+            return false;
+        };
+        if is_there {
+            self.scope.tell(process, execs, traced);
+        }
+        traced
     }
 
     fn lifecycle(&mut self, record: &[u8], sink: &mut dyn FnMut(Raw<'_>)) -> bool {
         // What cannot be decoded is counted further down.
-        let Ok(Decoded::Process(process)) = decode(record) else {
+        let Ok(Decoded::Process(record)) = decode(record) else {
             return true;
         };
-        match process.change {
+        let ProcessRecordView { process, parent, execs, time, .. } = record;
+        match record.change {
             ProcessChange::Exec => {
-                if !self.scope.decide(&process) {
-                    self.known.remove(&process.process);
+                self.appears(process, time, sink);
+                if !self.scope.decide_exec(&record, self.processes) {
                     return false;
                 }
-                let resource = self.identifier.identify_exec(&process);
-                self.golang.announce_anew(process.process);
-                self.introduce(process.process, true, resource, sink);
+                let resource = Arc::new(self.identifier.identify_exec(&record));
+                self.introduce(process, execs, resource, sink);
                 // The record itself carries the whole environment, which is nobody's business.
                 false
             }
-            ProcessChange::Exit => {
-                self.scope.forget(process.process.tgid);
-                self.golang.forget(process.process);
-                self.lines.forget(process.process);
-                self.known.remove(&process.process).is_some()
+            ProcessChange::Exit => self.ends(process),
+            ProcessChange::Fork => {
+                self.appears(process, time, sink);
+                self.processes.forked(process, Origin { parent, execs });
+                false
             }
-            ProcessChange::Fork => false,
         }
+    }
+
+    /// Something is seen of a process: the former one with its id has ended by then, at the latest.
+    fn appears(&mut self, process: ProcessKey, time: Monotonic, sink: &mut dyn FnMut(Raw<'_>)) {
+        let Some(former) = self.processes.seen(process) else { return };
+        if !self.ends(former) {
+            return;
+        }
+        let mut exit = ProcessRecord::new_zeroed();
+        exit.kind = RecordKind::Process as u32;
+        exit.flags = process_flag::EXIT;
+        exit.time_ns = time.0;
+        exit.tgid = former.tgid.0;
+        exit.start_ns = former.start.boottime();
+        sink(Raw::Record(exit.as_bytes()));
+    }
+
+    /// A process has ended. Returns whether the later stages have to hear of that.
+    fn ends(&mut self, process: ProcessKey) -> bool {
+        let (announced, decided) = self.processes.end(process);
+        if decided {
+            self.scope.forget(process);
+        }
+        self.golang.forget(process);
+        self.lines.forget(process);
+        announced
     }
 
     fn introduce(
         &mut self,
-        tgid: ProcessKey,
-        exec: bool,
-        resource: Resource,
+        process: ProcessKey,
+        execs: u32,
+        resource: Arc<Resource>,
         sink: &mut dyn FnMut(Raw<'_>),
     ) {
-        let resource = Arc::new(resource);
-        // Exits whose record was lost leave their processes behind. Who is still there is announced
-        // anew.
-        if self.known.len() >= PROCESSES as usize {
-            self.known.clear();
+        let there = self.processes.entry(process);
+        let exec = there.announced;
+        there.announced = true;
+        there.known = Some(Known { execs, resource: Arc::clone(&resource) });
+        if exec {
+            self.golang.announce_anew(process);
+        } else {
+            self.golang.announce(process);
         }
-        sink(Raw::Process { process: tgid, exec, resource: &resource });
-        self.lines.introduce(tgid, &resource);
-        self.known.insert(tgid, resource);
+        sink(Raw::Process { process, exec, resource: &resource });
+        self.lines.introduce(process, &resource);
     }
 }
 
 /// Whom a record names.
 enum Caller {
-    Process(ProcessKey),
+    Process(Runs),
     /// Of something that it has written to its log.
     Writer(LineRecord),
     /// It is about a process's life.
@@ -147,10 +211,24 @@ fn caller(record: &[u8]) -> Caller {
         return Caller::None;
     }
     // What is cut is counted further down.
-    record
-        .get(..size_of::<SegmentRecord>())
-        .and_then(|header| header.get(offset_of!(SegmentRecord, tgid)..)?.first_chunk())
-        .map_or(Caller::None, |tgid| {
-            Caller::Process(ProcessKey::undated(u32::from_ne_bytes(*tgid)))
-        })
+    Runs::of_segment(record).map_or(Caller::None, Caller::Process)
+}
+
+impl Runs {
+    fn of(tgid: u32, start_ns: u64, execs: u32, time_ns: u64) -> Self {
+        let process = ProcessKey { tgid: Tgid(tgid), start: StartTime::of_boottime(start_ns) };
+        Self { process, execs, time: Monotonic(time_ns) }
+    }
+
+    fn of_segment(record: &[u8]) -> Option<Self> {
+        let header = record.get(..size_of::<SegmentRecord>())?;
+        let word = |at: usize| Some(u32::from_ne_bytes(*header.get(at..)?.first_chunk()?));
+        let long = |at: usize| Some(u64::from_ne_bytes(*header.get(at..)?.first_chunk()?));
+        Some(Self::of(
+            word(offset_of!(SegmentRecord, tgid))?,
+            long(offset_of!(SegmentRecord, start_ns))?,
+            word(offset_of!(SegmentRecord, execs))?,
+            long(offset_of!(SegmentRecord, time_ns))?,
+        ))
+    }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use aya::Ebpf;
 use aya::maps::{HashMap as BpfHashMap, MapData};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use sensor_ebpf::abi::{Config, LineRecord, line_stream, lines};
 use sensor_ebpf::limits::PROCESSES;
 
@@ -21,6 +21,7 @@ use super::{OpenError, take_map};
 use crate::capture::event::{FileId, ProcessKey};
 use crate::metrics::{Counter, Metrics};
 use crate::model::Resource;
+use crate::table::Table;
 use files::{Files, Verdict};
 
 /// What is taken of what processes write to their logs.
@@ -115,9 +116,9 @@ struct Process {
 pub(super) struct Lines {
     of: LogsOf,
     skip: FxHashSet<String>,
-    processes: FxHashMap<ProcessKey, Process>,
+    processes: Table<ProcessKey, Process>,
     /// Captured outputs, and who was the first to write there.
-    outputs: FxHashMap<Place, ProcessKey>,
+    outputs: Table<Place, ProcessKey>,
     files: Files,
     map: Option<BpfHashMap<MapData, u32, u8>>,
     /// A process has lines on, so that the program is to be attached, unless it is.
@@ -156,8 +157,9 @@ impl Lines {
         let mut lines = Self {
             of: *of,
             skip: skip.iter().cloned().collect(),
-            processes: FxHashMap::default(),
-            outputs: FxHashMap::default(),
+            processes: Table::new(PROCESSES as usize),
+            // As many as processes, and more only where they come and go.
+            outputs: Table::new(PROCESSES as usize),
             files,
             map: None,
             due: *of == LogsOf::Traced,
@@ -201,13 +203,10 @@ impl Lines {
         let copier = resource.text("process.executable.name").is_some_and(is_copier);
         let input = pipe(process, 0);
         let reads =
-            input.and_then(|input| self.outputs.get(&input)).is_some_and(|&who| who != process);
+            input.and_then(|input| self.outputs.get_mut(input)).is_some_and(|who| *who != process);
         let may = !skipped && !copier && !reads;
         if on && !may {
             tracing::debug!(pid = process.tgid.0, skipped, copier, reads, "its lines are left out");
-        }
-        if self.processes.len() >= PROCESSES as usize {
-            self.processes.clear();
         }
         self.processes.insert(process, Process { on: on && may, may, input });
         self.tell(process, on && may);
@@ -219,7 +218,7 @@ impl Lines {
     /// What this process writes to pipes is no origin of lines: who reads those passes it on.
     fn passed_on(&mut self, process: ProcessKey) {
         for place in [1, 2].into_iter().filter_map(|fd| pipe(process, fd)) {
-            if !self.outputs.contains_key(&place) {
+            if self.outputs.get_mut(place).is_none() {
                 self.captured(place, process);
             }
         }
@@ -230,7 +229,7 @@ impl Lines {
         if self.of != LogsOf::Exchanging {
             return;
         }
-        if let Some(state) = self.processes.get_mut(&process)
+        if let Some(state) = self.processes.get_mut(process)
             && state.may
             && !state.on
         {
@@ -247,16 +246,16 @@ impl Lines {
         record: &LineRecord,
         resource: &Resource,
     ) -> Wanted {
-        if !self.processes.contains_key(&process) {
+        if self.processes.get_mut(process).is_none() {
             // Forgotten to make room; the kernel side had been told yes.
             self.decide(process, resource, true);
         }
-        if !self.processes.get(&process).is_some_and(|state| state.on) {
+        if !self.processes.get_mut(process).is_some_and(|state| state.on) {
             return Wanted::No;
         }
         let place = (record.device, record.inode);
         if record.stream != line_stream::FILE {
-            if !self.outputs.contains_key(&place) {
+            if self.outputs.get_mut(place).is_none() {
                 self.captured(place, process);
             }
             return Wanted::Yes;
@@ -276,19 +275,15 @@ impl Lines {
 
     /// Something is captured that was not before: who reads it passes it on.
     fn captured(&mut self, place: Place, writer: ProcessKey) {
-        // As many outputs as processes, and more only where they come and go.
-        if self.outputs.len() >= PROCESSES as usize {
-            self.outputs.clear();
-        }
         self.outputs.insert(place, writer);
         let readers: Vec<ProcessKey> = self
             .processes
             .iter()
-            .filter(|(process, state)| **process != writer && state.input == Some(place))
-            .map(|(&process, _)| process)
+            .filter(|(process, state)| *process != writer && state.input == Some(place))
+            .map(|(process, _)| process)
             .collect();
         for reader in readers {
-            if let Some(state) = self.processes.get_mut(&reader) {
+            if let Some(state) = self.processes.get_mut(reader) {
                 (state.on, state.may) = (false, false);
             }
             self.tell(reader, false);
@@ -299,7 +294,7 @@ impl Lines {
 
     /// A process has ended.
     pub(super) fn forget(&mut self, process: ProcessKey) {
-        self.processes.remove(&process);
+        self.processes.remove(process);
     }
 
     fn tell(&mut self, process: ProcessKey, on: bool) {

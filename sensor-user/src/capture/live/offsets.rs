@@ -214,6 +214,9 @@ fields! {
     task_mm, Both, Bytes(8), ["task_struct mm"];
     task_tgid, Both, Bytes(4), ["task_struct tgid"];
     task_pid, Both, Bytes(4), ["task_struct pid"];
+    task_group_leader, Both, Bytes(8), ["task_struct group_leader"];
+    task_start_boottime, Both, Bytes(8), ["task_struct start_boottime"];
+    task_self_exec_id, Both, Number, ["task_struct self_exec_id"];
     task_real_parent, Neither, Bytes(8), ["task_struct real_parent"];
     task_comm, Neither, Bytes(16), ["task_struct comm"];
     task_signal, Both, Bytes(8), ["task_struct signal"];

@@ -1,32 +1,37 @@
 //! What is traced: user space decides on processes, and tells the kernel side its verdicts.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use aya::Ebpf;
 use aya::maps::{HashMap as BpfHashMap, MapData};
-use sensor_ebpf::abi::{Config, mode};
+use sensor_ebpf::abi::{Config, Verdict, mode};
 use sensor_ebpf::limits::{CGROUPS, PORTS};
 
+use super::processes::{Decided, Origin, Processes};
 use super::{OpenError, Options, take_map};
 use crate::capture::decode::ProcessRecordView;
-use crate::capture::event::Tgid;
+use crate::capture::event::ProcessKey;
 use crate::process::{ProcessFacts, Selection, facts, initial_selection};
+
+const PROC: &str = "/proc";
 
 /// A number that nobody else knows: the seed of a hash map of the standard library.
 fn key() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-/// The processes that are traced, in step with the kernel side.
+/// A [`Verdict`] as the map takes it.
+type Value = [u8; size_of::<Verdict>()];
+
+/// What is traced, in step with the kernel side.
 pub(super) struct Scope {
     selection: Selection,
     mode: u32,
-    /// Verdicts, as the kernel side has them. Only kept while it is asked to wait for them.
-    verdicts: HashMap<Tgid, bool>,
-    map: Option<BpfHashMap<MapData, u32, u8>>,
+    map: Option<BpfHashMap<MapData, u32, Value>>,
+    /// The map was full, and that was said.
+    warned: bool,
 }
 
 impl Scope {
@@ -62,28 +67,32 @@ impl Scope {
         } else {
             mode::SELECTED
         };
-        Ok((Self { selection, mode: config.mode, verdicts: HashMap::new(), map: None }, config))
+        Ok((Self { selection, mode: config.mode, map: None, warned: false }, config))
     }
 
     /// Tells the kernel side about the processes that there are. Before anything is attached.
     ///
     /// # Errors
     /// When none of the processes asked for by id exists, or the map is too small.
-    pub(super) fn connect(&mut self, ebpf: &mut Ebpf) -> Result<(), OpenError> {
+    pub(super) fn connect(
+        &mut self,
+        ebpf: &mut Ebpf,
+        processes: &mut Processes,
+    ) -> Result<(), OpenError> {
         self.map = Some(take_map(ebpf, "VERDICTS")?);
         if self.mode == mode::ALL || self.selection.is_empty() {
             return Ok(());
         }
         let all = self.list()?;
         for pid in self.selection.pids() {
-            if !all.iter().any(|&(tgid, _)| tgid == pid) {
+            if !all.iter().any(|(process, _)| process.tgid == pid) {
                 return Err(OpenError::Scope(format!(
                     "--pid {}: there is no such process; see `ps -e`",
                     pid.0
                 )));
             }
         }
-        self.tell_all(all);
+        self.tell_all(all, processes);
         Ok(())
     }
 
@@ -92,88 +101,111 @@ impl Scope {
     ///
     /// # Errors
     /// When `/proc` cannot be listed.
-    pub(super) fn catch_up(&mut self) -> Result<(), OpenError> {
+    pub(super) fn catch_up(&mut self, processes: &mut Processes) -> Result<(), OpenError> {
         if self.mode != mode::ALL && !self.selection.is_empty() {
             let all = self.list()?;
-            self.tell_all(all);
+            self.tell_all(all, processes);
         }
         Ok(())
     }
 
     /// The processes that are traced for certain, of those that run now.
-    pub(super) fn running(&self) -> Vec<Tgid> {
+    pub(super) fn running(&self) -> Vec<ProcessKey> {
         let decided = self.mode == mode::ALL || !self.selection.is_empty();
         let all = if decided { self.list().unwrap_or_default() } else { Vec::new() };
-        all.into_iter().filter_map(|(tgid, selected)| selected.then_some(tgid)).collect()
+        all.into_iter().filter_map(|(process, selected)| selected.then_some(process)).collect()
     }
 
-    fn list(&self) -> Result<Vec<(Tgid, bool)>, OpenError> {
-        initial_selection(Path::new("/proc"), &self.selection)
+    fn list(&self) -> Result<Vec<(ProcessKey, bool)>, OpenError> {
+        initial_selection(Path::new(PROC), &self.selection)
             .map_err(|error| OpenError::Scope(format!("/proc cannot be listed: {error}")))
     }
 
-    fn tell_all(&mut self, all: Vec<(Tgid, bool)>) {
-        for (tgid, selected) in all {
-            // Who is not selected needs no verdict, unless the kernel side would wait for one.
-            if selected || self.mode == mode::UNDECIDED {
-                self.tell(tgid, selected);
+    /// Who is not selected is decided on when something is seen of it: another program may run by then.
+    fn tell_all(&mut self, all: Vec<(ProcessKey, bool)>, processes: &mut Processes) {
+        for (process, _) in all.into_iter().filter(|&(_, selected)| selected) {
+            if self.decides() {
+                let verdict = &mut processes.entry(process).verdict;
+                verdict.get_or_insert(Decided { traced: true, execs: 0 });
             }
+            self.tell(process, 0, true);
         }
     }
 
-    /// Whether records of a process that has not introduced itself are wanted.
-    pub(super) fn wants(&mut self, tgid: Tgid) -> bool {
-        if self.mode != mode::UNDECIDED {
-            return true;
-        }
-        if let Some(&verdict) = self.verdicts.get(&tgid) {
-            return verdict;
-        }
-        let verdict = facts(Path::new("/proc"), tgid, |facts| self.selection.matches(facts));
-        let verdict = verdict.unwrap_or(false);
-        self.tell(tgid, verdict);
-        verdict
+    /// Whether user space decides on processes while they run.
+    pub(super) fn decides(&self) -> bool {
+        self.mode == mode::UNDECIDED
+    }
+
+    /// Whether a process is selected by what it runs now; `None` if it has ended.
+    pub(super) fn selects(&self, process: ProcessKey) -> Option<bool> {
+        facts(Path::new(PROC), process, |facts| self.selection.matches_name(facts))
     }
 
     /// Decides on a program that has just begun.
-    pub(super) fn decide(&mut self, process: &ProcessRecordView<'_>) -> bool {
-        if self.mode != mode::UNDECIDED {
+    pub(super) fn decide_exec(
+        &mut self,
+        record: &ProcessRecordView<'_>,
+        processes: &mut Processes,
+    ) -> bool {
+        if !self.decides() {
             return true;
         }
-        let inherited = [process.process.tgid, process.parent.tgid]
-            .iter()
-            .any(|tgid| self.verdicts.get(tgid) == Some(&true));
-        let comm = String::from_utf8_lossy(process.comm);
-        let exe = std::fs::read_link(format!("/proc/{}/exe", process.process.tgid.0)).ok();
-        let verdict = inherited
-            || self.selection.matches(&ProcessFacts {
-                tgid: process.process.tgid,
-                comm: &comm,
-                exe: exe.as_deref().and_then(Path::to_str),
+        let &ProcessRecordView { process, parent, execs, comm, .. } = record;
+        let origin = processes.get(process).and_then(|there| there.origin);
+        let mut is_traced = |process| {
+            let verdict = processes.get(process).and_then(|there| there.verdict);
+            verdict.is_some_and(|verdict| verdict.traced)
+        };
+        let inherited = is_traced(process)
+            || is_traced(parent)
+            || origin.is_some_and(|Origin { parent, execs }| {
+                processes.decide(parent, execs, &mut |process| self.selects(process)) == Some(true)
             });
-        self.tell(process.process.tgid, verdict);
-        verdict
+        let traced = inherited || {
+            let exe = facts(Path::new(PROC), process, |it| it.exe.map(str::to_owned)).flatten();
+            self.selection.matches_name(&ProcessFacts {
+                tgid: process.tgid,
+                comm: &String::from_utf8_lossy(comm),
+                exe: exe.as_deref(),
+            })
+        };
+        processes.entry(process).verdict = Some(Decided { traced, execs });
+        self.tell(process, execs, traced);
+        traced
     }
 
-    /// A process has ended.
-    pub(super) fn forget(&mut self, tgid: Tgid) {
-        self.verdicts.remove(&tgid);
-    }
-
-    fn tell(&mut self, tgid: Tgid, verdict: bool) {
-        if self.mode == mode::UNDECIDED {
-            self.verdicts.insert(tgid, verdict);
+    /// A process has ended on which there was a decision. The kernel side has forgotten it, unless it was
+    /// told only then.
+    pub(super) fn forget(&mut self, process: ProcessKey) {
+        let start_ns = process.start.boottime().to_ne_bytes();
+        if self.decides()
+            && let Some(map) = &mut self.map
+            && let Ok(value) = map.get(&process.tgid.0, 0)
+            && value.starts_with(&start_ns)
+        {
+            // A process that got the id just now is undecided then, and is decided on.
+            let _ = map.remove(&process.tgid.0);
         }
-        if let Some(map) = &mut self.map
-            && let Err(error) = map.insert(tgid.0, u8::from(verdict), 0)
+    }
+
+    /// Tells the kernel side what was decided on a process and its program of that count of execs.
+    pub(super) fn tell(&mut self, process: ProcessKey, execs: u32, traced: bool) {
+        let Some(map) = &mut self.map else { return };
+        let start_ns = process.start.boottime();
+        let (traced, told) = (traced.into(), 1);
+        let verdict = Verdict { start_ns, execs, traced, told, reserved: [0; 2] };
+        let value: Value = zerocopy::transmute!(verdict);
+        if let Err(error) = map.insert(process.tgid.0, value, 0)
+            && !std::mem::replace(&mut self.warned, true)
         {
             tracing::warn!(
-                "process {} cannot be {}: {error}",
-                tgid.0,
-                if verdict {
+                "process {} and perhaps others cannot be {}: {error}",
+                process.tgid.0,
+                if traced == 1 {
                     "traced"
                 } else {
-                    "left out in the kernel; its records are dropped here"
+                    "left out in the kernel; their records are dropped here"
                 }
             );
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use sensor_ebpf::abi::ABI_VERSION;
 
 use super::codec::{Malformed, Put as _, Take};
+use super::older::ABI_OLDER;
 
 /// Where and when a recording was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,9 +83,9 @@ impl Header {
 
     /// What keeps this build from reading the records.
     pub(super) fn unreadable(&self) -> Option<String> {
-        if self.abi_version != ABI_VERSION {
+        if ![ABI_OLDER, ABI_VERSION].contains(&self.abi_version) {
             return Some(format!(
-                "its records are of version {}, and this build reads version {ABI_VERSION}; \
+                "its records are of version {}, and this build reads versions {ABI_OLDER} and {ABI_VERSION}; \
                  replay it with the release of sensor that made it",
                 self.abi_version
             ));

@@ -115,7 +115,7 @@ fn put_resource(block: &mut Vec<u8>, resource: &Resource) {
 
 /// An item taken from a block, owning what its [`Raw`] borrows.
 pub(super) enum Item<'a> {
-    Record(&'a [u8]),
+    Record(Cow<'a, [u8]>),
     /// With whether it is announced because of an exec.
     Process(ProcessKey, bool, Arc<Resource>),
     Clock(ClockSync),
@@ -148,7 +148,7 @@ pub(super) fn take<'a>(block: &mut Take<'a>) -> Result<Item<'a>, Malformed> {
     }
     let mut payload = Take(block.bytes(len)?);
     let item = match tag {
-        RECORD => return Ok(Item::Record(payload.0)),
+        RECORD => return Ok(Item::Record(Cow::Borrowed(payload.0))),
         PROCESS_UNDATED => {
             let process = ProcessKey::undated(payload.u32()?);
             Item::Process(process, true, Arc::new(take_resource(&mut payload)?))

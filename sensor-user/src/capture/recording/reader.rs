@@ -1,5 +1,6 @@
 //! Reads a recording.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use super::codec::Take;
 use super::item::{self, Item};
 use super::{
     BLOCK_HEADER, BLOCK_MARK, BLOCK_MAX, END_LEN, END_MARK, FORMAT_OLDEST, FORMAT_VERSION,
-    HEADER_MAX, Header, MAGIC, RecordingError, Totals,
+    HEADER_MAX, Header, MAGIC, RecordingError, Totals, older,
 };
 use crate::capture::event::Monotonic;
 use crate::capture::{CaptureError, Progress, Raw, RawSource, decode};
@@ -246,11 +247,16 @@ impl<R: Read> RawSource for Reader<R> {
         let mut delivered = 0;
         while self.items_left > 0 {
             let mut rest = Take(self.block.get(self.next..).unwrap_or_default());
-            let Ok(item) = item::take(&mut rest) else {
+            let Ok(mut item) = item::take(&mut rest) else {
                 self.lost.items += u64::from(self.items_left);
                 self.items_left = 0;
                 break;
             };
+            if self.header.abi_version == older::ABI_OLDER
+                && let Item::Record(Cow::Borrowed(record)) = item
+            {
+                item = Item::Record(older::upgraded(record));
+            }
             if let Some(pacer) = &mut self.pacer
                 && let Some(time) = time(&item)
                 && !pacer.due(time)

@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -45,6 +46,7 @@ fn exec(tgid: u32) -> ProcessRecordView<'static> {
         time: Monotonic(1),
         process: ProcessKey::undated(tgid),
         parent: ProcessKey::undated(7),
+        execs: 1,
         cgroup: 1,
         comm: b"python3",
         args: b"python3\0worker.py\0",
@@ -58,7 +60,7 @@ fn exec(tgid: u32) -> ProcessRecordView<'static> {
 fn a_real_process() {
     let running = sleeping(&[("OTEL_RESOURCE_ATTRIBUTES", "service.namespace=demo,broken")]);
     let (identifier, metrics) = identifier("/proc");
-    let resource = identifier.identify(Tgid(running.0.id())).unwrap();
+    let resource = identifier.identify(ProcessKey::undated(running.0.id())).unwrap().resource;
     let exe = resource.text("process.executable.path").unwrap();
     let name = Path::new(exe).file_name().unwrap().to_str().unwrap();
     assert_eq!(resource.text("process.executable.name"), Some(name));
@@ -71,14 +73,14 @@ fn a_real_process() {
     assert_eq!(metrics.get(Counter::ProcessAttributesMalformed), 1);
 
     let named = sleeping(&[("OTEL_SERVICE_NAME", "nap")]);
-    let resource = identifier.identify(Tgid(named.0.id())).unwrap();
+    let resource = identifier.identify(ProcessKey::undated(named.0.id())).unwrap().resource;
     assert_eq!(resource.service_name(), Some("nap"));
     assert_eq!(metrics.get(Counter::ProcessAttributesRefused), 0);
 
     // Counted once, whatever it claims to be.
     let claims = "container.id=1,k8s.pod.name=p,sensor.x=y";
     let claiming = sleeping(&[("OTEL_RESOURCE_ATTRIBUTES", claims)]);
-    let resource = identifier.identify(Tgid(claiming.0.id())).unwrap();
+    let resource = identifier.identify(ProcessKey::undated(claiming.0.id())).unwrap().resource;
     assert_eq!(resource.text("k8s.pod.name"), None);
     assert_eq!(metrics.get(Counter::ProcessAttributesRefused), 1);
 }
@@ -87,8 +89,8 @@ fn a_real_process() {
 fn a_process_that_has_ended_is_an_error_that_names_it() {
     let (identifier, _) = identifier("/proc");
     // Beyond the largest PID_MAX_LIMIT, 2^22.
-    let error = identifier.identify(Tgid(1 << 23)).unwrap_err();
-    assert!(error.to_string().starts_with("cannot read /proc/8388608/comm: "), "{error}");
+    let error = identifier.identify(ProcessKey::undated(1 << 23)).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read /proc/8388608: "), "{error}");
 }
 
 #[test]
@@ -120,10 +122,26 @@ fn an_exec_record_is_completed_only_by_the_same_program() {
     assert!(same.text("process.executable.path").is_some());
 }
 
+/// A zombie's environment reads as empty.
 #[test]
-fn the_parent_is_found_behind_any_name() {
-    assert_eq!(parent(b"42 (a b) c) S 7 42 42 0 -1"), Some(7));
-    assert_eq!(parent(b"42 (x) S"), None);
-    assert_eq!(parent(b""), None);
-    assert_eq!(parent(b"42 (x) S -1"), None);
+fn a_process_that_ends_while_it_is_read_is_not_complete() {
+    let mut named = sleeping(&[("OTEL_SERVICE_NAME", "nap")]);
+    let (identifier, _) = identifier("/proc");
+    let process = ProcessKey::undated(named.0.id());
+    let before = identifier.identify(process).unwrap();
+    assert!(before.complete);
+    named.0.kill().unwrap();
+    let stat = format!("/proc/{}/stat", named.0.id());
+    while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+        std::thread::yield_now();
+    }
+    let after = identifier.identify(process).unwrap();
+    assert_eq!((after.complete, after.resource.service_name()), (false, Some("sleep")));
+
+    let child = ProcessKey::undated(1 << 23);
+    let copy = copied(&before.resource, child, process);
+    assert_eq!(copy.service_name(), Some("nap"));
+    let number = |key: &str| copy.attributes.iter().find(|it| it.key == key).unwrap().value.clone();
+    assert_eq!(number("process.pid"), (1i64 << 23).into());
+    assert_eq!(number("process.parent_pid"), i64::from(named.0.id()).into());
 }

@@ -85,7 +85,7 @@ fn descendants_are_selected_with_their_ancestor() {
     ]);
     let verdicts = |by: &Selection| {
         let all = initial_selection(&root.0, by).unwrap();
-        all.into_iter().map(|(tgid, selected)| (tgid.0, selected)).collect::<Vec<_>>()
+        all.into_iter().map(|(it, selected)| (it.tgid.0, selected)).collect::<Vec<_>>()
     };
     assert_eq!(
         verdicts(&selection(&[], &["gunicorn"], &[]).unwrap()),
@@ -102,7 +102,9 @@ fn this_process_and_its_child_are_found_in_the_real_proc() {
     let all = initial_selection(Path::new("/proc"), &by);
     let (id, _) = (child.id(), (child.kill().unwrap(), child.wait().unwrap()));
     let all = all.unwrap();
-    assert!(all.contains(&(Tgid(std::process::id()), true)));
-    assert!(all.contains(&(Tgid(id), true)));
-    assert!(all.contains(&(Tgid(1), false)));
+    let is_selected =
+        |pid| all.iter().find(|(it, _)| it.tgid == Tgid(pid)).map(|&(_, selected)| selected);
+    assert_eq!(is_selected(std::process::id()), Some(true));
+    assert_eq!(is_selected(id), Some(true));
+    assert_eq!(is_selected(1), Some(false));
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 
 use super::world::{CLIENT, SERVER, TestFlow, World};
 use super::*;
-use crate::capture::event::{Caller, Cause, ClockSync, Direction, GoStream, Goroutine};
+use crate::capture::event::{Caller, Cause, ClockSync, Direction, GoStream, Goroutine, StartTime};
 use crate::model::{Attribute, Resource};
 
 pub(crate) const SERVICE: u32 = 100;
@@ -142,6 +142,46 @@ fn nested(service: &mut Service, callers: [Caller; 4]) -> Vec<Span> {
     service.answered(&client, 3_000, callers[2]);
     service.answers(&server, 4_000, callers[3]);
     service.spans()
+}
+
+/// Numbers of threads are used again, and a process may end without a word.
+#[test]
+fn the_same_thread_id_in_another_process() {
+    let mut service = Service::new();
+    let abandoned = service.server(3);
+    let other = ProcessKey { start: StartTime(77), ..ProcessKey::undated(SERVICE) };
+    service.world.segment(&abandoned, Direction::Receive, 500, ASKED, 0, |segment| {
+        (segment.process, segment.caller) = (other, thread(7));
+    });
+    let (server, client) = (service.server(1), service.client(2));
+    service.asked(&server, 1_000, thread(7));
+    service.asks(&client, 2_000, thread(7));
+    service.answered(&client, 3_000, thread(7));
+    service.answers(&server, 4_000, thread(7));
+    joined(&service.spans(), "thread");
+}
+
+/// Of Node.js, a second loop takes away what the first one's order says; so does not to hear again who it
+/// is, but for an exec.
+#[test]
+fn to_hear_again_who_a_process_is_changes_nothing() {
+    let run = |exec| {
+        let mut service = Service::of("nodejs");
+        let (other, server, client) = (service.server(9), service.server(1), service.client(2));
+        service.asked(&other, 500, Caller { tid: 2, ..event_loop(None) });
+        service.answers(&other, 600, Caller { tid: 2, ..event_loop(None) });
+        let name = Attribute::new("process.runtime.name", "nodejs");
+        let resource = Arc::new(Resource { attributes: vec![name], ..Resource::default() });
+        let process = ProcessKey::undated(SERVICE);
+        service.world.handle(&Event::Process { process, exec, resource });
+        service.asked(&server, 1_000, event_loop(None));
+        service.asks(&client, 2_000, event_loop(Some((&server, ASKED_END, false))));
+        service.answered(&client, 3_000, event_loop(None));
+        service.answers(&server, 4_000, event_loop(None));
+        service.spans().split_off(1)
+    };
+    apart(&run(false), None);
+    joined(&run(true), "event_loop");
 }
 
 #[test]
