@@ -126,6 +126,26 @@ fn called(callers: &Callers, came_in: &str, went_out: &str, other: Caller) -> (S
     (server, client)
 }
 
+/// A view of what goes on, which may go on for hours.
+#[test]
+fn a_stranger_hides_nothing_that_goes_on() {
+    let open = |callers: Callers| {
+        let mut service = Service::new();
+        service.world.pipeline.core.callers = callers;
+        let (server, client) = (service.server(1), service.client(2));
+        let [came_in, went_out] = [w3c(T, A, "00"), w3c(T, B, "00")].map(|it| request("/", &it));
+        service.go(&server, Direction::Receive, 1_000, thread(5), came_in.as_bytes());
+        service.go(&client, Direction::Send, 2_000, thread(5), went_out.as_bytes());
+        let sync = ClockSync { monotonic: Monotonic(2_000_000), unix_ns: 3_600_002_000_000 };
+        service.world.handle(&Event::Clock(sync));
+        let mut told = Vec::new();
+        service.world.pipeline.open_now(|_, _| true, &mut |span| told.push(span.flag_refused));
+        told
+    };
+    assert_eq!(open(Callers::default()), [true; 2]);
+    assert_eq!(open(trusting(&["198.51.100.1"], ForeignTrace::Keep)), [false; 2]);
+}
+
 /// What a stranger asks is passed on by the service, as SDKs do: under the same trace, or, where it named
 /// none, under a new one.
 #[test]
