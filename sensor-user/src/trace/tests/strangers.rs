@@ -204,11 +204,23 @@ fn a_stranger_matters_for_a_while() {
 }
 
 /// A proxy of this node passes a stranger's request on to a service of this node: that the proxy is seen
-/// does not make the decision its own. Of both ways in which a proxy's call may be tied to the request.
+/// does not make the decision its own. Whether or not the proxy's call is tied to the request, and by TCP
+/// and by a Unix socket. The same of a caller that is trusted.
 #[test]
 fn a_stranger_hides_nothing_behind_a_proxy() {
-    for (other, unix) in [(5, false), (6, false), (6, true)] {
+    for (other, unix, trusted) in [
+        (5, false, false),
+        (6, false, false),
+        (6, true, false),
+        (5, false, true),
+        (6, false, true),
+        (6, true, true),
+    ] {
         let mut service = Service::new();
+        if trusted {
+            let callers = trusting(&["198.51.100.0/24"], ForeignTrace::Keep);
+            service.world.pipeline.core.callers = callers;
+        }
         let (front, back) = (service.server(1), service.client(2));
         let mut behind = service.world.flow(SERVER);
         let Endpoints::Tcp { local, remote } = back.endpoints.clone() else { unreachable!() };
@@ -232,7 +244,7 @@ fn a_stranger_hides_nothing_behind_a_proxy() {
         // What the service behind calls, in a thread of which nothing is known.
         let mut last = service.client(3);
         last.tgid = behind.tgid;
-        let further = request("/last", &w3c(T, "0102030405060708", "00"));
+        let further = request("/last", &w3c(OTHER, "0102030405060708", "00"));
         go(&mut service, &last, Direction::Send, 2_600, thread(10), &further);
         go(&mut service, &last, Direction::Receive, 2_700, thread(10), ANSWER);
         go(&mut service, &behind, Direction::Send, 3_000, thread(9), ANSWER);
@@ -240,7 +252,7 @@ fn a_stranger_hides_nothing_behind_a_proxy() {
         go(&mut service, &front, Direction::Send, 4_000, thread(5), ANSWER);
         let spans = service.spans();
         let told: Vec<_> = spans.iter().map(|it| (it.remote_sampled, it.flag_refused)).collect();
-        assert_eq!(told, [(Some(false), true); 4], "{other} {unix}");
+        assert_eq!(told, [(Some(false), !trusted); 4], "{other} {unix}");
         assert_ne!(SERVICE, behind.tgid);
     }
 }
