@@ -202,7 +202,8 @@ impl Pipeline {
             connection.open(|exchange, response| {
                 let age = Duration::from_nanos(now.0.saturating_sub(exchange.start().0));
                 if wanted(exchange.identity.span_id, age) {
-                    out(exchange.so_far(response, now));
+                    let flag_refused = self.core.forest.may_refuse(exchange.node);
+                    out(Span { flag_refused, ..exchange.so_far(response, now) });
                 }
             });
         }

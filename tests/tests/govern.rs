@@ -218,7 +218,8 @@ fn callers_that_do_not_sample(engine: Engine) {
     ];
     for tail in [false, true] {
         let client = Held::new(&curl_marked(&program, &server, &asked)).unwrap();
-        let mut args = vec!["--otlp-endpoint", &endpoint, "--loki-endpoint", &loki];
+        let mut args =
+            vec!["--logs", "off", "--otlp-endpoint", &endpoint, "--loki-endpoint", &loki];
         if tail {
             args.extend(["--keep-errors", "--keep-slow", "250ms"]);
         }

@@ -331,7 +331,7 @@ impl Sinks {
         // All of them: what is left out was traffic all the same.
         self.services.count(&span);
         let verdict = self.governor.govern(span);
-        if verdict == Verdict::Drop || self.output.is_none() && !self.exporters.any() {
+        if matches!(verdict, Verdict::Drop) || self.output.is_none() && !self.exporters.any() {
             return;
         }
         if let Some(patience) = &mut self.patience {

@@ -13,6 +13,9 @@ const APART: u64 = 500_000_000;
 /// How long exports may take to prove a process, in nanoseconds.
 const WITHIN: u64 = 10 * 60 * 1_000_000_000;
 
+/// Bytes of an address or a path that are kept.
+const PART_MAX: usize = 256;
+
 /// Destinations of one process that are told apart.
 const DESTINATIONS: usize = 4;
 
@@ -92,10 +95,13 @@ fn is_configured(span: &Span) -> bool {
     })
 }
 
-/// Address, port and path.
+/// Address, port and path, as far as they are told apart.
 pub(super) fn destination(span: &Span) -> String {
-    let [address, path] = ["network.peer.address", "url.path"].map(|key| text(span, key));
-    let [address, path] = [address, path].map(Option::unwrap_or_default);
+    let part = |key| {
+        let text = text(span, key).unwrap_or_default();
+        &text[..text.floor_char_boundary(PART_MAX)]
+    };
+    let [address, path] = ["network.peer.address", "url.path"].map(part);
     match int(&span.attributes, "network.peer.port") {
         Some(port) => format!("{address} {port} {path}"),
         None => format!("{address} {path}"),

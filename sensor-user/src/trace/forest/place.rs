@@ -135,6 +135,15 @@ impl Forest {
         }
     }
 
+    /// The same of an exchange that goes on, as far as is known by now.
+    pub(in crate::trace) fn may_refuse(&self, id: NodeId) -> bool {
+        self.get(id).is_some_and(|node| match (node.settled, node.kind) {
+            (Some(settled), _) => settled.flag_refused,
+            (None, SpanKind::Server) => node.stranger,
+            (None, SpanKind::Client) => self.strangers.may_cause(node.tgid, node.start),
+        })
+    }
+
     fn belongs(&self, node: &Node, force: bool) -> Option<Settled> {
         match (node.kind, node.cause) {
             (_, Ok(Some(cause))) => self.decide_caused(node, cause, force),

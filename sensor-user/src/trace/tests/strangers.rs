@@ -126,6 +126,26 @@ fn called(callers: &Callers, came_in: &str, went_out: &str, other: Caller) -> (S
     (server, client)
 }
 
+/// A view of what goes on, which may go on for hours.
+#[test]
+fn a_stranger_hides_nothing_that_goes_on() {
+    let open = |callers: Callers| {
+        let mut service = Service::new();
+        service.world.pipeline.core.callers = callers;
+        let (server, client) = (service.server(1), service.client(2));
+        let [came_in, went_out] = [w3c(T, A, "00"), w3c(T, B, "00")].map(|it| request("/", &it));
+        service.go(&server, Direction::Receive, 1_000, thread(5), came_in.as_bytes());
+        service.go(&client, Direction::Send, 2_000, thread(5), went_out.as_bytes());
+        let sync = ClockSync { monotonic: Monotonic(2_000_000), unix_ns: 3_600_002_000_000 };
+        service.world.handle(&Event::Clock(sync));
+        let mut told = Vec::new();
+        service.world.pipeline.open_now(|_, _| true, &mut |span| told.push(span.flag_refused));
+        told
+    };
+    assert_eq!(open(Callers::default()), [true; 2]);
+    assert_eq!(open(trusting(&["198.51.100.1"], ForeignTrace::Keep)), [false; 2]);
+}
+
 /// What a stranger asks is passed on by the service, as SDKs do: under the same trace, or, where it named
 /// none, under a new one.
 #[test]
@@ -184,11 +204,23 @@ fn a_stranger_matters_for_a_while() {
 }
 
 /// A proxy of this node passes a stranger's request on to a service of this node: that the proxy is seen
-/// does not make the decision its own. Of both ways in which a proxy's call may be tied to the request.
+/// does not make the decision its own. Whether or not the proxy's call is tied to the request, and by TCP
+/// and by a Unix socket. The same of a caller that is trusted.
 #[test]
 fn a_stranger_hides_nothing_behind_a_proxy() {
-    for (other, unix) in [(5, false), (6, false), (6, true)] {
+    for (other, unix, trusted) in [
+        (5, false, false),
+        (6, false, false),
+        (6, true, false),
+        (5, false, true),
+        (6, false, true),
+        (6, true, true),
+    ] {
         let mut service = Service::new();
+        if trusted {
+            let callers = trusting(&["198.51.100.0/24"], ForeignTrace::Keep);
+            service.world.pipeline.core.callers = callers;
+        }
         let (front, back) = (service.server(1), service.client(2));
         let mut behind = service.world.flow(SERVER);
         let Endpoints::Tcp { local, remote } = back.endpoints.clone() else { unreachable!() };
@@ -212,7 +244,7 @@ fn a_stranger_hides_nothing_behind_a_proxy() {
         // What the service behind calls, in a thread of which nothing is known.
         let mut last = service.client(3);
         last.pid = behind.pid;
-        let further = request("/last", &w3c(T, "0102030405060708", "00"));
+        let further = request("/last", &w3c(OTHER, "0102030405060708", "00"));
         go(&mut service, &last, Direction::Send, 2_600, thread(10), &further);
         go(&mut service, &last, Direction::Receive, 2_700, thread(10), ANSWER);
         go(&mut service, &behind, Direction::Send, 3_000, thread(9), ANSWER);
@@ -220,7 +252,7 @@ fn a_stranger_hides_nothing_behind_a_proxy() {
         go(&mut service, &front, Direction::Send, 4_000, thread(5), ANSWER);
         let spans = service.spans();
         let told: Vec<_> = spans.iter().map(|it| (it.remote_sampled, it.flag_refused)).collect();
-        assert_eq!(told, [(Some(false), true); 4], "{other} {unix}");
+        assert_eq!(told, [(Some(false), !trusted); 4], "{other} {unix}");
         assert_ne!(SERVICE, behind.pid);
     }
 }
