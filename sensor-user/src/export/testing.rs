@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::delivery::{Ledger, Policy};
-use crate::metrics::Metrics;
+use crate::metrics::{Counter, Metrics};
 use crate::model::{
     Attribute, Class, Correlation, LogRecord, LogSource, Resource, Severity, Span, SpanId,
     SpanKind, Status, TraceFlags, TraceId,
@@ -93,10 +93,13 @@ pub(super) fn fast() -> Policy {
     }
 }
 
-/// What the ledger says: offered, sent, queue full, rejected, failed.
+/// What the ledger says: offered, sent, refused by the queue (full, or the share of an owner), rejected, failed.
 pub(super) fn account(metrics: &Metrics, ledger: &Ledger) -> [u64; 5] {
-    let Ledger { offered, sent, lost_queue_full, lost_rejected, lost_failed, .. } = ledger;
-    [*offered, *sent, *lost_queue_full, *lost_rejected, *lost_failed].map(|it| metrics.get(it))
+    let Ledger { offered, sent, lost_queue_full, lost_share, .. } = ledger;
+    let Ledger { lost_rejected, lost_failed, .. } = ledger;
+    let get = |counter: &Counter| metrics.get(*counter);
+    let refused = get(lost_queue_full) + get(lost_share);
+    [get(offered), get(sent), refused, get(lost_rejected), get(lost_failed)]
 }
 
 /// And, of those that know: out of order, too old.
@@ -107,12 +110,12 @@ pub(super) fn late(metrics: &Metrics, ledger: &Ledger) -> [u64; 2] {
 /// `offered = sent + queued + Σ lost.*`.
 #[track_caller]
 pub(super) fn assert_balanced(metrics: &Metrics, ledger: &Ledger, queued: u64) {
-    let [offered, sent, queue_full, rejected, failed] = account(metrics, ledger);
+    let [offered, sent, refused, rejected, failed] = account(metrics, ledger);
     let late: u64 = late(metrics, ledger).iter().sum();
     assert_eq!(
         offered,
-        sent + queued + queue_full + rejected + failed + late,
-        "offered != sent {sent} + queued {queued} + queue full {queue_full} + rejected {rejected} \
+        sent + queued + refused + rejected + failed + late,
+        "offered != sent {sent} + queued {queued} + refused {refused} + rejected {rejected} \
          + failed {failed} + out of order or too old {late}"
     );
 }

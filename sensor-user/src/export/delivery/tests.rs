@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Backend, Loss, Outcome, Part, Policy, Queue, Worker};
+use super::{Backend, Grouping, Loss, Outcome, Part, Policy, Queue, Worker};
 use crate::export::otlp::LEDGER;
 use crate::export::testing::{account, assert_balanced, spans};
 use crate::metrics::{Counter, Metrics};
@@ -28,6 +28,8 @@ struct Scripted {
 impl Backend for Scripted {
     type Item = Arc<Span>;
     type Request = ();
+
+    const GROUPING: Grouping = Grouping::Mixed;
 
     fn target(&self) -> &'static str {
         "the script"
@@ -76,7 +78,7 @@ impl Bench {
             ..Scripted::default()
         };
         let metrics = Arc::new(Metrics::default());
-        let queue = Arc::new(Queue::new(policy.clone(), &LEDGER, Arc::clone(&metrics)));
+        let queue = Arc::new(Queue::new(Grouping::Mixed, policy.clone(), &LEDGER, Arc::clone(&metrics)));
         let worker = Worker::new(backend.clone(), Arc::clone(&queue), policy, TIMEOUT);
         let worker = tokio::spawn(worker.run());
         Self { backend, queue, metrics, worker, start: Instant::now() }

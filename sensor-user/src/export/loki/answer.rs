@@ -12,16 +12,23 @@
 //!
 //! Where the text is another, none of the lines is known to be taken, and all are counted as lost.
 
-use crate::export::delivery::{Loss, Outcome};
+use crate::export::delivery::{Loss, Outcome, Scope};
 use crate::export::http::{Answer, snippet};
+use crate::export::text::bounded;
+
+/// Loki's default for ingestion that is blocked (`block_ingestion_status_code`): a success to clients, so that they
+/// do not try again, and yet nothing is stored.
+const BLOCKED: u16 = 260;
 
 /// As Promtail has it: 429 and 5xx may work later, the rest will not. `items` lines were sent, of the stream with
 /// these labels.
 pub(super) fn outcome(answer: &Answer, labels: &str, items: u64) -> Outcome {
     let text = snippet(&answer.body);
     match answer.status.as_u16() {
+        BLOCKED => Outcome::lost(Loss::Rejected, answer.reason(&text)),
         200..300 => Outcome::ACCEPTED,
-        429 | 500..600 => Outcome::retry(answer.reason(&text), answer.retry_after()),
+        429 => too_much(answer, &text, labels),
+        500..600 => Outcome::retry(answer.reason(&text), answer.retry_after()),
         400 => {
             let body = String::from_utf8_lossy(&answer.body);
             let refused = refused(&body, answer.cut, labels, items);
@@ -34,6 +41,39 @@ pub(super) fn outcome(answer: &Answer, labels: &str, items: u64) -> Outcome {
         _ => Outcome::lost(Loss::Failed, answer.reason(&text)),
     }
 }
+
+/// The beginnings of what is said of a whole tenant (`RateLimitedErrorMsg` and `BlockedIngestionErrorMsg` of
+/// `pkg/validation/validate.go`). They are without any text of ours.
+const OF_TENANT: [&str; 2] = ["ingestion rate limit exceeded", "ingestion blocked for user"];
+
+/// What is said of one stream (`ErrStreamRateLimit`, `StreamLimitErrorMsg`). The limit of active streams is for
+/// streams that are not active yet: others go on.
+const OF_STREAM: [&str; 2] = ["per stream rate limit exceeded", "maximum active stream limit exceeded"];
+
+/// A 429 is for a tenant or for one stream. Up to 3.4 the texts begin in upper case.
+fn too_much(answer: &Answer, text: &str, labels: &str) -> Outcome {
+    let body = String::from_utf8_lossy(&answer.body).trim().to_ascii_lowercase();
+    let after = answer.retry_after();
+    // What is in labels can do no harm: it comes later than the first, and after the second it is the stream's own.
+    let scope = if OF_TENANT.iter().any(|known| body.starts_with(known)) {
+        Scope::Backend
+    } else if OF_STREAM.iter().any(|known| body.contains(known)) {
+        Scope::Stream
+    } else if after.is_some() {
+        // A proxy, which does not know of streams.
+        Scope::Backend
+    } else {
+        Scope::Unsaid
+    };
+    let mut reason = answer.reason(text);
+    if scope != Scope::Backend {
+        reason = format!("{} gets {reason}", bounded(labels, LABELS_MAX));
+    }
+    Outcome::Retry { scope, reason, after }
+}
+
+/// Characters of a stream's labels in the log.
+const LABELS_MAX: usize = 200;
 
 /// The texts that are for one line each, and what they are counted as.
 const OF_LINES: [(&str, Loss); 6] = [
