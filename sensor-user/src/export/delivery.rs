@@ -25,8 +25,8 @@ mod retry;
 mod tests;
 mod worker;
 
-pub(super) use item::{Item, owner};
 pub(crate) use item::weight_of_record;
+pub(super) use item::{Item, owner};
 pub(super) use queue::Queue;
 pub(super) use worker::Worker;
 

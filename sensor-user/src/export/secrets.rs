@@ -111,7 +111,10 @@ mod tests {
             ("http://c:4318", "http://c:4318/"),
             ("https://c/v1/traces?apikey=SECRETKEY", "https://c/v1/traces"),
             ("http://c:1/otlp/v1/logs", "http://c:1/otlp/v1/logs"),
-            ("http://vl:9428/insert/loki/api/v1/push?x=y", "http://vl:9428/insert/loki/api/v1/push"),
+            (
+                "http://vl:9428/insert/loki/api/v1/push?x=y",
+                "http://vl:9428/insert/loki/api/v1/push",
+            ),
             ("http://c/T0SECRET/v1/traces/", "http://c/…/v1/traces"),
             ("http://c/services/T0SECRET", "http://c/…"),
             ("http://user:SECRET@c/v1/logs", "http://c/v1/logs"),

@@ -172,23 +172,40 @@ impl Received {
     }
 }
 
-/// An HTTP/1.1 server that answers by a script, and forever as its last entry says.
-#[derive(Clone, Debug)]
+/// How a request is answered.
+type Answers = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
+
+/// An HTTP/1.1 server.
+#[derive(Clone)]
 pub(super) struct HttpBackend {
     pub(super) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl HttpBackend {
+    /// Answers by a script, and forever as its last entry says.
     pub(super) async fn start(script: Vec<Reply>) -> Self {
+        let script = Mutex::new(VecDeque::from(script));
+        Self::answering(move |_| {
+            let mut script = script.lock().unwrap();
+            let next = if script.len() > 1 { script.pop_front() } else { script.front().cloned() };
+            next.unwrap()
+        })
+        .await
+    }
+
+    /// Answers each request by what it is.
+    pub(super) async fn answering(
+        answers: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
-        let script = Arc::new(Mutex::new(VecDeque::from(script)));
+        let answers: Answers = Arc::new(answers);
         let log = Arc::clone(&received);
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(serve(connection, Arc::clone(&script), Arc::clone(&log)));
+                tokio::spawn(serve(connection, Arc::clone(&answers), Arc::clone(&log)));
             }
         });
         Self { address, received }
@@ -203,11 +220,7 @@ impl HttpBackend {
     }
 }
 
-async fn serve(
-    mut connection: TcpStream,
-    script: Arc<Mutex<VecDeque<Reply>>>,
-    log: Arc<Mutex<Vec<Received>>>,
-) {
+async fn serve(mut connection: TcpStream, answers: Answers, log: Arc<Mutex<Vec<Received>>>) {
     let mut bytes = Vec::new();
     loop {
         let end = loop {
@@ -228,12 +241,9 @@ async fn serve(
         }
         request.body = bytes[end..end + length].to_vec();
         bytes.drain(..end + length);
+        let reply = answers(&request);
         log.lock().unwrap().push(request);
-        let reply = {
-            let mut script = script.lock().unwrap();
-            if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
-        };
-        match reply.unwrap() {
+        match reply {
             Reply::Answer(answer) => connection.write_all(&answer).await.unwrap(),
             Reply::Break(answer) => {
                 connection.write_all(&answer).await.unwrap();

@@ -52,10 +52,7 @@ impl Amount {
     }
 
     pub(super) fn times(self, factor: usize) -> Self {
-        Self {
-            items: self.items.saturating_mul(factor),
-            bytes: self.bytes.saturating_mul(factor),
-        }
+        Self { items: self.items.saturating_mul(factor), bytes: self.bytes.saturating_mul(factor) }
     }
 
     /// Whether it stays within `limit` with one more item of this weight. A first item always does.
@@ -200,6 +197,12 @@ impl<T> Lanes<T> {
     pub(super) fn new(grouping: Grouping, batch: Amount) -> Self {
         let (owners, turns) = Default::default();
         Self { grouping, batch, owners, turns, waiting: Amount::default() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn owners(&self) -> usize {
+        assert_eq!(self.owners.len(), self.turns.len());
+        self.owners.len()
     }
 
     /// How much of an owner waits or is under way.

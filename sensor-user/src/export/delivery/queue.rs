@@ -113,20 +113,18 @@ impl<T: Item> Queue<T> {
     fn lane(&self, item: &T) -> LaneKey {
         let mut stream = self.hashes.build_hasher();
         item.stream(&mut stream);
-        LaneKey {
-            owner: self.hashes.hash_one(owner(item.resource())),
-            stream: stream.finish(),
-        }
+        LaneKey { owner: self.hashes.hash_one(owner(item.resource())), stream: stream.finish() }
     }
 
     /// A first item is accepted whatever its size, so that a giant is not lost for its size alone.
     fn refusal(&self, state: &State<T>, owner: u64, weight: usize) -> Option<Refusal> {
-        let capacity =
-            Amount { items: self.policy.capacity, bytes: self.policy.capacity_bytes };
+        let capacity = Amount { items: self.policy.capacity, bytes: self.policy.capacity_bytes };
         if !state.held.takes(weight, capacity) {
             return Some(Refusal::QueueFull);
         }
-        let share = capacity.minus(state.held).times(SHARE_OF_FREE);
+        let mut all = state.held;
+        all.add(Amount::one(weight));
+        let share = capacity.minus(all).times(SHARE_OF_FREE);
         (!state.lanes.held_by(owner).takes(weight, share)).then_some(Refusal::Share)
     }
 

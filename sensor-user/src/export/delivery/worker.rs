@@ -113,9 +113,7 @@ impl<B: Backend> Worker<B> {
         self.pause = self.pause.filter(|pause| pause.until > now);
         let paused = self.pause.is_some();
         // While there is no pause, the last attempt is at the limit.
-        let ends = |load: &Load<_>| {
-            hopeless(load.not_before) || paused && load.give_up <= now
-        };
+        let ends = |load: &Load<_>| hopeless(load.not_before) || paused && load.give_up <= now;
         for load in self.aside.give_up(ends) {
             self.lose(load);
         }
@@ -226,7 +224,9 @@ impl<B: Backend> Worker<B> {
         let own = |backoff: &mut Backoff| (now + backoff.next()).min(load.give_up);
         load.not_before = asked.unwrap_or_else(|| own(&mut load.backoff));
         load.asked = asked.is_some();
-        if scope == Scope::Unsaid && load.unsaid_since.replace(self.successes) != Some(self.successes) {
+        if scope == Scope::Unsaid
+            && load.unsaid_since.replace(self.successes) != Some(self.successes)
+        {
             self.unsaid += 1;
         }
         let (target, limit) = (self.backend.target(), self.policy.retry_limit);

@@ -70,9 +70,9 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// What must not be in any text, besides what the endpoint holds.
-    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.authorization.iter().map(|authorization| match authorization {
+    /// What must not be in any text, besides what the endpoint and the headers hold.
+    pub(super) fn secret(&self) -> Option<&str> {
+        self.authorization.as_ref().map(|authorization| match authorization {
             Authorization::Basic { password, .. } => password.as_str(),
             Authorization::Bearer(token) => token.as_str(),
         })

@@ -34,7 +34,9 @@ impl Sink {
         if let Some(authorization) = &settings.authorization {
             headers.push((AUTHORIZATION, credentials(&client, &endpoint, authorization)?));
         }
-        let secrets = Secrets::new(&endpoint, settings.secrets());
+        let sent = headers.iter().filter(|(name, _)| name == AUTHORIZATION);
+        let sent = sent.filter_map(|(_, value)| value.to_str().ok());
+        let secrets = Secrets::new(&endpoint, sent.chain(settings.secret()));
         Ok(Self { target, client, endpoint, headers, secrets })
     }
 }

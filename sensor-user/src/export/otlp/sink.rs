@@ -117,7 +117,11 @@ impl<T: Item> Backend for Sink<T> {
             parts[at].push(item);
         }
         // One owner's alone is not worth a second request.
-        if parts.len() > 1 { parts.into_iter().map(|it| self.part(it)).collect() } else { Vec::new() }
+        if parts.len() > 1 {
+            parts.into_iter().map(|it| self.part(it)).collect()
+        } else {
+            Vec::new()
+        }
     }
 
     async fn send(&self, part: &Part<Message<T>>) -> Outcome {
