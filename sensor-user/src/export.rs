@@ -30,6 +30,7 @@ use crate::model::{LogRecord, LogSource, Span, SpanKind};
 pub use delivery::Policy;
 pub(crate) use delivery::weight_of_record;
 use delivery::{Backend, Item, Queue, Worker};
+pub(crate) use secrets::endpoint_holds_key;
 
 /// What the sensor calls itself towards backends.
 const USER_AGENT: &str = concat!("sensor/", env!("CARGO_PKG_VERSION"));

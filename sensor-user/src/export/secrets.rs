@@ -40,9 +40,9 @@ pub(super) fn shown(url: &Url) -> String {
     format!("{}://{host}{port}{path}", url.scheme())
 }
 
-/// Whether an endpoint seems to hold a key.
-pub(super) fn holds_key(url: &Url) -> bool {
-    keys(url).next().is_some()
+/// Whether an endpoint, as it is written in a setting, seems to hold a key.
+pub(crate) fn endpoint_holds_key(endpoint: &str) -> bool {
+    Url::parse(endpoint.trim()).is_ok_and(|url| keys(&url).next().is_some())
 }
 
 /// The keys in an endpoint, as they are written there and as they are meant.
@@ -132,7 +132,7 @@ mod tests {
             "http://c/?a=0123456789abcdef",
             "http://c/v1/input/0f9c2a77d1b84c6e/v1/traces",
         ] {
-            assert!(holds_key(&url(endpoint)), "{endpoint}");
+            assert!(endpoint_holds_key(endpoint), "{endpoint}");
         }
         for endpoint in [
             "http://c:4318",
@@ -140,7 +140,7 @@ mod tests {
             "http://c/?apikey=",
             "http://c/opentelemetry-collector/v1/traces",
         ] {
-            assert!(!holds_key(&url(endpoint)), "{endpoint}");
+            assert!(!endpoint_holds_key(endpoint), "{endpoint}");
         }
     }
 
