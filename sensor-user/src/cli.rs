@@ -50,8 +50,8 @@ environment: give OTEL_* variables after it (sudo OTEL_EXPORTER_OTLP_ENDPOINT=..
 OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are read from each traced process.
 
 Variables that hold secrets (OTEL_EXPORTER_OTLP_HEADERS, _TRACES_HEADERS and _LOGS_HEADERS; the
-endpoints; SENSOR_LOKI_PASSWORD, SENSOR_LOKI_BEARER_TOKEN; SENSOR_REDACT_KEY) can be read from files:
-NAME_FILE=/path/of/the/file. Arguments show in `ps`: do not put keys there.
+endpoints; SENSOR_LOKI_PASSWORD, SENSOR_LOKI_BEARER_TOKEN; SENSOR_REDACT_KEY) can be read from
+files: NAME_FILE=/path/of/the/file. Arguments show in `ps`: do not put keys there.
 
 traceidratio chooses the traces that the SDKs for Go and Python choose. adaptive keeps all that
 enters this node, and inside it a part of the traces, from min to max by the errors of the service.

@@ -1,6 +1,7 @@
-//! Secrets in files: each variable that may hold one has a twin, with `_FILE` behind its name, that names a file with
-//! the value. A file can be readable by one user alone; the environment is in `/proc`, in unit files and in the output
-//! of `systemctl show`. systemd's `LoadCredential=` and secrets of containers are such files.
+//! Secrets in files: each variable that may hold one has a twin, with `_FILE` behind its name, that
+//! names a file with the value. A file can be readable by one user alone; the environment is in
+//! `/proc`, in unit files and in the output of `systemctl show`. systemd's `LoadCredential=` and
+//! secrets of containers are such files.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -54,7 +55,8 @@ impl Secrets {
                     // A group may have been chosen for it; all users hardly were.
                     if mode & 0o007 != 0 {
                         secrets.notes.push(format!(
-                            "{setting}: {path} is open to every user of this host (mode {mode:04o}): chmod o-rwx {path}"
+                            "{setting}: every user of this host has access to {path} (mode \
+                             {mode:04o}): chmod o-rwx {path}"
                         ));
                     }
                 }

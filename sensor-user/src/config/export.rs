@@ -32,8 +32,8 @@ pub(super) fn export(flags: &ExportFlags, env: Env<'_>, problems: &mut Problems)
     ] {
         if endpoint.as_deref().is_some_and(endpoint_holds_key) {
             notes.push(format!(
-                "{flag} seems to hold a key, and every user of this host sees arguments (ps): set {variable}_FILE to \
-                 a file with the endpoint, or {variable}, instead"
+                "{flag} seems to hold a key, and every user of this host sees arguments (ps): set \
+                 {variable}_FILE to a file with the endpoint, or {variable}, instead"
             ));
         }
     }

@@ -8,12 +8,13 @@
 //!
 //! No service holds up another:
 //!
-//! - Items wait in lanes, one for each stream of each owner ([`lanes`]). Owners have their turns, and none of them
-//!   gets more of the queue than a share of what is free ([`queue`]).
-//! - A batch that the backend does not take for the time being is set aside and tried again by itself, in its own
-//!   time ([`load`]). Later items of its stream wait behind it; other streams go on. Only what concerns the whole
-//!   backend ([`Scope::Backend`]) pauses all of them.
-//! - A batch of several owners that the backend refuses is sent once more in parts, one for each of them.
+//! - Items wait in lanes, one for each stream of each owner ([`lanes`]). Owners have their turns,
+//!   and none of them gets more of the queue than a share of what is free ([`queue`]).
+//! - A batch that the backend does not take for the time being is set aside and tried again by
+//!   itself, in its own time ([`load`]). Later items of its stream wait behind it; other streams go
+//!   on. Only what concerns the whole backend ([`Scope::Backend`]) pauses all of them.
+//! - A batch of several owners that the backend refuses is sent once more in parts, one for each of
+//!   them.
 
 mod health;
 mod item;
@@ -37,8 +38,8 @@ use crate::metrics::Counter;
 /// How a destination's queue, batches and retries are bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Items (spans, or records of logs) that may wait or be under way; more are refused and counted. One service
-    /// may have twice as many as there is room left for.
+    /// Items (spans, or records of logs) that may wait or be under way; more are refused and
+    /// counted. One service may have twice as many as there is room left for.
     pub capacity: usize,
     /// And bytes of them, about: what is beyond either is refused.
     pub capacity_bytes: usize,
@@ -225,8 +226,8 @@ pub(super) trait Backend: Send + Sync + 'static {
     /// Encodes one batch; the parts have all its items together.
     fn encode(&self, batch: Vec<Self::Item>) -> Vec<Part<Self::Request>>;
 
-    /// The same items in one part for each of their owners, as far as that is possible. No parts where there is
-    /// nothing to divide.
+    /// The same items in one part for each of their owners, as far as that is possible. No parts
+    /// where there is nothing to divide.
     fn split(&self, request: Self::Request) -> Vec<Part<Self::Request>> {
         drop(request);
         Vec::new()

@@ -1,7 +1,8 @@
 //! What may be shown of an endpoint, and what must not leave in any text.
 //!
-//! Some backends take their key in the URL, as a parameter of the query or a segment of the path. Then it is in the
-//! errors of the HTTP client, in what a proxy says of a request that it does not know, and where a redirect leads.
+//! Some backends take their key in the URL, as a parameter of the query or a segment of the path.
+//! Then it is in the errors of the HTTP client, in what a proxy says of a request that it does not
+//! know, and where a redirect leads.
 
 use reqwest::Url;
 
@@ -13,6 +14,9 @@ const API: [&str; 3] = ["/v1/traces", "/v1/logs", "/loki/api/v1/push"];
 /// What may be before them: VictoriaLogs, Grafana's backends.
 const PREFIXES: [&str; 3] = ["", "/insert", "/otlp"];
 
+/// What stands for text that is left out.
+const CUT: &str = "…";
+
 /// Below this, a text is no secret, and taking it out of others would shred them.
 const SECRET_MIN: usize = 6;
 
@@ -22,7 +26,8 @@ const TOKEN_MIN: usize = 16;
 /// Parts of the names of parameters that hold keys.
 const KEY_NAMES: [&str; 7] = ["key", "token", "secret", "auth", "pass", "sig", "cred"];
 
-/// A URL as it may stand in a log: scheme, host, port, and of the path what is known to be the API's.
+/// A URL as it may stand in a log: scheme, host, port, and of the path what is known to be the
+/// API's.
 pub(super) fn shown(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -61,7 +66,7 @@ fn keys(url: &Url) -> impl Iterator<Item = String> + '_ {
 }
 
 fn is_token(text: &str) -> bool {
-    let has = |is: fn(&u8) -> bool| text.as_bytes().iter().any(|byte| is(byte));
+    let has = |is: fn(&u8) -> bool| text.as_bytes().iter().any(is);
     text.len() >= TOKEN_MIN && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic)
 }
 
@@ -90,11 +95,30 @@ impl Secrets {
         | Outcome::Lost { reason: text, .. }) = &mut outcome;
         for secret in &self.0 {
             if text.contains(secret.as_str()) {
-                *text = text.replace(secret.as_str(), "…");
+                *text = text.replace(secret.as_str(), CUT);
             }
+            *text = without_beginning(text, secret);
         }
         outcome
     }
+}
+
+/// A text that was cut may end within a secret.
+fn without_beginning(text: &str, secret: &str) -> String {
+    let mut parts = text.split(CUT).peekable();
+    let mut clean = String::with_capacity(text.len());
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            clean.push_str(part);
+            break;
+        }
+        let beginnings = secret.char_indices().map(|(end, _)| &secret[..end]);
+        let beginnings = beginnings.filter(|it| it.len() >= SECRET_MIN);
+        let cut = beginnings.rev().find_map(|beginning| part.strip_suffix(beginning));
+        clean.push_str(cut.unwrap_or(part));
+        clean.push_str(CUT);
+    }
+    clean
 }
 
 #[cfg(test)]
@@ -156,5 +180,9 @@ mod tests {
         };
         assert_eq!(same(texts), expected);
         assert_eq!(same("GET /?apikey=s%3Dcret-key&x=harmless"), "GET /?…");
+        // Where a text was cut, with what comes after it.
+        assert_eq!(same("no 0f9c2a77d1b84… (429)"), "no … (429)");
+        assert_eq!(same("no 0f9c2a77d1b84"), "no 0f9c2a77d1b84");
+        assert_eq!(same("one… two…"), "one… two…");
     }
 }

@@ -93,7 +93,8 @@ pub(super) fn fast() -> Policy {
     }
 }
 
-/// What the ledger says: offered, sent, refused by the queue (full, or the share of an owner), rejected, failed.
+/// What the ledger says: offered, sent, refused by the queue (full, or the share of an owner),
+/// rejected, failed.
 pub(super) fn account(metrics: &Metrics, ledger: &Ledger) -> [u64; 5] {
     let Ledger { offered, sent, lost_queue_full, lost_share, .. } = ledger;
     let Ledger { lost_rejected, lost_failed, .. } = ledger;

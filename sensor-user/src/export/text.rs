@@ -34,7 +34,8 @@ fn acts(character: char) -> bool {
 }
 
 /// At most `width` characters; the last one is an ellipsis where something is left out. Wide
-/// characters count as one: names and paths are ASCII but for rare cases, which lose alignment only.
+/// characters count as one: names and paths are ASCII but for rare cases, which lose alignment
+/// only.
 pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
     if text.chars().nth(width).is_none() {
         return Cow::Borrowed(text);
@@ -44,7 +45,8 @@ pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(short)
 }
 
-/// At most `max` characters of it, cleaned: what comes from a backend or a process and goes into the log.
+/// At most `max` characters of it, cleaned: what comes from a backend or a process and goes into
+/// the log.
 pub(super) fn bounded(text: &str, max: usize) -> String {
     // Longer than what is kept, so that the ellipsis is there.
     let text = text.trim();

@@ -1,5 +1,5 @@
-//! What the log says of a backend: each change once, and no more often than that where a backend takes one service's
-//! data and refuses another's by turns.
+//! What the log says of a backend: each change once, and no more often than that where a backend
+//! takes one service's data and refuses another's by turns.
 
 use std::time::Duration;
 
@@ -84,8 +84,8 @@ impl Health {
     pub(super) fn slowed(&mut self, target: &str, reason: &str, limit: Duration) {
         if self.slowed.may_say() {
             tracing::warn!(
-                "{target} takes nothing of one stream for the time being, others go on: {reason}. Trying again for \
-                 up to {limit:?} a batch, then counted as lost"
+                "{target} takes nothing of one stream for the time being, others go on: {reason}. \
+                 Trying again for up to {limit:?} a batch, then counted as lost"
             );
         }
     }

@@ -13,12 +13,12 @@ pub(in crate::export) trait Item: Send + Sync + 'static {
     /// The process that it is from.
     fn resource(&self) -> &Resource;
 
-    /// What tells its stream from others of the same owner; nothing where there is one stream only.
+    /// Hashes what distinguishes its stream among those of one owner. By default there is one.
     fn stream(&self, _hasher: &mut impl Hasher) {}
 }
 
-/// Who shares one part of a queue: the container, and where there is none the service. A process chooses the name of
-/// its service, but not its container.
+/// The key of a share: the container, or the service where there is no container. A process can
+/// choose the name of its service, but not its container.
 pub(in crate::export) fn owner(resource: &Resource) -> &str {
     resource.text("container.id").or_else(|| resource.service_name()).unwrap_or_default()
 }

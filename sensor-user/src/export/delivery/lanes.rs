@@ -144,8 +144,8 @@ impl<T> Stream<T> {
         }
     }
 
-    /// Moves items into a batch that has `taken` already, in order, within the `share` of this stream and the
-    /// `limit` of the batch.
+    /// Moves items into a batch that has `taken` already, in order, within the `share` of this
+    /// stream and the `limit` of the batch.
     fn drain(
         &mut self,
         items: &mut Vec<T>,

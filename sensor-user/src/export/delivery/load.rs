@@ -11,7 +11,7 @@ use super::{Part, Policy};
 /// A batch that is not settled.
 #[derive(Debug)]
 pub(super) struct Load<R> {
-    /// At least one, but for the moment in which the last one is settled. The first is tried first.
+    /// Tried in this order. Empty while only a wait is left.
     pub(super) parts: VecDeque<Part<R>>,
     pub(super) ticket: Ticket,
     /// Until then it is tried.
@@ -23,12 +23,13 @@ pub(super) struct Load<R> {
     /// Its first part was tried before.
     pub(super) again: bool,
     pub(super) backoff: Backoff,
-    /// The successes that the backend had had when it last refused this one without a word on what for.
+    /// How many requests had succeeded when this one was last refused without a scope.
     pub(super) unsaid_since: Option<u64>,
 }
 
 impl<R> Load<R> {
-    /// All parts have the time of one batch together; each is tried once at least, while the backend takes requests.
+    /// All parts have the time of one batch together; each is tried once at least, while the
+    /// backend takes requests.
     pub(super) fn new(parts: Vec<Part<R>>, ticket: Ticket, policy: &Policy) -> Self {
         let now = Instant::now();
         Self {
@@ -49,6 +50,18 @@ impl<R> Load<R> {
         self.asked = false;
         self.not_before = Instant::now();
         self.parts.pop_front()
+    }
+
+    /// Its first part is lost. Whether the batch has to stay all the same, even without parts: the
+    /// backend asked for a wait, and later items of the stream must not come before.
+    pub(super) fn give_up_part(&mut self) -> bool {
+        let asked = self.asked.then_some(self.not_before);
+        self.next_part();
+        if let Some(until) = asked {
+            self.not_before = until;
+            self.asked = true;
+        }
+        asked.is_some()
     }
 
     pub(super) fn items(&self) -> u64 {
@@ -82,9 +95,7 @@ impl<R> Loads<R> {
 
     /// Removes those that `hopeless` holds for.
     pub(super) fn give_up(&mut self, mut hopeless: impl FnMut(&Load<R>) -> bool) -> Vec<Load<R>> {
-        let (lost, kept) = std::mem::take(&mut self.0).into_iter().partition(|it| hopeless(it));
-        self.0 = kept;
-        lost
+        self.0.extract_if(.., |load| hopeless(load)).collect()
     }
 
     /// Allows an attempt at once, except where the backend asked for a wait.

@@ -13,9 +13,10 @@ use super::{Grouping, Item, Ledger, Loss, Policy};
 use crate::export::text;
 use crate::metrics::{Counter, Metrics};
 
-/// An owner may hold this many times as much of the queue as is free. So one owner alone has two thirds of the queue,
-/// `n` greedy owners have `2 / (2n + 1)` each, and half of one such share stays free for whoever comes next
-/// ("dynamic thresholds", Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
+/// An owner may hold this many times as much of the queue as is free. So one owner alone has two
+/// thirds of the queue, `n` greedy owners have `2 / (2n + 1)` each, and half of one such share
+/// stays free for the next ("dynamic thresholds", Choudhury and Hahne, IEEE/ACM
+/// Transactions on Networking 6(2), 1998).
 const SHARE_OF_FREE: usize = 2;
 
 /// Between two owners that the log names. There may be many, and a process may choose its name.
@@ -24,16 +25,17 @@ const NAMED_EVERY: Duration = Duration::from_secs(10);
 /// Characters of a name in the log.
 const NAME_MAX: usize = 80;
 
-/// Items on their way to one backend. One is `queued` from when it is accepted until it is settled (sent or lost), so
-/// the capacity bounds requests under way too.
+/// Items on their way to one backend. One is `queued` from when it is accepted until it is settled
+/// (sent or lost), so the capacity bounds requests under way too.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
-    /// Wakes the one worker: when something begins to wait, on a full batch, on a refusal, on closing.
+    /// Wakes the one worker: when something begins to wait, on a full batch, on a refusal, on
+    /// closing.
     wake: Notify,
     /// When to stop trying, once the queue is closed.
     closing: watch::Sender<Option<Instant>>,
-    /// Of lanes, with keys of this process: nobody can choose names that collide.
+    /// Hashes of lanes, keyed by this process: no service can choose a name that collides.
     hashes: RandomState,
     policy: Policy,
     ledger: &'static Ledger,
@@ -88,8 +90,8 @@ impl<T: Item> Queue<T> {
         }
     }
 
-    /// Takes an item, or counts it as lost. Wakes the worker for the first item of a batch and for the last, not for
-    /// each.
+    /// Takes an item, or counts it as lost. Wakes the worker for the first item of a batch and for
+    /// the last, not for each.
     pub(crate) fn offer(&self, item: T) {
         self.metrics.inc(self.ledger.offered);
         let weight = item.weight();
@@ -152,15 +154,16 @@ impl<T: Item> Queue<T> {
         match refusal {
             _ if !first => {}
             Refusal::QueueFull => tracing::warn!(
-                "the queue of {capacity} {items} is full, the newest are dropped and counted as {name}: the backend \
-                 is too slow or down",
+                "the queue of {capacity} {items} is full, the newest are dropped and counted as \
+                 {name}: the backend is too slow or down",
             ),
             Refusal::Share => {
                 let service = item.resource().service_name().unwrap_or("(unnamed)");
                 let service = text::bounded(service, NAME_MAX);
                 tracing::warn!(
-                    "service {service} has its share of the queue of {capacity} {items}, its newest are dropped and \
-                     counted as {name}: it makes more than the backend takes, or the backend is down",
+                    "service {service} has its share of the queue of {capacity} {items}, its newest \
+                     are dropped and counted as {name}: it makes more than the backend takes, or \
+                     the backend is down",
                 );
             }
         }
@@ -174,14 +177,14 @@ impl<T: Item> Queue<T> {
         self.lock().held.items as u64
     }
 
-    /// The next batch, when it is full or old enough; at once while closing. Else when there will be one.
+    /// The next batch, when it is full or old enough; at once while closing. Else when there will
+    /// be one.
     pub(super) fn take(&self) -> Result<Batch<T>, Due> {
         let closing = self.closing.borrow().is_some();
         let mut state = self.lock();
         let at_once = closing || state.pressed;
         let age = if at_once { Duration::ZERO } else { self.policy.batch_age };
         let taken = state.lanes.take(age, Instant::now());
-        // With nothing to take, the pressure is in what is under way.
         state.pressed = false;
         taken
     }
@@ -208,7 +211,7 @@ impl<T: Item> Queue<T> {
 
     fn settle(&self, items: u64, counter: Counter) {
         let mut state = self.lock();
-        // What was abandoned is counted already.
+        // Abandoned items are counted already.
         if !state.abandoned {
             let items_held = usize::try_from(items).unwrap_or(usize::MAX);
             state.held = state.held.minus(Amount { items: items_held, bytes: 0 });

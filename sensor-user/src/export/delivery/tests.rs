@@ -474,8 +474,8 @@ async fn changes_are_logged_once_and_repetitions_never() {
     let bench = ups_and_downs().await;
     let expected = [
         "INFO delivering to the script",
-        "WARN service shop has its share of the queue of 4 spans, its newest are dropped and counted \
-         as otlp.lost.share",
+        "WARN service shop has its share of the queue of 4 spans, its newest are dropped and \
+         counted as otlp.lost.share",
         "WARN cannot deliver to the script: busy. Trying again for up to 300s a batch",
         "INFO delivering to the script again",
         "ERROR the script refuses the data, which is lost: 400 Bad Request",

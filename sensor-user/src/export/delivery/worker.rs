@@ -13,14 +13,14 @@ use super::retry::Backoff;
 use super::{Backend, Grouping, Loss, Outcome, Part, Policy, Queue, Scope};
 use crate::export::text;
 
-/// A backend that asks for more patience than this gets no more than this: otherwise one bad header would silence the
-/// sensor for good.
+/// A backend that asks for more patience than this gets no more than this: otherwise one bad header
+/// would silence the sensor for good.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// Of a backend's message, no more goes into the log.
 const MESSAGE_MAX: usize = 300;
 
-/// As many batches that are refused in a row, without a word on what for, are refused for what concerns all.
+/// From this many batches on that are refused in a row without a scope, all streams pause.
 const UNSAID_MAX: u32 = 3;
 
 /// Delivers to one backend, one request after the other.
@@ -31,14 +31,14 @@ pub(crate) struct Worker<B: Backend> {
     closing: watch::Receiver<Option<Instant>>,
     policy: Policy,
     timeout: Duration,
-    /// The batches that were tried in vain, or in part.
+    /// Batches that were tried and are not settled.
     aside: Loads<B::Request>,
-    /// One of those was tried last: the next turn is a new batch's.
+    /// The last attempt was for one of them, so a new batch has its turn.
     tried_aside: bool,
     pause: Option<Pause>,
-    /// Of the whole backend, anew with each success.
+    /// For pauses. It begins anew with each success.
     backoff: Backoff,
-    /// Batches refused since the last success of which it is not known what they are refused for.
+    /// Batches refused without a scope since the last success.
     unsaid: u32,
     /// Requests that succeeded.
     successes: u64,
@@ -47,7 +47,7 @@ pub(crate) struct Worker<B: Backend> {
     health: Health,
 }
 
-/// While nothing at all is sent.
+/// A time in which nothing is sent.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     until: Instant,
@@ -87,7 +87,8 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    /// Ends when the queue is closed and empty, or out of time. What is left then is counted as lost.
+    /// Ends when the queue is closed and empty, or out of time. What is left then is counted as
+    /// lost.
     pub(crate) async fn run(mut self) {
         loop {
             match self.step() {
@@ -122,7 +123,8 @@ impl<B: Backend> Worker<B> {
             return if hopeless(pause.until) { Step::End } else { Step::Wait(Some(until)) };
         }
         let mut next = Due::Never;
-        // By turns, so that neither holds up the other. One request with all owners is retried before any other.
+        // Retries and new batches take turns, so that neither holds up the other. A mixed batch is
+        // retried before any other.
         for aside in [!self.tried_aside, self.tried_aside] {
             if aside {
                 if let Some(load) = self.aside.take_due(now) {
@@ -156,7 +158,7 @@ impl<B: Backend> Worker<B> {
     async fn wait(&mut self, until: Option<Instant>) {
         let deadline = *self.closing.borrow();
         let until = [until, deadline].into_iter().flatten().min();
-        // While nothing is sent anyway, the queue has nothing to say.
+        // Changes of the queue do not end a pause.
         let paused = self.pause.is_some();
         tokio::select! {
             () = at(until) => {}
@@ -199,7 +201,9 @@ impl<B: Backend> Worker<B> {
             Outcome::Retry { scope, reason, after } => {
                 if !self.put_off(&mut load, scope, &reason, after) {
                     self.queue.lost(items, Loss::Failed);
-                    load.next_part();
+                    if load.give_up_part() {
+                        return self.aside.push(load);
+                    }
                 }
             }
         }
@@ -230,7 +234,12 @@ impl<B: Backend> Worker<B> {
             self.unsaid += 1;
         }
         let (target, limit) = (self.backend.target(), self.policy.retry_limit);
-        if scope == Scope::Backend || self.unsaid >= UNSAID_MAX {
+        let of_all = match scope {
+            Scope::Backend => true,
+            Scope::Unsaid => self.unsaid >= UNSAID_MAX,
+            Scope::Stream => false,
+        };
+        if of_all {
             let until = asked.unwrap_or_else(|| own(&mut self.backoff));
             self.pause = Some(Pause { until, asked: asked.is_some() });
             self.health.failing(target, reason, limit);

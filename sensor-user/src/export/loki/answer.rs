@@ -16,8 +16,8 @@ use crate::export::delivery::{Loss, Outcome, Scope};
 use crate::export::http::{Answer, snippet};
 use crate::export::text::bounded;
 
-/// Loki's default for ingestion that is blocked (`block_ingestion_status_code`): a success to clients, so that they
-/// do not try again, and yet nothing is stored.
+/// Loki's default for ingestion that is blocked (`block_ingestion_status_code`): a success to
+/// clients, so that they do not try again, and yet nothing is stored.
 const BLOCKED: u16 = 260;
 
 /// As Promtail has it: 429 and 5xx may work later, the rest will not. `items` lines were sent, of the stream with
@@ -42,12 +42,12 @@ pub(super) fn outcome(answer: &Answer, labels: &str, items: u64) -> Outcome {
     }
 }
 
-/// The beginnings of what is said of a whole tenant (`RateLimitedErrorMsg` and `BlockedIngestionErrorMsg` of
-/// `pkg/validation/validate.go`). They are without any text of ours.
+/// The beginnings of what is said of a whole tenant (`RateLimitedErrorMsg` and
+/// `BlockedIngestionErrorMsg` of `pkg/validation/validate.go`). They are without any text of ours.
 const OF_TENANT: [&str; 2] = ["ingestion rate limit exceeded", "ingestion blocked for user"];
 
-/// What is said of one stream (`ErrStreamRateLimit`, `StreamLimitErrorMsg`). The limit of active streams is for
-/// streams that are not active yet: others go on.
+/// What is said of one stream (`ErrStreamRateLimit`, `StreamLimitErrorMsg`). The limit of active
+/// streams is for streams that are not active yet: others go on.
 const OF_STREAM: [&str; 2] =
     ["per stream rate limit exceeded", "maximum active stream limit exceeded"];
 
@@ -55,7 +55,8 @@ const OF_STREAM: [&str; 2] =
 fn too_much(answer: &Answer, text: &str, labels: &str) -> Outcome {
     let body = String::from_utf8_lossy(&answer.body).trim().to_ascii_lowercase();
     let after = answer.retry_after();
-    // What is in labels can do no harm: it comes later than the first, and after the second it is the stream's own.
+    // What is in labels can do no harm: it comes later than the first, and after the second it is
+    // the stream's own.
     let scope = if OF_TENANT.iter().any(|known| body.starts_with(known)) {
         Scope::Backend
     } else if OF_STREAM.iter().any(|known| body.contains(known)) {
@@ -165,7 +166,8 @@ mod tests {
         assert_eq!(refused(body, false, LABELS, 9), expected, "{body}");
     }
 
-    /// The texts are those of `pkg/validation/validate.go` and `pkg/ingester/stream.go` of Loki 2.9 to 3.7.
+    /// The texts are those of `pkg/validation/validate.go` and `pkg/ingester/stream.go` of Loki 2.9
+    /// to 3.7.
     #[test]
     fn a_limit_is_of_the_tenant_or_of_a_stream() {
         let scope = |text: &str, labels: &str, after: Option<&'static str>| {
@@ -178,31 +180,34 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        let tenant = "ngestion rate limit exceeded for user fake (limit: 4194304 bytes/sec) while attempting to \
-                      ingest '9' lines totaling '900' bytes, reduce log volume or contact your Loki administrator \
-                      to see if the limit can be increased";
+        let tenant = "ngestion rate limit exceeded for user fake (limit: 4194304 bytes/sec) while \
+                      attempting to ingest '9' lines totaling '900' bytes, reduce log volume or \
+                      contact your Loki administrator to see if the limit can be increased";
         for first in ["i", "I"] {
             let text = format!("{first}{tenant}\n");
             assert_eq!(scope(&text, LABELS, None), (Scope::Backend, None));
             assert_eq!(scope(&text, LABELS, Some("7")), (Scope::Backend, Some(7)));
         }
-        let blocked = "ingestion blocked for user fake until '2027-01-01 00:00:00 +0000 UTC' with status code '429'";
+        let blocked = "ingestion blocked for user fake until '2027-01-01 00:00:00 +0000 UTC' with \
+                       status code '429'";
         assert_eq!(scope(blocked, LABELS, None), (Scope::Backend, None));
         // Called as the tenant's limit is: it is the stream's own all the same.
         let hostile = r#"{service_name="ingestion rate limit exceeded for user"}"#;
         for labels in [LABELS, hostile] {
             let rate = format!(
-                "entry with timestamp 2026-11-21 10:00:00 +0000 UTC ignored, reason: 'Per stream rate limit exceeded \
-                 (limit: 3MB/sec) while attempting to ingest for stream '{labels}' totaling 8238B, consider splitting \
-                 a stream via additional labels or contact your Loki administrator to see if the limit can be \
-                 increased',\nuser 'fake', total ignored: 9 out of 9 for stream: {labels}"
+                "entry with timestamp 2026-11-21 10:00:00 +0000 UTC ignored, reason: 'Per stream \
+                 rate limit exceeded (limit: 3MB/sec) while attempting to ingest for stream \
+                 '{labels}' totaling 8238B, consider splitting a stream via additional labels or \
+                 contact your Loki administrator to see if the limit can be increased',\nuser \
+                 'fake', total ignored: 9 out of 9 for stream: {labels}"
             );
             assert_eq!(scope(&rate, labels, None), (Scope::Stream, None));
             assert_eq!(scope(&rate, labels, Some("7")), (Scope::Stream, Some(7)));
             let streams = format!(
-                "maximum active stream limit exceeded when trying to create stream {labels}, reduce the number of \
-                 active streams (reduce labels or reduce label values), or contact your Loki administrator to see if \
-                 the limit can be increased, user: 'fake'"
+                "maximum active stream limit exceeded when trying to create stream {labels}, \
+                 reduce the number of active streams (reduce labels or reduce label values), or \
+                 contact your Loki administrator to see if the limit can be increased, user: \
+                 'fake'"
             );
             assert_eq!(scope(&streams, labels, None), (Scope::Stream, None));
         }

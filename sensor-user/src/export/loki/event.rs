@@ -36,8 +36,8 @@ impl Item for Entry {
         }
     }
 
-    /// What differs between the labels of one container or service. Where labels differ in more than that, a batch
-    /// has several streams, and each goes in a request of its own all the same.
+    /// What differs between the labels of one container or service. Where labels differ in more
+    /// than that, a batch has several streams, and each goes in a request of its own all the same.
     fn stream(&self, hasher: &mut impl Hasher) {
         let (class, level, dead) = match self {
             Self::Record(record) => (record.class, record.severity, record.breach.is_some()),

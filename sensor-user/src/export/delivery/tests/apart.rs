@@ -124,8 +124,8 @@ fn later(scope: Scope, after: Option<u64>) -> Outcome {
     Outcome::Retry { scope, reason: "429".into(), after: after.map(Duration::from_secs) }
 }
 
-/// A process that prints fast runs into the limit of its stream. Another one's lines arrive in their time, all of
-/// them; the fast one's are late or lost, and each of those is counted.
+/// A process that prints fast runs into the limit of its stream. Another one's lines arrive in
+/// their time, all of them; the fast one's are late or lost, and each of those is counted.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_slowed_down_waits_alone() {
     let policy = Policy {
@@ -206,7 +206,44 @@ async fn a_stream_is_left_alone_for_as_long_as_is_asked() {
     assert_eq!(bench.account(), [5, 5, 0, 0, 0]);
 }
 
-/// What concerns the whole backend pauses all.
+/// A stream is left alone also where its batch is given up at once, as it would have to wait too
+/// long.
+#[tokio::test(start_paused = true)]
+async fn a_long_wait_holds_for_later_items_too() {
+    let policy = Policy { retry_limit: Duration::from_secs(20), ..Policy::default() };
+    let mut bench = Bench::new(policy, |service, before| match (service, before) {
+        ("a", 0) => later(Scope::Stream, Some(30)),
+        _ => Outcome::ACCEPTED,
+    });
+    bench.offer("a", 3);
+    seconds(2).await;
+    assert_eq!(bench.account(), [3, 0, 0, 0, 3]);
+    bench.offer("a", 1);
+    bench.offer("b", 1);
+    seconds(60).await;
+    assert_eq!(bench.requests("a"), [(1_000, vec![0, 1, 2]), (31_000, vec![3])]);
+    assert_eq!(bench.requests("b"), [(3_000, vec![4])]);
+    assert_eq!(bench.account(), [5, 2, 0, 0, 3]);
+}
+
+/// Refusals without a scope count only among themselves.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_a_stream_is_never_for_all() {
+    let mut bench = Bench::new(Policy::default(), |service, before| match (service, before) {
+        ("a" | "b", 0) => later(Scope::Unsaid, Some(3)),
+        ("c" | "d" | "e", 0) => later(Scope::Stream, Some(3)),
+        _ => Outcome::ACCEPTED,
+    });
+    for service in ["a", "b", "c", "d", "e", "quiet"] {
+        bench.offer(service, 1);
+    }
+    seconds(2).await;
+    assert_eq!(bench.requests("quiet"), [(1_000, vec![5])]);
+    seconds(3).await;
+    assert_eq!(bench.account(), [6, 6, 0, 0, 0]);
+}
+
+/// An answer that concerns the whole backend pauses all streams.
 #[tokio::test(start_paused = true)]
 async fn an_outage_pauses_all() {
     let mut bench = Bench::new(Policy::default(), |service, before| match (service, before) {
@@ -222,7 +259,8 @@ async fn an_outage_pauses_all() {
     bench.assert_balanced();
 }
 
-/// One that is failed again and again, as if all were, costs the others the first two steps of the backoff at most.
+/// One that is failed again and again, as if all were, costs the others the first two steps of the
+/// backoff at most.
 #[tokio::test(start_paused = true)]
 async fn a_stream_on_which_the_backend_fails_does_not_stop_the_others() {
     let mut bench = Bench::new(Policy::default(), |service, _| match service {
@@ -245,7 +283,8 @@ async fn a_stream_on_which_the_backend_fails_does_not_stop_the_others() {
     assert_eq!(bench.account(), [310, 300, 0, 0, 10]);
 }
 
-/// Where the backend does not say what a refusal is for, it is for one stream, until several are refused.
+/// Where the backend does not say what a refusal is for, it is for one stream, until several are
+/// refused.
 #[tokio::test(start_paused = true)]
 async fn refusals_without_a_word_are_for_all_when_all_are_refused() {
     let mut bench = Bench::new(Policy::default(), |service, _| match service {

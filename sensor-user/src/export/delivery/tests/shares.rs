@@ -18,7 +18,8 @@ fn queue(policy: Policy) -> (Queue<Arc<Span>>, Arc<Metrics>) {
     (Queue::new(Grouping::Mixed, policy, &LEDGER, Arc::clone(&metrics)), metrics)
 }
 
-/// `n` greedy services have `2 / (2n + 1)` of the queue each, and half of that is free for another one.
+/// `n` greedy services have `2 / (2n + 1)` of the queue each, and half of that is free for another
+/// one.
 #[tokio::test(start_paused = true)]
 async fn greedy_services_leave_room_for_others() {
     for (services, each, refused) in

@@ -150,7 +150,8 @@ async fn codes_by_the_table() {
     }
 }
 
-/// A request that is unacceptable for what one service sends, or too large: in the words of grpc-go and of tonic.
+/// A request that is unacceptable for what one service sends, or too large: in the words of grpc-go
+/// and of tonic.
 #[tokio::test]
 async fn one_service_does_not_spoil_the_batch_of_all() {
     for (code, text) in [
@@ -158,7 +159,8 @@ async fn one_service_does_not_spoil_the_batch_of_all() {
         (Code::ResourceExhausted, "grpc: received message larger than max (9000000 vs. 4194304)"),
         (
             Code::OutOfRange,
-            "Error, decoded message length too large: found 9000000 bytes, the limit is: 4194304 bytes",
+            "Error, decoded message length too large: found 9000000 bytes, the limit is: 4194304 \
+             bytes",
         ),
     ] {
         let refused = || Some(Err(Status::new(code, text)));

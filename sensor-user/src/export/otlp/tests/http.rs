@@ -140,7 +140,8 @@ async fn what_will_not_pass_is_counted_at_once() {
     }
 }
 
-/// What one service sends is unacceptable. The spans of the others arrive, each service's by itself, once.
+/// What one service sends is unacceptable. The spans of the others arrive, each service's by
+/// itself, once.
 #[tokio::test]
 async fn one_service_does_not_spoil_the_batch_of_all() {
     fn services(request: &Received) -> Vec<String> {
