@@ -11,12 +11,12 @@ mod quiet;
 mod record;
 mod replay;
 mod run;
+mod secrets;
 mod session;
 mod stop;
 mod view;
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,6 +24,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::flags::{RecordFlags, ReplayFlags, RunFlags};
 use crate::config::{self, Problem};
+use secrets::Secrets;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -47,6 +48,10 @@ Examples:
 A process is traced when any of --pid, --comm, --exe or --cgroup names it. sudo clears the
 environment: give OTEL_* variables after it (sudo OTEL_EXPORTER_OTLP_ENDPOINT=... sensor run).
 OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are read from each traced process.
+
+Variables that hold secrets (OTEL_EXPORTER_OTLP_HEADERS, _TRACES_HEADERS and _LOGS_HEADERS; the
+endpoints; SENSOR_LOKI_PASSWORD, SENSOR_LOKI_BEARER_TOKEN; SENSOR_REDACT_KEY) can be read from
+files: NAME_FILE=/path/of/the/file. Arguments show in `ps`: do not put keys there.
 
 traceidratio chooses the traces that the SDKs for Go and Python choose. adaptive keeps all that
 enters this node, and inside it a part of the traces, from min to max by the errors of the service.
@@ -176,22 +181,25 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
-    let env = environment;
     let screen = footer::Screen::default();
-    let log = config::log(cli.verbose, &env);
+    let log = config::log(cli.verbose, &environment);
     if let Ok(directives) = &log {
         log::start(directives, screen.clone());
     }
     match cli.command {
         Command::Run(mut flags) => {
             flags.capture.verbose = cli.verbose;
-            run::run(both(config::run(&flags, &env), log)?, &screen)
+            let config = with_secrets(|env| config::run(&flags, env));
+            run::run(both(config, log)?, &screen)
         }
         Command::Record(mut flags) => {
             flags.capture.verbose = cli.verbose;
             record::record(&both(config::record(&flags), log)?)
         }
-        Command::Replay(flags) => replay::replay(both(config::replay(&flags, &env), log)?, &screen),
+        Command::Replay(flags) => {
+            let config = with_secrets(|env| config::replay(&flags, env));
+            replay::replay(both(config, log)?, &screen)
+        }
         Command::Doctor { btf } => {
             log?;
             doctor::doctor(btf.as_deref())
@@ -199,19 +207,26 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// An environment variable. The key for hashes may be in a file instead, for whom a variable is too public.
+/// An environment variable.
 fn environment(name: &str) -> Option<String> {
-    const KEY: &str = "SENSOR_REDACT_KEY";
-    /// More than a key has; a device has no end.
-    const KEY_MAX: u64 = 1024;
-    let read = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    if name == KEY && read(KEY).is_none() {
-        let file = File::open(read("SENSOR_REDACT_KEY_FILE")?).ok()?;
-        let mut text = String::new();
-        file.take(KEY_MAX).read_to_string(&mut text).ok()?;
-        return Some(text);
-    }
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// Reads a configuration from the environment, where files may have the secrets.
+fn with_secrets<T>(
+    config: impl FnOnce(config::Env<'_>) -> Result<T, Vec<Problem>>,
+) -> Result<T, Vec<Problem>> {
+    let secrets = Secrets::read(&environment);
+    let config = config(&|name| secrets.get(name).or_else(|| environment(name)));
+    for note in &secrets.notes {
+        tracing::warn!("{note}");
+    }
+    match config {
+        Ok(config) if secrets.problems.is_empty() => Ok(config),
+        config => {
+            Err(secrets.problems.into_iter().chain(config.err().into_iter().flatten()).collect())
+        }
+    }
 }
 
 /// The configuration, or the problems of both.

@@ -10,7 +10,9 @@ mod delivery;
 mod http;
 pub mod loki;
 pub mod otlp;
+mod secrets;
 pub mod terminal;
+mod text;
 
 #[cfg(test)]
 mod testing;
@@ -28,6 +30,7 @@ use crate::model::{LogRecord, LogSource, Span, SpanKind};
 pub use delivery::Policy;
 pub(crate) use delivery::weight_of_record;
 use delivery::{Backend, Item, Queue, Worker};
+pub(crate) use secrets::endpoint_holds_key;
 
 /// What the sensor calls itself towards backends.
 const USER_AGENT: &str = concat!("sensor/", env!("CARGO_PKG_VERSION"));
@@ -228,7 +231,8 @@ impl<T: Item> Delivery<T> {
         metrics: &Arc<Metrics>,
         runtime: &Handle,
     ) -> Self {
-        let queue = Arc::new(Queue::new(policy.clone(), ledger, Arc::clone(metrics)));
+        let metrics = Arc::clone(metrics);
+        let queue = Arc::new(Queue::new(B::GROUPING, policy.clone(), ledger, metrics));
         let worker = Worker::new(backend, Arc::clone(&queue), policy, timeout);
         Self { queue, worker: Mutex::new(Some(runtime.spawn(worker.run()))) }
     }

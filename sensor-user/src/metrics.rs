@@ -203,6 +203,8 @@ counters! {
     OtlpSent = "otlp.sent",
     /// Spans lost: the queue was full.
     OtlpLostQueueFull = "otlp.lost.queue_full",
+    /// Spans lost: their service or container had its share of the queue.
+    OtlpLostShare = "otlp.lost.share",
     /// Spans lost: the backend rejected them (partial success).
     OtlpLostRejected = "otlp.lost.rejected",
     /// Spans lost: not delivered within the retry limit, or refused for good.
@@ -215,6 +217,8 @@ counters! {
     OtlpLogsSent = "otlp.logs.sent",
     /// Log records lost: the queue was full.
     OtlpLogsLostQueueFull = "otlp.logs.lost.queue_full",
+    /// Log records lost: their service or container had its share of the queue.
+    OtlpLogsLostShare = "otlp.logs.lost.share",
     /// Log records lost: the backend rejected them (partial success).
     OtlpLogsLostRejected = "otlp.logs.lost.rejected",
     /// Log records lost: not delivered within the retry limit, or refused for good.
@@ -227,6 +231,8 @@ counters! {
     LokiSent = "loki.sent",
     /// Lines lost: the queue was full.
     LokiLostQueueFull = "loki.lost.queue_full",
+    /// Lines lost: their service or container had its share of the queue.
+    LokiLostShare = "loki.lost.share",
     /// Lines lost: refused for good, for another reason than the next two.
     LokiLostRejected = "loki.lost.rejected",
     /// Lines lost: Loki has lines of their stream that are newer by too much.

@@ -9,7 +9,7 @@
 
 use super::flags::ExportFlags;
 use super::{Env, Problem, Problems, value};
-use crate::export::{Policy, Settings, loki, otlp};
+use crate::export::{Policy, Settings, endpoint_holds_key, loki, otlp};
 
 /// Spans or records that may wait, at most. What they take is bounded by bytes besides.
 const QUEUE_MAX: usize = 1 << 20;
@@ -26,6 +26,17 @@ pub struct Export {
 pub(super) fn export(flags: &ExportFlags, env: Env<'_>, problems: &mut Problems) -> Export {
     let ExportFlags { otlp_endpoint, otlp_protocol, loki_endpoint, loki_tenant } = flags;
     let mut notes = Vec::new();
+    for (flag, endpoint, variable) in [
+        ("--otlp-endpoint", otlp_endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("--loki-endpoint", loki_endpoint, "SENSOR_LOKI_ENDPOINT"),
+    ] {
+        if endpoint.as_deref().is_some_and(endpoint_holds_key) {
+            notes.push(format!(
+                "{flag} seems to hold a key, and every user of this host sees arguments (ps): set \
+                 {variable}_FILE to a file with the endpoint, or {variable}, instead"
+            ));
+        }
+    }
     let otlp =
         otlp::Settings::from_env_and_flags(env, otlp_endpoint.as_deref(), otlp_protocol.as_deref());
     let before = problems.0.len();

@@ -1,3 +1,4 @@
+mod keys;
 mod rules;
 
 use std::collections::HashMap;

@@ -24,6 +24,9 @@ const FIELDS: &[(&str, &str)] = &[
     ("user_agent", "user_agent.original"),
 ];
 
+/// The class of all of them.
+pub(super) const CLASS: Class = Class::Middleware;
+
 /// The record of a server span: written when there is something to say, at its end.
 pub(super) fn record(span: &Span) -> LogRecord {
     let mut attributes = Vec::with_capacity(FIELDS.len() + 2);
@@ -53,7 +56,7 @@ pub(super) fn record(span: &Span) -> LogRecord {
             evidence: "exchange",
             after_response: false,
         }),
-        class: Class::Middleware,
+        class: CLASS,
         source: LogSource::Exchange,
         attributes,
         breach: None,
@@ -62,7 +65,7 @@ pub(super) fn record(span: &Span) -> LogRecord {
 }
 
 /// Error where the conventions see one (5xx, no answer), warn for what the client did wrong (4xx), else info.
-fn severity(span: &Span) -> Severity {
+pub(super) fn severity(span: &Span) -> Severity {
     match (span.status, find(span, "http.response.status_code")) {
         (Status::Error, _) => Severity::Error,
         (Status::Unset, Some(Value::Int(400..500))) => Severity::Warn,

@@ -5,17 +5,29 @@
 //! One request is under way at a time, so that lines reach Loki in order and a backend in trouble
 //! is met by one retrying request, not several. Delivery is at least once: a connection that breaks
 //! after the backend took a request makes it come again.
+//!
+//! No service holds up another:
+//!
+//! - Items wait in lanes, one for each stream of each owner ([`lanes`]). Owners have their turns,
+//!   and none of them gets more of the queue than a share of what is free ([`queue`]).
+//! - A batch that the backend does not take for the time being is set aside and tried again by
+//!   itself, in its own time ([`load`]). Later items of its stream wait behind it; other streams go
+//!   on. Only what concerns the whole backend ([`Scope::Backend`]) pauses all of them.
+//! - A batch of several owners that the backend refuses is sent once more in parts, one for each of
+//!   them.
 
+mod health;
 mod item;
+mod lanes;
+mod load;
 mod queue;
 mod retry;
 #[cfg(test)]
 mod tests;
 mod worker;
 
-pub(super) use item::Item;
 pub(crate) use item::weight_of_record;
-
+pub(super) use item::{Item, owner};
 pub(super) use queue::Queue;
 pub(super) use worker::Worker;
 
@@ -26,7 +38,8 @@ use crate::metrics::Counter;
 /// How a destination's queue, batches and retries are bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Items (spans, or records of logs) that may wait or be under way; more are refused and counted.
+    /// Items (spans, or records of logs) that may wait or be under way; more are refused and
+    /// counted. One service may have twice as many as there is room left for.
     pub capacity: usize,
     /// And bytes of them, about: what is beyond either is refused.
     pub capacity_bytes: usize,
@@ -85,6 +98,7 @@ pub(super) struct Ledger {
     pub(super) offered: Counter,
     pub(super) sent: Counter,
     pub(super) lost_queue_full: Counter,
+    pub(super) lost_share: Counter,
     pub(super) lost_rejected: Counter,
     pub(super) lost_failed: Counter,
     /// Of destinations that say so.
@@ -117,6 +131,8 @@ pub(super) enum Outcome {
     },
     /// It may work later.
     Retry {
+        /// For which requests.
+        scope: Scope,
         /// What happened and what to do about it.
         reason: String,
         /// How long the backend asks to be left alone.
@@ -128,7 +144,29 @@ pub(super) enum Outcome {
         reason: String,
         /// Under which name it is counted.
         loss: Loss,
+        /// Items of one owner may be the cause: the others may work without them.
+        divisible: bool,
     },
+}
+
+/// For which requests an answer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Those of the same stream.
+    Stream,
+    /// All.
+    Backend,
+    /// The backend does not say: of one stream, until several in a row are answered so.
+    Unsaid,
+}
+
+/// Which items may go in one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grouping {
+    /// Those of all owners.
+    Mixed,
+    /// Those of one stream.
+    Stream,
 }
 
 /// The reasons for which something is lost for good.
@@ -148,12 +186,19 @@ impl Outcome {
     pub(super) const ACCEPTED: Self =
         Self::Accepted { refused: Vec::new(), message: String::new() };
 
+    /// For all requests.
     pub(super) fn retry(reason: impl Into<String>, after: Option<Duration>) -> Self {
-        Self::Retry { reason: reason.into(), after }
+        Self::Retry { scope: Scope::Backend, reason: reason.into(), after }
     }
 
+    /// Whatever is in the request.
     pub(super) fn lost(loss: Loss, reason: impl Into<String>) -> Self {
-        Self::Lost { reason: reason.into(), loss }
+        Self::Lost { reason: reason.into(), loss, divisible: false }
+    }
+
+    /// For something in the request.
+    pub(super) fn unacceptable(loss: Loss, reason: impl Into<String>) -> Self {
+        Self::Lost { reason: reason.into(), loss, divisible: true }
     }
 }
 
@@ -172,11 +217,21 @@ pub(super) trait Backend: Send + Sync + 'static {
     /// What is sent.
     type Request: Send + Sync;
 
+    /// What may be sent in one request.
+    const GROUPING: Grouping;
+
     /// For the log: what it is and where.
     fn target(&self) -> &str;
 
     /// Encodes one batch; the parts have all its items together.
     fn encode(&self, batch: Vec<Self::Item>) -> Vec<Part<Self::Request>>;
+
+    /// The same items in one part for each of their owners, as far as that is possible. No parts
+    /// where there is nothing to divide.
+    fn split(&self, request: Self::Request) -> Vec<Part<Self::Request>> {
+        drop(request);
+        Vec::new()
+    }
 
     /// Sends a part once. May hang: the caller bounds it in time.
     fn send(&self, part: &Part<Self::Request>) -> impl Future<Output = Outcome> + Send;

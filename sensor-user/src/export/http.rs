@@ -10,6 +10,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION
 use reqwest::{Certificate, Client, StatusCode, Url, redirect};
 
 use super::delivery::Outcome;
+pub(super) use super::secrets::{Secrets, shown};
+use super::text::bounded;
 use super::{StartError, USER_AGENT};
 
 /// Of an answer's body, no more is read: a partial success or an error text is far shorter.
@@ -79,11 +81,11 @@ pub(super) async fn post(
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    let mut response = request.send().await.map_err(|error| failed(&error))?;
+    let mut response = request.send().await.map_err(failed)?;
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
     let mut answer = Answer { status, headers, body: Vec::new(), cut: false };
-    while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
         let room = MAX_ANSWER - answer.body.len();
         answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() > room {
@@ -94,13 +96,15 @@ pub(super) async fn post(
     Ok(answer)
 }
 
-fn failed(error: &reqwest::Error) -> Outcome {
+/// The URL of the request is in the error's own text, and would bring a key into the log.
+fn failed(error: reqwest::Error) -> Outcome {
+    let error = error.without_url();
     let advice = if error.is_connect() {
         "cannot connect: is the backend running there, and is the endpoint right?"
     } else {
         "the connection broke before the answer was complete"
     };
-    Outcome::retry(format!("{advice} ({})", chain(error)), None)
+    Outcome::retry(format!("{advice} ({})", chain(&error)), None)
 }
 
 impl Answer {
@@ -124,8 +128,10 @@ impl Answer {
         let advice = match self.status.as_u16() {
             300..400 => match self.headers.get(LOCATION) {
                 Some(location) => {
-                    let location = snippet(location.as_bytes());
-                    return format!("{}: set the endpoint to {location}", self.status);
+                    let url = location.to_str().ok().and_then(|text| Url::parse(text).ok());
+                    let place = url.map_or_else(|| "another path".to_owned(), |url| shown(&url));
+                    let place = bounded(&place, MAX_SNIPPET);
+                    return format!("{}: set the endpoint to {place}", self.status);
                 }
                 None => "redirects are not followed, correct the endpoint",
             },
@@ -146,18 +152,11 @@ impl Answer {
     }
 }
 
-/// A backend's text made fit for the log: bounded, and without control characters.
+/// A backend's text made fit for the log.
 pub(super) fn snippet(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&text[..text.len().min(4 * MAX_SNIPPET)]);
-    let mut clean = String::new();
-    for (i, character) in text.trim().chars().enumerate() {
-        if i == MAX_SNIPPET {
-            clean.push('…');
-            break;
-        }
-        clean.push(if character.is_control() { ' ' } else { character });
-    }
-    clean
+    // A character has four bytes at most.
+    let text = &text[..text.len().min(4 * (MAX_SNIPPET + 2))];
+    bounded(&String::from_utf8_lossy(text), MAX_SNIPPET)
 }
 
 /// An error and what caused it, in one line.
@@ -196,13 +195,6 @@ pub(super) fn parse_endpoint(text: &str) -> Result<Url, String> {
         return Err("must not have a #fragment".into());
     }
     Ok(url)
-}
-
-/// A URL as it may stand in a log: without its query, where some put keys.
-pub(super) fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.into()
 }
 
 /// Appends to the path of a base URL, without doubling slashes.

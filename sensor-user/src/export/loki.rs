@@ -32,6 +32,7 @@ pub(super) static LEDGER: Ledger = Ledger {
     offered: Counter::LokiOffered,
     sent: Counter::LokiSent,
     lost_queue_full: Counter::LokiLostQueueFull,
+    lost_share: Counter::LokiLostShare,
     lost_rejected: Counter::LokiLostRejected,
     lost_failed: Counter::LokiLostFailed,
     lost_out_of_order: Some(Counter::LokiLostOutOfOrder),

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::delivery::{Ledger, Policy};
-use crate::metrics::Metrics;
+use crate::metrics::{Counter, Metrics};
 use crate::model::{
     Attribute, Class, Correlation, LogRecord, LogSource, Resource, Severity, Span, SpanId,
     SpanKind, Status, TraceFlags, TraceId,
@@ -97,10 +97,14 @@ pub(super) fn fast() -> Policy {
     }
 }
 
-/// What the ledger says: offered, sent, queue full, rejected, failed.
+/// What the ledger says: offered, sent, refused by the queue (full, or the share of an owner),
+/// rejected, failed.
 pub(super) fn account(metrics: &Metrics, ledger: &Ledger) -> [u64; 5] {
-    let Ledger { offered, sent, lost_queue_full, lost_rejected, lost_failed, .. } = ledger;
-    [*offered, *sent, *lost_queue_full, *lost_rejected, *lost_failed].map(|it| metrics.get(it))
+    let Ledger { offered, sent, lost_queue_full, lost_share, .. } = ledger;
+    let Ledger { lost_rejected, lost_failed, .. } = ledger;
+    let get = |counter: &Counter| metrics.get(*counter);
+    let refused = get(lost_queue_full) + get(lost_share);
+    [get(offered), get(sent), refused, get(lost_rejected), get(lost_failed)]
 }
 
 /// And, of those that know: out of order, too old.
@@ -111,12 +115,12 @@ pub(super) fn late(metrics: &Metrics, ledger: &Ledger) -> [u64; 2] {
 /// `offered = sent + queued + Σ lost.*`.
 #[track_caller]
 pub(super) fn assert_balanced(metrics: &Metrics, ledger: &Ledger, queued: u64) {
-    let [offered, sent, queue_full, rejected, failed] = account(metrics, ledger);
+    let [offered, sent, refused, rejected, failed] = account(metrics, ledger);
     let late: u64 = late(metrics, ledger).iter().sum();
     assert_eq!(
         offered,
-        sent + queued + queue_full + rejected + failed + late,
-        "offered != sent {sent} + queued {queued} + queue full {queue_full} + rejected {rejected} \
+        sent + queued + refused + rejected + failed + late,
+        "offered != sent {sent} + queued {queued} + refused {refused} + rejected {rejected} \
          + failed {failed} + out of order or too old {late}"
     );
 }
@@ -173,23 +177,40 @@ impl Received {
     }
 }
 
-/// An HTTP/1.1 server that answers by a script, and forever as its last entry says.
-#[derive(Clone, Debug)]
+/// How a request is answered.
+type Answers = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
+
+/// An HTTP/1.1 server.
+#[derive(Clone)]
 pub(super) struct HttpBackend {
     pub(super) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl HttpBackend {
+    /// Answers by a script, and forever as its last entry says.
     pub(super) async fn start(script: Vec<Reply>) -> Self {
+        let script = Mutex::new(VecDeque::from(script));
+        Self::answering(move |_| {
+            let mut script = script.lock().unwrap();
+            let next = if script.len() > 1 { script.pop_front() } else { script.front().cloned() };
+            next.unwrap()
+        })
+        .await
+    }
+
+    /// Answers each request by what it is.
+    pub(super) async fn answering(
+        answers: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
-        let script = Arc::new(Mutex::new(VecDeque::from(script)));
+        let answers: Answers = Arc::new(answers);
         let log = Arc::clone(&received);
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(serve(connection, Arc::clone(&script), Arc::clone(&log)));
+                tokio::spawn(serve(connection, Arc::clone(&answers), Arc::clone(&log)));
             }
         });
         Self { address, received }
@@ -204,11 +225,7 @@ impl HttpBackend {
     }
 }
 
-async fn serve(
-    mut connection: TcpStream,
-    script: Arc<Mutex<VecDeque<Reply>>>,
-    log: Arc<Mutex<Vec<Received>>>,
-) {
+async fn serve(mut connection: TcpStream, answers: Answers, log: Arc<Mutex<Vec<Received>>>) {
     let mut bytes = Vec::new();
     loop {
         let end = loop {
@@ -229,12 +246,9 @@ async fn serve(
         }
         request.body = bytes[end..end + length].to_vec();
         bytes.drain(..end + length);
+        let reply = answers(&request);
         log.lock().unwrap().push(request);
-        let reply = {
-            let mut script = script.lock().unwrap();
-            if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
-        };
-        match reply.unwrap() {
+        match reply {
             Reply::Answer(answer) => connection.write_all(&answer).await.unwrap(),
             Reply::Break(answer) => {
                 connection.write_all(&answer).await.unwrap();

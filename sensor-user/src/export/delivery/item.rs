@@ -1,13 +1,26 @@
 //! What is delivered, and how much of it there is.
 
+use std::hash::Hasher;
 use std::sync::Arc;
 
-use crate::model::{Attribute, LogRecord, LogSource, Span, Text, Value};
+use crate::model::{Attribute, LogRecord, LogSource, Resource, Span, Text, Value};
 
 /// Something on its way to a backend.
 pub(in crate::export) trait Item: Send + Sync + 'static {
     /// About how many bytes it holds, and adds to a request.
     fn weight(&self) -> usize;
+
+    /// The process that it is from.
+    fn resource(&self) -> &Resource;
+
+    /// Hashes what distinguishes its stream among those of one owner. By default there is one.
+    fn stream(&self, _hasher: &mut impl Hasher) {}
+}
+
+/// The key of a share: the container, or the service where there is no container. A process can
+/// choose the name of its service, but not its container.
+pub(in crate::export) fn owner(resource: &Resource) -> &str {
+    resource.text("container.id").or_else(|| resource.service_name()).unwrap_or_default()
 }
 
 /// A flat charge for what a field has beside its texts.
@@ -20,11 +33,19 @@ impl Item for Arc<Span> {
             + weight_of(&self.attributes)
             + 64 * (self.events.len() + self.links.len())
     }
+
+    fn resource(&self) -> &Resource {
+        &self.resource
+    }
 }
 
 impl Item for Arc<LogRecord> {
     fn weight(&self) -> usize {
         weight_of_record(self)
+    }
+
+    fn resource(&self) -> &Resource {
+        &self.resource
     }
 }
 

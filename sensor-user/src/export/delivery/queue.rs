@@ -1,23 +1,42 @@
 //! The bounded queue between the threads that make spans and records and the task that delivers them.
 
-use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::{Item, Ledger, Loss, Policy};
+use super::item::owner;
+use super::lanes::{Amount, Batch, Due, LaneKey, Lanes, Ticket};
+use super::{Grouping, Item, Ledger, Loss, Policy};
+use crate::export::text;
 use crate::metrics::{Counter, Metrics};
+
+/// An owner may hold this many times as much of the queue as is free. So one owner alone has two
+/// thirds of the queue, `n` greedy owners have `2 / (2n + 1)` each, and half of one such share
+/// stays free for the next ("dynamic thresholds", Choudhury and Hahne, IEEE/ACM
+/// Transactions on Networking 6(2), 1998).
+const SHARE_OF_FREE: usize = 2;
+
+/// Between two owners that the log names. There may be many, and a process may choose its name.
+const NAMED_EVERY: Duration = Duration::from_secs(10);
+
+/// Characters of a name in the log.
+const NAME_MAX: usize = 80;
 
 /// Items on their way to one backend. One is `queued` from when it is accepted until it is settled
 /// (sent or lost), so the capacity bounds requests under way too.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
-    /// Wakes the one worker: on the first item, on a full batch, on closing.
+    /// Wakes the one worker: when something begins to wait, on a full batch, on a refusal, on
+    /// closing.
     wake: Notify,
-    /// When to stop trying, once somebody asked to stop.
+    /// When to stop trying, once the queue is closed.
     closing: watch::Sender<Option<Instant>>,
+    /// Hashes of lanes, keyed by this process: no service can choose a name that collides.
+    hashes: RandomState,
     policy: Policy,
     ledger: &'static Ledger,
     metrics: Arc<Metrics>,
@@ -25,50 +44,46 @@ pub(crate) struct Queue<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    /// Each with its weight.
-    waiting: VecDeque<(usize, T)>,
-    waiting_bytes: usize,
-    /// Items of the one batch that was taken last and are not settled.
-    under_way: usize,
-    /// Bytes of that batch, until all of it is settled.
-    under_way_bytes: usize,
-    /// When the longest-waiting item came; None while nothing waits.
-    oldest: Option<Instant>,
+    lanes: Lanes<T>,
+    /// Accepted and not settled. The bytes of a batch are freed when all of it is settled.
+    held: Amount,
+    /// An item was refused since the last batch was taken: the next one is due at once.
+    pressed: bool,
     /// Refusing since the last success: said once in the log.
     overflowing: bool,
+    /// When the log last named an owner.
+    named: Option<Instant>,
     abandoned: bool,
 }
 
-impl<T> Default for State<T> {
-    fn default() -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            under_way: 0,
-            under_way_bytes: 0,
-            oldest: None,
-            overflowing: false,
-            abandoned: false,
-        }
-    }
-}
-
-impl<T> State<T> {
-    fn items(&self) -> usize {
-        self.waiting.len() + self.under_way
-    }
-
-    fn bytes(&self) -> usize {
-        self.waiting_bytes + self.under_way_bytes
-    }
+/// Why an item is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    QueueFull,
+    Share,
 }
 
 impl<T: Item> Queue<T> {
-    pub(crate) fn new(policy: Policy, ledger: &'static Ledger, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        grouping: Grouping,
+        policy: Policy,
+        ledger: &'static Ledger,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let batch = Amount { items: policy.batch_items, bytes: policy.batch_bytes };
+        let state = State {
+            lanes: Lanes::new(grouping, batch),
+            held: Amount::default(),
+            pressed: false,
+            overflowing: false,
+            named: None,
+            abandoned: false,
+        };
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             wake: Notify::new(),
             closing: watch::Sender::new(None),
+            hashes: RandomState::new(),
             policy,
             ledger,
             metrics,
@@ -80,99 +95,103 @@ impl<T: Item> Queue<T> {
     pub(crate) fn offer(&self, item: T) {
         self.metrics.inc(self.ledger.offered);
         let weight = item.weight();
+        let lane = self.lane(&item);
         let mut state = self.lock();
         if state.abandoned {
             drop(state);
-            self.metrics.inc(self.ledger.lost_failed);
-            return;
+            return self.metrics.inc(self.ledger.lost_failed);
         }
-        // One that is larger than everything may wait alone.
-        let heavy = state.items() > 0 && state.bytes() + weight > self.policy.capacity_bytes;
-        if heavy || state.items() >= self.policy.capacity {
-            let first = !std::mem::replace(&mut state.overflowing, true);
-            drop(state);
-            self.metrics.inc(self.ledger.lost_queue_full);
-            if first {
+        if let Some(refusal) = self.refusal(&state, lane.owner, weight) {
+            return self.refuse(state, refusal, lane.owner, &item);
+        }
+        state.held.add(Amount::one(weight));
+        let wake = state.lanes.push(lane, weight, item, Instant::now);
+        drop(state);
+        if wake {
+            self.wake.notify_one();
+        }
+    }
+
+    fn lane(&self, item: &T) -> LaneKey {
+        let mut stream = self.hashes.build_hasher();
+        item.stream(&mut stream);
+        LaneKey { owner: self.hashes.hash_one(owner(item.resource())), stream: stream.finish() }
+    }
+
+    /// A first item is accepted whatever its size, so that a giant is not lost for its size alone.
+    fn refusal(&self, state: &State<T>, owner: u64, weight: usize) -> Option<Refusal> {
+        let capacity = Amount { items: self.policy.capacity, bytes: self.policy.capacity_bytes };
+        if !state.held.takes(weight, capacity) {
+            return Some(Refusal::QueueFull);
+        }
+        let mut all = state.held;
+        all.add(Amount::one(weight));
+        let share = capacity.minus(all).times(SHARE_OF_FREE);
+        (!state.lanes.held_by(owner).takes(weight, share)).then_some(Refusal::Share)
+    }
+
+    fn refuse(&self, mut state: MutexGuard<'_, State<T>>, refusal: Refusal, owner: u64, item: &T) {
+        let first = match refusal {
+            Refusal::QueueFull => !std::mem::replace(&mut state.overflowing, true),
+            Refusal::Share => {
+                let rare = state.named.is_none_or(|at| at.elapsed() >= NAMED_EVERY);
+                let first = rare && state.lanes.name(owner);
+                if first {
+                    state.named = Some(Instant::now());
+                }
+                first
+            }
+        };
+        let press = !std::mem::replace(&mut state.pressed, true);
+        drop(state);
+        let (capacity, items) = (self.policy.capacity, self.ledger.items);
+        let counter = match refusal {
+            Refusal::QueueFull => self.ledger.lost_queue_full,
+            Refusal::Share => self.ledger.lost_share,
+        };
+        self.metrics.inc(counter);
+        let name = counter.name();
+        match refusal {
+            _ if !first => {}
+            Refusal::QueueFull => tracing::warn!(
+                "the queue of {capacity} {items} is full, the newest are dropped and counted as \
+                 {name}: the backend is too slow or down",
+            ),
+            Refusal::Share => {
+                let service = item.resource().service_name().unwrap_or("(unnamed)");
+                let service = text::bounded(service, NAME_MAX);
                 tracing::warn!(
-                    "the queue of {} {} is full, the newest are dropped and counted as {}: the \
-                     backend is too slow or down",
-                    self.policy.capacity,
-                    self.ledger.items,
-                    self.ledger.lost_queue_full.name(),
+                    "service {service} has its share of the queue of {capacity} {items}, its newest \
+                     are dropped and counted as {name}: it makes more than the backend takes, or \
+                     the backend is down",
                 );
             }
-            return;
         }
-        let due = self.is_full(&state);
-        state.waiting.push_back((weight, item));
-        state.waiting_bytes += weight;
-        let first = state.waiting.len() == 1;
-        if first {
-            state.oldest = Some(Instant::now());
-        }
-        let full = !due && self.is_full(&state);
-        drop(state);
-        if first || full {
+        if press {
             self.wake.notify_one();
         }
     }
 
     /// Items accepted and not yet settled.
     pub(crate) fn queued(&self) -> u64 {
-        self.lock().items() as u64
+        self.lock().held.items as u64
     }
 
-    /// A whole batch waits.
-    fn is_full(&self, state: &State<T>) -> bool {
-        state.waiting.len() >= self.policy.batch_items
-            || state.waiting_bytes >= self.policy.batch_bytes
+    /// The next batch, when it is full or old enough; at once while closing. Else when there will
+    /// be one.
+    pub(super) fn take(&self) -> Result<Batch<T>, Due> {
+        let closing = self.closing.borrow().is_some();
+        let mut state = self.lock();
+        let at_once = closing || state.pressed;
+        let age = if at_once { Duration::ZERO } else { self.policy.batch_age };
+        let taken = state.lanes.take(age, Instant::now());
+        state.pressed = false;
+        taken
     }
 
-    /// The next batch, when it is full or old enough; at once while closing. None when there will
-    /// be no more. Dropping the future loses nothing.
-    pub(super) async fn next_batch(&self) -> Option<Vec<T>> {
-        loop {
-            let due = {
-                let mut state = self.lock();
-                let closing = self.closing.borrow().is_some();
-                match state.oldest.map(|oldest| oldest + self.policy.batch_age) {
-                    None if closing => return None,
-                    None => None,
-                    Some(due) if closing || self.is_full(&state) || due <= Instant::now() => {
-                        return Some(self.take(&mut state));
-                    }
-                    Some(due) => Some(due),
-                }
-            };
-            match due {
-                None => self.wake.notified().await,
-                Some(due) => {
-                    // Either way, look again.
-                    let _ = tokio::time::timeout_at(due, self.wake.notified()).await;
-                }
-            }
-        }
-    }
-
-    fn take(&self, state: &mut State<T>) -> Vec<T> {
-        let mut bytes = 0;
-        let mut count = 0;
-        for (weight, _) in state.waiting.iter().take(self.policy.batch_items) {
-            // One heavier than a whole batch goes alone.
-            if count > 0 && bytes + weight > self.policy.batch_bytes {
-                break;
-            }
-            bytes += weight;
-            count += 1;
-        }
-        let batch: Vec<_> = state.waiting.drain(..count).map(|(_, item)| item).collect();
-        state.waiting_bytes -= bytes;
-        state.under_way += count;
-        state.under_way_bytes += bytes;
-        if state.waiting.is_empty() {
-            state.oldest = None;
-        }
-        batch
+    /// Pends until [`take`](Self::take) may answer otherwise than before.
+    pub(super) async fn changed(&self) {
+        self.wake.notified().await;
     }
 
     /// Accounts for items of a batch that the backend took.
@@ -192,12 +211,20 @@ impl<T: Item> Queue<T> {
 
     fn settle(&self, items: u64, counter: Counter) {
         let mut state = self.lock();
-        state.under_way =
-            state.under_way.saturating_sub(usize::try_from(items).unwrap_or(usize::MAX));
-        if state.under_way == 0 {
-            state.under_way_bytes = 0;
+        // Abandoned items are counted already.
+        if !state.abandoned {
+            let items_held = usize::try_from(items).unwrap_or(usize::MAX);
+            state.held = state.held.minus(Amount { items: items_held, bytes: 0 });
+            self.metrics.add(counter, items);
         }
-        self.metrics.add(counter, items);
+    }
+
+    /// Gives back the room of a batch, all of which is settled, and lets its streams go on.
+    pub(super) fn release(&self, ticket: Ticket) {
+        let mut state = self.lock();
+        let bytes = ticket.sum().bytes;
+        state.held = state.held.minus(Amount { items: 0, bytes });
+        state.lanes.release(ticket);
     }
 
     /// Asks the worker to deliver what there is until `deadline`. The earliest deadline stands.
@@ -205,7 +232,6 @@ impl<T: Item> Queue<T> {
         self.closing.send_modify(|closing| {
             *closing = Some(closing.map_or(deadline, |earlier| earlier.min(deadline)));
         });
-        self.wake.notify_one();
     }
 
     /// Follows the closing: None, then the deadline.
@@ -216,8 +242,9 @@ impl<T: Item> Queue<T> {
     /// Counts everything that is left, and whatever comes later, as lost.
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
-        let left = state.items();
-        *state = State { abandoned: true, ..State::default() };
+        let left = std::mem::take(&mut state.held).items;
+        state.lanes.clear();
+        state.abandoned = true;
         self.metrics.add(self.ledger.lost_failed, left as u64);
     }
 

@@ -1,5 +1,8 @@
 //! The delivery rules, against a backend that answers by a script, in simulated time.
 
+mod apart;
+mod shares;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -7,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Backend, Loss, Outcome, Part, Policy, Queue, Worker};
+use super::{Backend, Grouping, Loss, Outcome, Part, Policy, Queue, Worker};
 use crate::export::otlp::LEDGER;
 use crate::export::testing::{account, assert_balanced, spans};
 use crate::metrics::{Counter, Metrics};
@@ -28,6 +31,8 @@ struct Scripted {
 impl Backend for Scripted {
     type Item = Arc<Span>;
     type Request = ();
+
+    const GROUPING: Grouping = Grouping::Mixed;
 
     fn target(&self) -> &'static str {
         "the script"
@@ -76,7 +81,8 @@ impl Bench {
             ..Scripted::default()
         };
         let metrics = Arc::new(Metrics::default());
-        let queue = Arc::new(Queue::new(policy.clone(), &LEDGER, Arc::clone(&metrics)));
+        let queue =
+            Arc::new(Queue::new(Grouping::Mixed, policy.clone(), &LEDGER, Arc::clone(&metrics)));
         let worker = Worker::new(backend.clone(), Arc::clone(&queue), policy, TIMEOUT);
         let worker = tokio::spawn(worker.run());
         Self { backend, queue, metrics, worker, start: Instant::now() }
@@ -96,7 +102,7 @@ impl Bench {
     #[track_caller]
     fn assert_account(&self, expected: [u64; 5]) {
         assert_balanced(&self.metrics, &LEDGER, self.queue.queued());
-        let names = "offered, sent, queue full, rejected, failed";
+        let names = "offered, sent, refused by the queue, rejected, failed";
         assert_eq!(account(&self.metrics, &LEDGER), expected, "{names}");
     }
 }
@@ -211,26 +217,21 @@ async fn a_hanging_backend_is_cut_off_and_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn what_is_under_way_counts_against_the_capacity() {
     let policy = Policy { capacity: 600, ..Policy::default() };
-    let bench = Bench::new(policy, [None]);
-    bench.offer(512);
+    let bench = Bench::new(Policy { batch_items: 200, ..policy }, [None]);
+    bench.offer(200);
     seconds(1).await;
-    // 512 are under way; 88 fit.
-    bench.offer(100);
-    assert_eq!(bench.queue.queued(), 600);
-    bench.assert_account([612, 0, 12, 0, 0]);
+    // 200 are under way; of the 600 that there is room for, one service may have two thirds.
+    bench.offer(300);
+    assert_eq!(bench.queue.queued(), 400);
+    bench.assert_account([500, 0, 100, 0, 0]);
 }
 
 /// Few spans may be much.
 #[tokio::test(start_paused = true)]
 async fn the_bytes_of_what_waits_are_bounded_too() {
-    let policy = Policy { capacity_bytes: 1_100, batch_bytes: 600, ..Policy::default() };
+    // Two thirds of it are 1,100.
+    let policy = Policy { capacity_bytes: 1_650, batch_bytes: 600, ..Policy::default() };
     let bench = Bench::new(policy, [None, accepted()]);
-    let weighing = |bytes: usize| {
-        let mut span = Span::clone(&spans(1)[0]);
-        let other = super::Item::weight(&Arc::new(Span { attributes: vec![], ..span.clone() }));
-        span.attributes = vec![Attribute::new("k", "x".repeat(bytes - other - 17))];
-        Arc::new(span)
-    };
     assert_eq!(super::Item::weight(&weighing(300)), 300);
     for _ in 0..4 {
         bench.queue.offer(weighing(300));
@@ -250,6 +251,68 @@ async fn the_bytes_of_what_waits_are_bounded_too() {
     bench.assert_account([8, 5, 3, 0, 0]);
     let sizes: Vec<_> = bench.requests().iter().map(|(_, spans)| *spans).collect();
     assert_eq!(sizes, [2, 2, 2, 1]);
+}
+
+/// Many times the capacity goes through, as long as it is delivered in between.
+#[tokio::test(start_paused = true)]
+async fn the_bytes_of_what_is_settled_are_free_again() {
+    let policy = Policy { capacity_bytes: 1_000, batch_bytes: 600, ..Policy::default() };
+    let lost = Some(Outcome::lost(Loss::Rejected, "no"));
+    let bench = Bench::new(policy, [accepted(), lost, accepted()]);
+    for round in 1..=20 {
+        bench.queue.offer(weighing(300));
+        bench.queue.offer(weighing(300));
+        seconds(2).await;
+        let lost = if round == 1 { 0 } else { 2 };
+        bench.assert_account([2 * round, 2 * round - lost, 0, lost, 0]);
+    }
+}
+
+fn weighing(bytes: usize) -> Arc<Span> {
+    let mut span = Span::clone(&spans(1)[0]);
+    let other = super::Item::weight(&Arc::new(Span { attributes: vec![], ..span.clone() }));
+    span.attributes = vec![Attribute::new("k", "x".repeat(bytes - other - 17))];
+    Arc::new(span)
+}
+
+/// What is under way is counted with the rest, once, whatever comes of it afterwards.
+#[tokio::test(start_paused = true)]
+async fn abandoning_counts_what_is_under_way() {
+    let bench = Bench::new(Policy::default(), [None, accepted()]);
+    bench.offer(600);
+    seconds(2).await;
+    assert_eq!(bench.requests(), [(0, 512)]);
+    bench.queue.abandon();
+    bench.assert_account([600, 0, 0, 0, 600]);
+    // The request is tried again after its timeout, and taken: too late.
+    seconds(60).await;
+    assert_eq!(bench.requests().len(), 2);
+    bench.assert_account([600, 0, 0, 0, 600]);
+}
+
+/// The items are not kept for a time at which they are given up.
+#[tokio::test(start_paused = true)]
+async fn a_wait_beyond_the_limit_is_not_waited_for() {
+    let policy = Policy { retry_limit: Duration::from_secs(20), ..Policy::default() };
+    let bench = Bench::new(policy, [retry(Some(21)), accepted()]);
+    bench.offer(3);
+    seconds(2).await;
+    bench.assert_account([3, 0, 0, 0, 3]);
+    // The backend is left alone all the same.
+    bench.offer(1);
+    seconds(19).await;
+    assert_eq!(bench.requests(), [(1000, 3)]);
+    seconds(2).await;
+    assert_eq!(bench.requests(), [(1000, 3), (22_000, 1)]);
+    bench.assert_account([4, 1, 0, 0, 3]);
+
+    // Up to the limit, it is.
+    let policy = Policy { retry_limit: Duration::from_secs(20), ..Policy::default() };
+    let bench = Bench::new(policy, [retry(Some(20)), accepted()]);
+    bench.offer(3);
+    seconds(30).await;
+    assert_eq!(bench.requests(), [(1000, 3), (21_000, 3)]);
+    bench.assert_account([3, 3, 0, 0, 0]);
 }
 
 /// Each part is tried by itself, and all of them have the time of one batch.
@@ -411,8 +474,8 @@ async fn changes_are_logged_once_and_repetitions_never() {
     let bench = ups_and_downs().await;
     let expected = [
         "INFO delivering to the script",
-        "WARN the queue of 4 spans is full, the newest are dropped and counted as \
-         otlp.lost.queue_full",
+        "WARN service shop has its share of the queue of 4 spans, its newest are dropped and \
+         counted as otlp.lost.share",
         "WARN cannot deliver to the script: busy. Trying again for up to 300s a batch",
         "INFO delivering to the script again",
         "ERROR the script refuses the data, which is lost: 400 Bad Request",
@@ -423,5 +486,5 @@ async fn changes_are_logged_once_and_repetitions_never() {
     for (line, expected) in lines.iter().zip(expected) {
         assert!(line.starts_with(expected), "{line:?} is not {expected:?}");
     }
-    bench.assert_account([13, 6, 5, 2, 0]);
+    bench.assert_account([13, 4, 7, 2, 0]);
 }

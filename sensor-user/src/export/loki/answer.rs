@@ -12,16 +12,23 @@
 //!
 //! Where the text is another, none of the lines is known to be taken, and all are counted as lost.
 
-use crate::export::delivery::{Loss, Outcome};
+use crate::export::delivery::{Loss, Outcome, Scope};
 use crate::export::http::{Answer, snippet};
+use crate::export::text::bounded;
+
+/// Loki's default for ingestion that is blocked (`block_ingestion_status_code`): a success to
+/// clients, so that they do not try again, and yet nothing is stored.
+const BLOCKED: u16 = 260;
 
 /// As Promtail has it: 429 and 5xx may work later, the rest will not. `items` lines were sent, of the stream with
 /// these labels.
 pub(super) fn outcome(answer: &Answer, labels: &str, items: u64) -> Outcome {
     let text = snippet(&answer.body);
     match answer.status.as_u16() {
+        BLOCKED => Outcome::lost(Loss::Rejected, answer.reason(&text)),
         200..300 => Outcome::ACCEPTED,
-        429 | 500..600 => Outcome::retry(answer.reason(&text), answer.retry_after()),
+        429 => too_much(answer, &text, labels),
+        500..600 => Outcome::retry(answer.reason(&text), answer.retry_after()),
         400 => {
             let body = String::from_utf8_lossy(&answer.body);
             let refused = refused(&body, answer.cut, labels, items);
@@ -34,6 +41,41 @@ pub(super) fn outcome(answer: &Answer, labels: &str, items: u64) -> Outcome {
         _ => Outcome::lost(Loss::Failed, answer.reason(&text)),
     }
 }
+
+/// The beginnings of what is said of a whole tenant (`RateLimitedErrorMsg` and
+/// `BlockedIngestionErrorMsg` of `pkg/validation/validate.go`). They are without any text of ours.
+const OF_TENANT: [&str; 2] = ["ingestion rate limit exceeded", "ingestion blocked for user"];
+
+/// What is said of one stream (`ErrStreamRateLimit`, `StreamLimitErrorMsg`). The limit of active
+/// streams is for streams that are not active yet: others go on.
+const OF_STREAM: [&str; 2] =
+    ["per stream rate limit exceeded", "maximum active stream limit exceeded"];
+
+/// A 429 is for a tenant or for one stream. Up to 3.4 the texts begin in upper case.
+fn too_much(answer: &Answer, text: &str, labels: &str) -> Outcome {
+    let body = String::from_utf8_lossy(&answer.body).trim().to_ascii_lowercase();
+    let after = answer.retry_after();
+    // What is in labels can do no harm: it comes later than the first, and after the second it is
+    // the stream's own.
+    let scope = if OF_TENANT.iter().any(|known| body.starts_with(known)) {
+        Scope::Backend
+    } else if OF_STREAM.iter().any(|known| body.contains(known)) {
+        Scope::Stream
+    } else if after.is_some() {
+        // A proxy, which does not know of streams.
+        Scope::Backend
+    } else {
+        Scope::Unsaid
+    };
+    let mut reason = answer.reason(text);
+    if scope != Scope::Backend {
+        reason = format!("{} gets {reason}", bounded(labels, LABELS_MAX));
+    }
+    Outcome::Retry { scope, reason, after }
+}
+
+/// Characters of a stream's labels in the log.
+const LABELS_MAX: usize = 200;
 
 /// The texts that are for one line each, and what they are counted as.
 const OF_LINES: [(&str, Loss); 6] = [
@@ -112,6 +154,9 @@ fn groups(body: &str) -> Option<Vec<(u64, &str)>> {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::StatusCode;
+    use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+
     use super::*;
 
     const LABELS: &str = r#"{level="info", service_name="shop"}"#;
@@ -119,6 +164,66 @@ mod tests {
     #[track_caller]
     fn assert_refused(body: &str, expected: &[(Loss, u64)]) {
         assert_eq!(refused(body, false, LABELS, 9), expected, "{body}");
+    }
+
+    /// The texts are those of `pkg/validation/validate.go` and `pkg/ingester/stream.go` of Loki 2.9
+    /// to 3.7.
+    #[test]
+    fn a_limit_is_of_the_tenant_or_of_a_stream() {
+        let scope = |text: &str, labels: &str, after: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.extend(after.map(|it| (RETRY_AFTER, HeaderValue::from_static(it))));
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            let answer = Answer { status, headers, body: text.into(), cut: false };
+            match outcome(&answer, labels, 9) {
+                Outcome::Retry { scope, after, .. } => (scope, after.map(|it| it.as_secs())),
+                other => panic!("{other:?}"),
+            }
+        };
+        let tenant = "ngestion rate limit exceeded for user fake (limit: 4194304 bytes/sec) while \
+                      attempting to ingest '9' lines totaling '900' bytes, reduce log volume or \
+                      contact your Loki administrator to see if the limit can be increased";
+        for first in ["i", "I"] {
+            let text = format!("{first}{tenant}\n");
+            assert_eq!(scope(&text, LABELS, None), (Scope::Backend, None));
+            assert_eq!(scope(&text, LABELS, Some("7")), (Scope::Backend, Some(7)));
+        }
+        let blocked = "ingestion blocked for user fake until '2027-01-01 00:00:00 +0000 UTC' with \
+                       status code '429'";
+        assert_eq!(scope(blocked, LABELS, None), (Scope::Backend, None));
+        // Called as the tenant's limit is: it is the stream's own all the same.
+        let hostile = r#"{service_name="ingestion rate limit exceeded for user"}"#;
+        for labels in [LABELS, hostile] {
+            let rate = format!(
+                "entry with timestamp 2026-11-21 10:00:00 +0000 UTC ignored, reason: 'Per stream \
+                 rate limit exceeded (limit: 3MB/sec) while attempting to ingest for stream \
+                 '{labels}' totaling 8238B, consider splitting a stream via additional labels or \
+                 contact your Loki administrator to see if the limit can be increased',\nuser \
+                 'fake', total ignored: 9 out of 9 for stream: {labels}"
+            );
+            assert_eq!(scope(&rate, labels, None), (Scope::Stream, None));
+            assert_eq!(scope(&rate, labels, Some("7")), (Scope::Stream, Some(7)));
+            let streams = format!(
+                "maximum active stream limit exceeded when trying to create stream {labels}, \
+                 reduce the number of active streams (reduce labels or reduce label values), or \
+                 contact your Loki administrator to see if the limit can be increased, user: \
+                 'fake'"
+            );
+            assert_eq!(scope(&streams, labels, None), (Scope::Stream, None));
+        }
+        // Of a proxy.
+        assert_eq!(scope("<h1>Too Many Requests</h1>", LABELS, None), (Scope::Unsaid, None));
+        assert_eq!(scope("", LABELS, Some("7")), (Scope::Backend, Some(7)));
+    }
+
+    /// What is blocked is answered as if it were taken.
+    #[test]
+    fn blocked_ingestion_is_no_success() {
+        let status = StatusCode::from_u16(260).unwrap();
+        let body = "ingestion blocked for user fake until 'x' with status code '260'".into();
+        let answer = Answer { status, headers: HeaderMap::new(), body, cut: false };
+        let outcome = outcome(&answer, LABELS, 9);
+        assert!(matches!(outcome, Outcome::Lost { loss: Loss::Rejected, .. }), "{outcome:?}");
     }
 
     /// The formats are those of `pkg/validation/validate.go`, `pkg/util/errors/errors.go`, `pkg/ingester/stream.go`

@@ -8,15 +8,15 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 
 use crate::export::Policy;
-use crate::export::http::{append_path, parse_endpoint, parse_timeout};
+use crate::export::http::{append_path, parse_endpoint, parse_timeout, shown};
 
 /// As for OTLP; Promtail's default is the same.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const PUSH: &str = "loki/api/v1/push";
 
-/// A validated description of one Loki.
-#[derive(Clone, Debug)]
+/// A validated description of one Loki. `Debug` does not show what of the endpoint may be a key.
+#[derive(Clone)]
 pub struct Settings {
     /// The full URL that is posted to.
     pub endpoint: Url,
@@ -55,7 +55,29 @@ impl fmt::Debug for Authorization {
     }
 }
 
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { endpoint, tenant, authorization, timeout, certificate, policy } = self;
+        f.debug_struct("Settings")
+            .field("endpoint", &shown(endpoint))
+            .field("tenant", tenant)
+            .field("authorization", authorization)
+            .field("timeout", timeout)
+            .field("certificate", certificate)
+            .field("policy", policy)
+            .finish()
+    }
+}
+
 impl Settings {
+    /// What must not be in any text, besides what the endpoint and the headers hold.
+    pub(super) fn secret(&self) -> Option<&str> {
+        self.authorization.as_ref().map(|authorization| match authorization {
+            Authorization::Basic { password, .. } => password.as_str(),
+            Authorization::Bearer(token) => token.as_str(),
+        })
+    }
+
     /// Settings for an endpoint, everything else at its default. The endpoint is a base URL (for
     /// Loki itself scheme, host and port), or the full one that ends in `/loki/api/v1/push`.
     ///

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::hash::{Hash as _, Hasher};
 use std::sync::Arc;
 
 use super::line::line;
@@ -9,7 +10,7 @@ use super::metadata::metadata;
 use super::request::{EntryAdapter, Timestamp};
 use crate::export::access;
 use crate::export::delivery::Item;
-use crate::model::{LogRecord, Span};
+use crate::model::{LogRecord, Resource, Span};
 
 /// What becomes a line.
 #[derive(Clone, Debug)]
@@ -26,6 +27,23 @@ impl Item for Entry {
             Self::Record(record) => record.weight(),
             Self::Exchange(span) => span.weight(),
         }
+    }
+
+    fn resource(&self) -> &Resource {
+        match self {
+            Self::Record(record) => &record.resource,
+            Self::Exchange(span) => &span.resource,
+        }
+    }
+
+    /// What differs between the labels of one container or service. Where labels differ in more
+    /// than that, a batch has several streams, and each goes in a request of its own all the same.
+    fn stream(&self, hasher: &mut impl Hasher) {
+        let (class, level, dead) = match self {
+            Self::Record(record) => (record.class, record.severity, record.breach.is_some()),
+            Self::Exchange(span) => (access::CLASS, Some(access::severity(span)), false),
+        };
+        (class, level, dead, self.resource().service_name()).hash(hasher);
     }
 }
 

@@ -8,16 +8,16 @@ use super::answer::outcome;
 use super::request::{PushRequest, encode, streams};
 use super::{Authorization, Entry, Settings};
 use crate::export::StartError;
-use crate::export::delivery::{Backend, Outcome, Part};
-use crate::export::http::{client, post, shown};
+use crate::export::delivery::{Backend, Grouping, Outcome, Part};
+use crate::export::http::{Secrets, client, post, shown};
 
-/// One Loki.
-#[derive(Debug)]
+/// One Loki. Not `Debug`: the endpoint may hold a key.
 pub(crate) struct Sink {
     target: String,
     client: Client,
     endpoint: Url,
     headers: Vec<(HeaderName, HeaderValue)>,
+    secrets: Secrets,
 }
 
 impl Sink {
@@ -34,7 +34,10 @@ impl Sink {
         if let Some(authorization) = &settings.authorization {
             headers.push((AUTHORIZATION, credentials(&client, &endpoint, authorization)?));
         }
-        Ok(Self { target, client, endpoint, headers })
+        let sent = headers.iter().filter(|(name, _)| name == AUTHORIZATION);
+        let sent = sent.filter_map(|(_, value)| value.to_str().ok());
+        let secrets = Secrets::new(&endpoint, sent.chain(settings.secret()));
+        Ok(Self { target, client, endpoint, headers, secrets })
     }
 }
 
@@ -72,6 +75,8 @@ impl Backend for Sink {
     type Item = Entry;
     type Request = Push;
 
+    const GROUPING: Grouping = Grouping::Stream;
+
     fn target(&self) -> &str {
         &self.target
     }
@@ -94,9 +99,10 @@ impl Backend for Sink {
 
     async fn send(&self, part: &Part<Push>) -> Outcome {
         let body = part.request.body.clone();
-        match post(&self.client, &self.endpoint, &self.headers, body).await {
+        let outcome = match post(&self.client, &self.endpoint, &self.headers, body).await {
             Ok(answer) => outcome(&answer, &part.request.labels, part.items),
             Err(outcome) => outcome,
-        }
+        };
+        self.secrets.out_of(outcome)
     }
 }

@@ -1,5 +1,6 @@
 //! The push request decoded as Loki would, and Loki's answers.
 
+mod hostile;
 mod own;
 
 use std::sync::Arc;
@@ -378,12 +379,13 @@ async fn a_request_has_one_stream() {
             (stream.labels.as_str(), stream.entries.len())
         })
         .collect();
+    // By turns, in the order in which they began to wait.
     assert_eq!(
         streams,
         [
+            (r#"{class="middleware", level="info", service_name="shop"}"#, 1),
             (r#"{class="business", level="error", service_name="shop"}"#, 2),
             (r#"{class="business", level="info", service_name="shop"}"#, 1),
-            (r#"{class="middleware", level="info", service_name="shop"}"#, 1),
         ]
     );
     exporters.shutdown(Duration::ZERO).await;

@@ -1,6 +1,7 @@
 //! Settings by the OTLP exporter specification
 //! (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>).
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::export::Policy;
-use crate::export::http::{append_path, parse_endpoint, parse_timeout};
+use crate::export::http::{append_path, parse_endpoint, parse_timeout, shown};
 
 /// The specification's default for every signal.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,8 +67,8 @@ pub enum Compression {
     Gzip,
 }
 
-/// A validated description of one backend.
-#[derive(Clone, Debug)]
+/// A validated description of one backend. `Debug` does not show what of the endpoint may be a key.
+#[derive(Clone)]
 pub struct Settings {
     /// Over HTTP the full URL that is posted to; over gRPC scheme, host and port.
     pub endpoint: Url,
@@ -85,7 +86,27 @@ pub struct Settings {
     pub policy: Policy,
 }
 
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { endpoint, protocol, compression, headers, timeout, certificate, policy } = self;
+        f.debug_struct("Settings")
+            .field("endpoint", &shown(endpoint))
+            .field("protocol", protocol)
+            .field("compression", compression)
+            .field("headers", headers)
+            .field("timeout", timeout)
+            .field("certificate", certificate)
+            .field("policy", policy)
+            .finish()
+    }
+}
+
 impl Settings {
+    /// What must not be in any text, besides what the endpoint holds.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.headers.iter().filter_map(|(_, value)| value.to_str().ok())
+    }
+
     /// Settings for spans to an endpoint as [`from_env_and_flags`](Self::from_env_and_flags) would read it
     /// from the flag, everything else at its default.
     ///

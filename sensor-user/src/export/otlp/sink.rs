@@ -8,25 +8,28 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
+use rustc_hash::FxHashMap;
 
 use super::request::{export_logs_request, export_request};
 use super::{Protocol, Settings, Signal};
 use crate::export::StartError;
-use crate::export::delivery::{Backend, Item, Loss, Outcome, Part};
-use crate::export::http::shown;
+use crate::export::delivery::{Backend, Grouping, Item, Loss, Outcome, Part, owner};
+use crate::export::http::{Secrets, shown};
 use crate::model::{LogRecord, Span};
 use wire::ExportResponse;
 
-/// One OTLP backend, for one signal.
-#[derive(Debug)]
+/// Requests that one refused batch may become. Owners beyond are in the last of them together.
+const PARTS_MAX: usize = 64;
+
+/// One OTLP backend, for one signal. Not `Debug`: the endpoint may hold a key.
 pub(crate) struct Sink<T> {
     target: String,
     transport: Transport,
+    secrets: Secrets,
     /// A batch as the message that the signal's service takes.
     encode: fn(&[T]) -> Vec<u8>,
 }
 
-#[derive(Debug)]
 enum Transport {
     Http(http::Http),
     Grpc(grpc::Grpc),
@@ -60,32 +63,74 @@ impl<T> Sink<T> {
             Signal::Traces => "the OTLP backend",
             Signal::Logs => "the OTLP backend for logs",
         };
-        Ok(Self { target: format!("{what} {}", shown(&settings.endpoint)), transport, encode })
+        let target = format!("{what} {}", shown(&settings.endpoint));
+        let secrets = Secrets::new(&settings.endpoint, settings.secrets());
+        Ok(Self { target, transport, secrets, encode })
+    }
+}
+
+/// A batch as it is sent, and as it came: it may have to be divided.
+#[derive(Debug)]
+pub(crate) struct Message<T> {
+    body: Bytes,
+    batch: Vec<T>,
+}
+
+impl<T: Item> Sink<T> {
+    fn part(&self, batch: Vec<T>) -> Part<Message<T>> {
+        let message = (self.encode)(&batch);
+        let body = match &self.transport {
+            Transport::Http(http) => http.encode(message),
+            Transport::Grpc(_) => message.into(),
+        };
+        let items = batch.len() as u64;
+        Part { request: Message { body, batch }, items }
     }
 }
 
 impl<T: Item> Backend for Sink<T> {
     type Item = T;
-    type Request = Bytes;
+    type Request = Message<T>;
+
+    const GROUPING: Grouping = Grouping::Mixed;
 
     fn target(&self) -> &str {
         &self.target
     }
 
-    fn encode(&self, batch: Vec<T>) -> Vec<Part<Bytes>> {
-        let message = (self.encode)(&batch);
-        let request = match &self.transport {
-            Transport::Http(http) => http.encode(message),
-            Transport::Grpc(_) => message.into(),
-        };
-        vec![Part { request, items: batch.len() as u64 }]
+    fn encode(&self, batch: Vec<T>) -> Vec<Part<Message<T>>> {
+        vec![self.part(batch)]
     }
 
-    async fn send(&self, part: &Part<Bytes>) -> Outcome {
-        match &self.transport {
-            Transport::Http(http) => http.send(part.request.clone()).await,
-            Transport::Grpc(grpc) => grpc.send(part.request.clone()).await,
+    fn split(&self, request: Message<T>) -> Vec<Part<Message<T>>> {
+        let mut parts: Vec<Vec<T>> = Vec::new();
+        let mut known: FxHashMap<String, usize> = FxHashMap::default();
+        for item in request.batch {
+            let owner = owner(item.resource());
+            let at = known.get(owner).copied().unwrap_or_else(|| {
+                if parts.len() < PARTS_MAX {
+                    parts.push(Vec::new());
+                }
+                known.insert(owner.to_owned(), parts.len() - 1);
+                parts.len() - 1
+            });
+            parts[at].push(item);
         }
+        // One owner's alone is not worth a second request.
+        if parts.len() > 1 {
+            parts.into_iter().map(|it| self.part(it)).collect()
+        } else {
+            Vec::new()
+        }
+    }
+
+    async fn send(&self, part: &Part<Message<T>>) -> Outcome {
+        let body = part.request.body.clone();
+        let outcome = match &self.transport {
+            Transport::Http(http) => http.send(body).await,
+            Transport::Grpc(grpc) => grpc.send(body).await,
+        };
+        self.secrets.out_of(outcome)
     }
 }
 

@@ -20,6 +20,9 @@ use crate::export::delivery::{Loss, Outcome};
 use crate::export::http::{chain, shown, snippet, trusted};
 use crate::export::{StartError, USER_AGENT};
 
+/// What to do where a message is refused for its size.
+const TOO_LARGE: &str = "the request is too large for the backend, raise its limit";
+
 /// Calls `Export` of the signal's service.
 #[derive(Debug)]
 pub(super) struct Grpc {
@@ -97,6 +100,10 @@ fn outcome(status: &Status, signal: Signal) -> Outcome {
     let says = snippet(status.message().as_bytes());
     let after = retry_delay(status.details());
     match code {
+        // As servers made with tonic say it, where others say ResourceExhausted.
+        Code::OutOfRange if status.message().contains("message length too large") => {
+            Outcome::unacceptable(Loss::Failed, format!("{code:?}: {TOO_LARGE} ({says})"))
+        }
         Code::Cancelled
         | Code::DeadlineExceeded
         | Code::Aborted
@@ -109,6 +116,14 @@ fn outcome(status: &Status, signal: Signal) -> Outcome {
         Code::ResourceExhausted if after.is_some() => {
             Outcome::retry(format!("{code:?}: the backend asks to slow down ({says})"), after)
         }
+        // The message is too large, or a quota is used up for good.
+        Code::ResourceExhausted => {
+            Outcome::unacceptable(Loss::Failed, format!("{code:?}: {TOO_LARGE} ({says})"))
+        }
+        Code::InvalidArgument => Outcome::unacceptable(
+            Loss::Failed,
+            format!("{code:?}: the backend does not accept the data ({says})"),
+        ),
         Code::Unauthenticated | Code::PermissionDenied => Outcome::lost(
             Loss::Failed,
             format!("{code:?}: check the credentials in the headers ({says})"),

@@ -18,7 +18,6 @@ use crate::export::http::{Answer, client, post, snippet};
 const PROTOBUF: &str = "application/x-protobuf";
 
 /// Posts to `/v1/traces` or `/v1/logs`.
-#[derive(Debug)]
 pub(super) struct Http {
     signal: Signal,
     client: Client,
@@ -73,6 +72,7 @@ fn outcome(answer: &Answer, signal: Signal, port: Option<u16>) -> Outcome {
             let reason = format!("{}: {} ({})", answer.status, signal.not_taken(), text(answer));
             Outcome::lost(Loss::Failed, reason)
         }
+        400 | 413 | 422 => Outcome::unacceptable(Loss::Failed, answer.reason(&text(answer))),
         _ => Outcome::lost(Loss::Failed, answer.reason(&text(answer))),
     }
 }

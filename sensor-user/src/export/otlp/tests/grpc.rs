@@ -21,7 +21,7 @@ use super::super::sink::wire::{Any, Delay, RETRY_INFO, RetryInfo, RpcStatus};
 use super::super::{Compression, LEDGER, Protocol, Settings};
 use super::http::start;
 use crate::export::testing::{
-    HttpBackend, Reply, account, assert_balanced, eventually, fast, spans,
+    HttpBackend, Reply, account, assert_balanced, eventually, fast, resource, span_of, spans,
 };
 use crate::metrics::{Counter, Metrics};
 
@@ -147,6 +147,40 @@ async fn codes_by_the_table() {
         let (account, metrics) = deliver(settings(&url)).await;
         assert_eq!(account, if retryable { SENT } else { FAILED }, "{code:?}");
         assert_eq!(metrics.get(Counter::OtlpRetries), u64::from(retryable), "{code:?}");
+    }
+}
+
+/// A request that is unacceptable for what one service sends, or too large: in the words of grpc-go
+/// and of tonic.
+#[tokio::test]
+async fn one_service_does_not_spoil_the_batch_of_all() {
+    for (code, text) in [
+        (Code::InvalidArgument, "invalid span"),
+        (Code::ResourceExhausted, "grpc: received message larger than max (9000000 vs. 4194304)"),
+        (
+            Code::OutOfRange,
+            "Error, decoded message length too large: found 9000000 bytes, the limit is: 4194304 \
+             bytes",
+        ),
+    ] {
+        let refused = || Some(Err(Status::new(code, text)));
+        // All, and then of each service.
+        let (url, receiver) = backend(vec![refused(), ok(), refused(), ok()]).await;
+        let (exporters, metrics) = start(settings(&url));
+        for (service, n) in [("a", 1), ("noisy", 2), ("b", 3), ("noisy", 4), ("a", 5)] {
+            exporters.offer(&Arc::new(span_of(&resource(service), n)));
+        }
+        eventually("settled", || exporters.queued().otlp == 0).await;
+        exporters.shutdown(Duration::ZERO).await;
+        assert_balanced(&metrics, &LEDGER, 0);
+        assert_eq!(account(&metrics, &LEDGER), [5, 3, 0, 0, 2], "{code:?}");
+        let received = receiver.received.lock().unwrap();
+        let ids = |(_, request): &(MetadataMap, ExportTraceServiceRequest)| {
+            let spans = request.resource_spans.iter().flat_map(|group| &group.scope_spans[0].spans);
+            spans.map(|span| span.span_id[7]).collect::<Vec<_>>()
+        };
+        let requests: Vec<_> = received.iter().map(ids).collect();
+        assert_eq!(requests[1..], [vec![1, 5], vec![2, 4], vec![3]], "{code:?}");
     }
 }
 

@@ -7,12 +7,16 @@ use std::time::{Duration, Instant};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::common::v1::AnyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValueKind;
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message as _;
 use tokio::runtime::Handle;
 
 use super::super::{Compression, LEDGER, Protocol, Settings};
 use crate::export::testing::{
-    HttpBackend, Received, Reply, account, assert_balanced, eventually, fast, spans,
+    HttpBackend, Received, Reply, account, assert_balanced, eventually, fast, resource, span_of,
+    spans,
 };
 use crate::export::{Exporters, Settings as ExportSettings, StartError};
 use crate::metrics::{Counter, Metrics};
@@ -133,6 +137,41 @@ async fn what_will_not_pass_is_counted_at_once() {
         assert_eq!(account, FAILED, "{reply:?}");
         assert_eq!(metrics.get(Counter::OtlpRetries), 0);
         assert_eq!(backend.received().len(), 1);
+    }
+}
+
+/// What one service sends is unacceptable. The spans of the others arrive, each service's by
+/// itself, once.
+#[tokio::test]
+async fn one_service_does_not_spoil_the_batch_of_all() {
+    fn services(request: &Received) -> Vec<String> {
+        let name = |value: &Option<AnyValue>| match value.as_ref().unwrap().value.as_ref().unwrap()
+        {
+            AnyValueKind::StringValue(name) => name.clone(),
+            other => panic!("{other:?}"),
+        };
+        let of =
+            |group: &ResourceSpans| name(&group.resource.as_ref().unwrap().attributes[0].value);
+        decode(request).resource_spans.iter().map(of).collect()
+    }
+    for status in ["400 Bad Request", "413 Content Too Large", "422 Unprocessable Content"] {
+        let backend = HttpBackend::answering(move |request| {
+            let spoilt = services(request).iter().any(|name| name == "noisy");
+            if spoilt { Reply::status(status) } else { ok() }
+        })
+        .await;
+        let (exporters, metrics) = start(settings(&backend.url()));
+        for (service, n) in [("a", 1), ("noisy", 2), ("b", 3), ("noisy", 4), ("a", 5)] {
+            exporters.offer(&Arc::new(span_of(&resource(service), n)));
+        }
+        eventually("settled", || exporters.queued().otlp == 0).await;
+        exporters.shutdown(Duration::ZERO).await;
+        assert_balanced(&metrics, &LEDGER, 0);
+        assert_eq!(account(&metrics, &LEDGER), [5, 3, 0, 0, 2], "{status}");
+        let mut requests: Vec<_> = backend.received().iter().map(services).collect();
+        requests.iter_mut().for_each(Vec::dedup);
+        assert_eq!(requests.len(), 4, "{requests:?}");
+        assert_eq!(requests[1..], [["a"], ["noisy"], ["b"]]);
     }
 }
 
