@@ -17,5 +17,6 @@ pub mod metrics;
 pub mod model;
 pub mod process;
 pub mod stream;
+pub mod system;
 pub mod trace;
 pub mod wire;
