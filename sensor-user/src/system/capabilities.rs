@@ -64,7 +64,8 @@ pub fn keep(set: CapabilitySet) -> io::Result<()> {
     let now = thread::capabilities(None)?;
     // Taking one from the bounding set takes SETPCAP, so that is the first step. Without it, a process that gets no
     // new privileges from executables has no use for the bounding set anyway.
-    if now.effective.contains(CapabilitySet::SETPCAP) {
+    if now.permitted.contains(CapabilitySet::SETPCAP) {
+        set_effective(CapabilitySet::SETPCAP)?;
         bound(set)?;
     }
     match thread::clear_ambient_capability_set() {
