@@ -79,11 +79,13 @@ SENSOR_REDACT_KEY_FILE with a file that has them. How often each rule applied is
 
 const RECORD_EXAMPLES: &str = "\
 Examples:
-  sudo sensor record slow.rec --comm nginx --for 20s
-  sensor replay slow.rec
+  sudo sensor record /tmp/slow.rec --comm nginx --for 20s
+  sudo sensor replay /tmp/slow.rec
 
 A recording holds the heads of requests and responses as they were sent, and lines as they were
-written, credentials included: nothing is redacted before it is replayed.";
+written, credentials included: nothing is redacted before it is replayed. So only the user that
+records may read it. It is created anew, in a directory of that user's or of root's to which nobody
+else may write (/tmp is one, as nobody can remove another user's files there).";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
@@ -115,8 +117,11 @@ enum Command {
     /// Make spans of a recording or a packet capture
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayFlags),
-    /// Say whether `run` would work here, and what is missing
+    /// Try whether `run` would work here, and say what is missing
     Doctor {
+        /// Be the process of another user that `doctor` looks at: wait for the end of standard input
+        #[arg(long, hide = true)]
+        stand_in: bool,
         /// Look up every kernel field that is relied on in this file, which is like
         /// /sys/kernel/btf/vmlinux, instead
         #[arg(long, value_name = "FILE", hide = true)]
@@ -194,13 +199,18 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Record(mut flags) => {
             flags.capture.verbose = cli.verbose;
-            record::record(&both(config::record(&flags), log)?)
+            record::record(both(config::record(&flags), log)?)
         }
         Command::Replay(flags) => {
             let config = with_secrets(|env| config::replay(&flags, env));
             replay::replay(both(config, log)?, &screen)
         }
-        Command::Doctor { btf } => {
+        Command::Doctor { stand_in: true, .. } => {
+            // Its end is all that can be waited for; an error is one too.
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Doctor { stand_in: false, btf } => {
             log?;
             doctor::doctor(btf.as_deref())
         }

@@ -75,6 +75,8 @@ pub struct Run {
 pub struct Record {
     /// Where the recording goes.
     pub file: PathBuf,
+    /// A recording that is there is replaced.
+    pub force: bool,
     /// What to record, and how.
     pub capture: Capture,
     /// Stop after this long; `None` runs until a signal.
@@ -174,6 +176,7 @@ pub fn record(flags: &RecordFlags) -> Result<Record, Vec<Problem>> {
     let mut problems = Problems::default();
     let config = Record {
         file: flags.file.clone(),
+        force: flags.force,
         capture: select::capture(&flags.capture, &mut problems),
         duration: duration(flags.duration.as_deref(), &mut problems),
     };

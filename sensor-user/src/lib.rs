@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod model;
 pub mod process;
 pub mod stream;
+pub mod system;
 mod table;
 pub mod trace;
 pub mod wire;

@@ -18,6 +18,7 @@ pub mod process;
 pub mod reopen;
 pub mod sensor;
 pub mod traces;
+pub mod unit;
 pub mod vm;
 pub mod workloads;
 

@@ -135,8 +135,16 @@ impl Sensor {
     /// When it does not, with what it said.
     #[must_use]
     pub fn start(engine: Engine, args: &[&str]) -> Self {
+        Self::start_by(Command::new(binary()), engine, args)
+    }
+
+    /// The same by a command that becomes the sensor when it is given the sensor's arguments.
+    ///
+    /// # Panics
+    /// As there.
+    #[must_use]
+    pub fn start_by(mut command: Command, engine: Engine, args: &[&str]) -> Self {
         let engine = engine.to_string();
-        let mut command = Command::new(binary());
         command.args(["run", "--output", "json", "--engine", &engine]).args(args);
         // Whoever runs the tests may have an exporter configured.
         for (name, _) in std::env::vars_os() {
@@ -232,9 +240,18 @@ impl Sensor {
     /// # Panics
     /// When it does not end in order, or without a summary.
     #[must_use]
-    pub fn stop(mut self) -> Report {
+    pub fn stop(self) -> Report {
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(pid, Signal::INT);
+        self.ended()
+    }
+
+    /// Takes its last words, when it has been asked to end or does so by itself.
+    ///
+    /// # Panics
+    /// As [`Self::stop`].
+    #[must_use]
+    pub fn ended(mut self) -> Report {
         let deadline = Instant::now() + STOP;
         let status = loop {
             match self.child.try_wait() {

@@ -65,6 +65,9 @@ const END_LEN: usize = 32;
 /// Why a recording cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
+    /// Its file cannot be created, or cannot take its place.
+    #[error(transparent)]
+    File(#[from] crate::system::private_file::PrivateFileError),
     /// It cannot be written.
     #[error(
         "cannot write the recording {name}: {source}; what was written before can be replayed \

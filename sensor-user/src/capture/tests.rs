@@ -5,6 +5,7 @@ use super::event::Monotonic;
 use super::*;
 use crate::metrics::Counter;
 use crate::model::Attribute;
+use crate::system::private_file::Existing;
 
 /// A file of this test's own, removed with it.
 struct Temporary(PathBuf);
@@ -100,7 +101,9 @@ fn said(source: &mut dyn Source) -> Vec<String> {
 #[test]
 fn a_recording_replays_as_the_capture_it_was_made_of() {
     let file = Temporary::new("replay", b"");
-    let writer = Arc::new(Mutex::new(recording::Writer::create(&file.0).unwrap()));
+    std::fs::remove_file(&file.0).unwrap();
+    let writer =
+        Arc::new(Mutex::new(recording::Writer::create(&file.0, Existing::Refuse).unwrap()));
     let live = Arc::new(Metrics::default());
     let mut source = Decoding::new(Twice(0), Arc::clone(&live)).tee(Box::new(Arc::clone(&writer)));
     let events = said(&mut source);

@@ -7,10 +7,24 @@ use crate::capture::live::{self, Live, probe};
 use crate::capture::{CaptureError, Decoding, Progress, Source};
 use crate::config::{Capture, Engine};
 use crate::metrics::Metrics;
+use crate::system::restrict;
 
 use super::Failure;
 use super::doctor;
 use super::session::Feed;
+
+/// Gives up what tracing does not need. Before the first thread.
+pub(super) fn restrict(capture: &mut Capture) {
+    if !restrict::for_tracing(capture.go_probes) && capture.go_probes {
+        capture.go_probes = false;
+        tracing::warn!(
+            "programs written in Go are not probed: this process may not attach uprobes, which takes \
+             CAP_SYS_ADMIN (CAP_PERFMON before Linux 6.16 and the stable releases of that time). Requests that \
+             their HTTP and gRPC clients send have no known parent then; --go-probes off does the same \
+             without this message"
+        );
+    }
+}
 
 /// Loads and attaches the kernel side.
 ///

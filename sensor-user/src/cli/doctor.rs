@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use crate::capture::live::probe::{self, Answer, Check, Needed};
 
+use crate::system::restrict;
+
 use super::Failure;
 
 /// Exit code where `run` would not work, as [`Failure::Unsupported`] has it.
@@ -22,7 +24,13 @@ pub(super) fn doctor(btf: Option<&Path>) -> Result<ExitCode, Failure> {
         let _ = stdout.write_all(text.as_bytes());
         return Ok(if works { ExitCode::SUCCESS } else { ExitCode::from(UNSUPPORTED) });
     }
-    let checks = probe::checks();
+    // As `run` is restricted, so that what is tried here works there. The process that is looked at has to be
+    // started before.
+    let stranger = probe::Stranger::start();
+    let _ = restrict::for_tracing(true);
+    let mut checks = probe::checks();
+    checks.extend(probe::optional_checks(&stranger));
+    drop(stranger);
     let colour = stdout.is_terminal() && super::colour_is_welcome();
     // The exit code says the same to whoever closed the output.
     let _ = stdout.write_all(report(&checks, colour).as_bytes());
@@ -44,8 +52,8 @@ fn report(checks: &[Check], colour: bool) -> String {
     text.push_str(&match (missing.as_slice(), unknown) {
         ([], false) => "`sensor run` would work here.\n".to_owned(),
         ([], true) => {
-            "Nothing that `sensor run` needs is known to be missing; what could not be found out \
-             (?) may still stand in its way.\n"
+            "Nothing that `sensor run` needs is known to be missing; what could not be tried \
+             (–) may still stand in its way.\n"
                 .to_owned()
         }
         (missing, _) => {
@@ -63,7 +71,7 @@ pub(super) fn line(check: &Check, colour: bool) -> String {
         Answer::Yes => ("✓", "32", None),
         Answer::No(why) if *needed == Needed::Required => ("✗", "31", Some(why)),
         Answer::No(why) => ("✗", "33", Some(why)),
-        Answer::Unknown(why) => ("?", "33", Some(why)),
+        Answer::Unknown(why) => ("–", "33", Some(why)),
     };
     let mark = if colour { format!("\x1b[{paint}m{mark}\x1b[0m") } else { mark.to_owned() };
     let mut text = format!("{mark} {name}");
@@ -140,7 +148,7 @@ mod tests {
         assert_eq!(
             report(&checks, false),
             "✗ BTF: not there -> get BTF\n\
-             ? memlock: not root -> get memlock\n\
+             – memlock: not root -> get memlock\n\
              `sensor run` would not work here: BTF.\n"
         );
         assert!(report(&checks[1..], false).contains("may still stand in its way"));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::capture::live::BATCH;
 use crate::capture::{CaptureError, Progress};
+use crate::system::notify::ServiceManager;
 
 use super::stop::Stop;
 
@@ -58,12 +59,21 @@ pub(super) struct Limits {
 }
 
 /// Runs until there is nothing more to come, the time is up, or `stop` asks for the end; then takes
-/// what is still there.
+/// what is still there. The service manager hears from this loop itself, so that its watchdog notices when the
+/// loop is stuck.
 ///
 /// # Errors
 /// The work's.
-pub(super) fn drive(work: &mut dyn Work, stop: &Stop, limits: Limits) -> Result<(), CaptureError> {
-    let result = match poll_until(work, stop, limits.duration) {
+pub(super) fn drive(
+    work: &mut dyn Work,
+    stop: &Stop,
+    limits: Limits,
+    manager: &mut ServiceManager,
+) -> Result<(), CaptureError> {
+    manager.ready();
+    let polled = poll_until(work, stop, limits.duration, manager);
+    manager.stopping();
+    let result = match polled {
         Ok(Ended::Early) => {
             work.stop();
             drain(work, limits.drain)
@@ -87,6 +97,7 @@ fn poll_until(
     work: &mut dyn Work,
     stop: &Stop,
     duration: Option<Duration>,
+    manager: &mut ServiceManager,
 ) -> Result<Ended, CaptureError> {
     let started = Instant::now();
     let mut next_tick = started;
@@ -100,6 +111,7 @@ fn poll_until(
         if now >= next_tick {
             next_tick = now + TICK;
             work.tick()?;
+            manager.alive();
         }
         match work.poll()? {
             Progress::Delivered(n) => {

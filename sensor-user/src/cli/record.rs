@@ -1,6 +1,5 @@
 //! `sensor record`: what the kernel side sees, into a file.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,6 +12,9 @@ use crate::capture::recording::{RecordingError, Writer};
 use crate::capture::{CaptureError, Progress, Raw, RawSource};
 use crate::config;
 use crate::metrics::Metrics;
+use crate::system::notify::ServiceManager;
+use crate::system::private_file::{Existing, PrivateFile};
+use crate::system::restrict;
 
 use super::pipeline::{self, Limits, Work};
 use super::stop::Stop;
@@ -24,12 +26,14 @@ const DRAIN: Duration = Duration::from_millis(500);
 
 /// # Errors
 /// When this machine cannot trace, the file cannot be written, or the capture broke off. What was
-/// written before that can be replayed.
-pub(super) fn record(config: &config::Record) -> Result<ExitCode, Failure> {
+/// written before that can be replayed; a file that was to be replaced is still there then.
+pub(super) fn record(mut config: config::Record) -> Result<ExitCode, Failure> {
     let broken = |error: &dyn std::error::Error| Failure::Broken(error.to_string());
+    connect::restrict(&mut config.capture);
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("signals")
+        .on_thread_start(restrict::without_capabilities)
         .enable_all()
         .build()
         .map_err(|error| broken(&error))?;
@@ -37,17 +41,29 @@ pub(super) fn record(config: &config::Record) -> Result<ExitCode, Failure> {
     stop.on_signals(runtime.handle()).map_err(|error| broken(&error))?;
     // The kernel side first: where it cannot be had, a file that is there stays as it is.
     let live = connect::open_live(&config.capture, &Arc::new(Metrics::default()))?;
-    let writer = Writer::create(&config.file).map_err(|error| broken(&error))?;
+    let existing = if config.force { Existing::Replace } else { Existing::Refuse };
+    let writer = Writer::create(&config.file, existing).map_err(|error| broken(&error))?;
     tracing::info!(engine = ?live.engine(), file = %config.file.display(), "recording");
 
     let mut recording = Recording { live, writer, too_long: 0 };
     let limits = Limits { duration: config.duration, drain: DRAIN };
-    let recorded = pipeline::drive(&mut recording, &stop, limits);
+    let mut manager = ServiceManager::from_environment();
+    let recorded = pipeline::drive(&mut recording, &stop, limits, &mut manager);
     let Recording { live, writer, too_long } = recording;
+    let partial = writer.file().partial();
+    let broken_off = |error: &dyn std::error::Error| match &partial {
+        None => broken(error),
+        Some(partial) => Failure::Broken(format!(
+            "{error}; {} is as it was, and what was recorded until then is in {}",
+            config.file.display(),
+            partial.display()
+        )),
+    };
     let finished = writer.finish();
     runtime.shutdown_background();
-    recorded.map_err(|error| broken(&error))?;
-    let (_, totals) = finished.map_err(|error| broken(&error))?;
+    recorded.map_err(|error| broken_off(&error))?;
+    let (file, totals) = finished.map_err(|error| broken_off(&error))?;
+    file.commit().map_err(|error| broken(&error))?;
 
     let mut counters = live.counters();
     counters.push(("recording.lost.too_long".to_owned(), too_long));
@@ -72,14 +88,14 @@ pub(super) fn record(config: &config::Record) -> Result<ExitCode, Failure> {
 
 struct Recording {
     live: Live,
-    writer: Writer<File>,
+    writer: Writer<PrivateFile>,
     /// Items that a recording does not take.
     too_long: u64,
 }
 
 impl Recording {
     fn append(
-        writer: &mut Writer<File>,
+        writer: &mut Writer<PrivateFile>,
         too_long: &mut u64,
         raw: Raw<'_>,
     ) -> Result<(), CaptureError> {

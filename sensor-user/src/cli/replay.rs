@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::capture::{self, Pace};
 use crate::config;
 use crate::metrics::Metrics;
+use crate::system::restrict;
 
 use super::Failure;
 use super::footer::Screen;
@@ -17,10 +18,12 @@ use super::session::{Plan, Session};
 /// When the file cannot be read or is damaged. What came before the damage is delivered.
 pub(super) fn replay(config: config::Replay, screen: &Screen) -> Result<ExitCode, Failure> {
     let config::Replay { file, real_time, context, callers, output, export, govern } = config;
+    restrict::for_reading();
     let metrics = Arc::new(Metrics::default());
     let pace = if real_time { Pace::RealTime } else { Pace::Full };
     let mut feed =
         capture::open(&file, pace, &metrics).map_err(|error| Failure::Broken(error.to_string()))?;
+    restrict::without_capabilities();
     let plan = Plan {
         output,
         export,

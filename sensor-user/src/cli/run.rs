@@ -19,7 +19,8 @@ const DRAIN: Duration = Duration::from_millis(500);
 /// # Errors
 /// When this machine cannot run it, or it broke off.
 pub(super) fn run(config: config::Run, screen: &Screen) -> Result<ExitCode, Failure> {
-    let config::Run { capture, context, callers, output, export, govern, duration } = config;
+    let config::Run { mut capture, context, callers, output, export, govern, duration } = config;
+    connect::restrict(&mut capture);
     let metrics = Arc::new(Metrics::default());
     let plan = Plan {
         output,

@@ -24,6 +24,8 @@ use crate::logs::{self, Lines};
 use crate::metrics::Metrics;
 use crate::model::{LogRecord, Resource, Span, SpanId, SpanKind, Status};
 use crate::process::utc_offset;
+use crate::system::notify::ServiceManager;
+use crate::system::{private_file, restrict};
 use crate::trace::{self, Pipeline};
 
 use super::Failure;
@@ -113,6 +115,7 @@ impl Session {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("export")
+            .on_thread_start(restrict::without_capabilities)
             .enable_all()
             .build()
             .map_err(|error| broken("threads", &error))?;
@@ -127,6 +130,14 @@ impl Session {
         let view = View::new(Arc::clone(&metrics)).with_rules(governor.rule_counts());
         let view = Arc::new(view);
         let terminal = io::stdout().is_terminal();
+        if output != config::Output::None
+            && let Some(mode) = private_file::readable_by_others(io::stdout())
+        {
+            tracing::warn!(
+                "standard output is a file that others may read (mode {mode:04o}), and gets captured data: \
+                 `umask 077` before, or `chmod 600` it"
+            );
+        }
         let out = Shared::new(Box::new(io::stdout()));
         let writer: Option<Box<dyn SpanWriter + Send>> = match output {
             config::Output::Auto if !terminal => Some(Box::new(JsonLines::new(out.clone()))),
@@ -176,7 +187,8 @@ impl Session {
             long: LongLived::default(),
         };
         let started = Instant::now();
-        let captured = pipeline::drive(&mut work, &stop, limits);
+        let captured =
+            pipeline::drive(&mut work, &stop, limits, &mut ServiceManager::from_environment());
         let Tracing { pipeline, lines, sinks: last, .. } = &mut work;
         pipeline.finish(&mut |span| last.deliver(span));
         lines.finish(pipeline, &mut |record| last.deliver_record(record));

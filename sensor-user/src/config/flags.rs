@@ -39,9 +39,12 @@ pub struct RunFlags {
 /// Flags of `sensor record`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RecordFlags {
-    /// Where the recording goes. A file that is already there is replaced
+    /// Where the recording goes: a new file, which only this user may read
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
+    /// Replace a recording that is there, once the new one is complete
+    #[arg(long)]
+    pub force: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment would become the help text of the command")]
     pub capture: CaptureFlags,

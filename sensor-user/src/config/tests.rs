@@ -445,6 +445,7 @@ fn log_directives() {
 fn record_and_replay_report_theirs() {
     let flags = RecordFlags {
         file: "x".into(),
+        force: false,
         capture: CaptureFlags { port: texts(&["0"]), ..CaptureFlags::default() },
         duration: Some("1".into()),
     };

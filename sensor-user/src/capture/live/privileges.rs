@@ -6,7 +6,6 @@ use super::OpenError;
 
 /// Capabilities that matter, with their numbers (include/uapi/linux/capability.h).
 pub(super) const SYS_ADMIN: u32 = 21;
-pub(super) const SYS_PTRACE: u32 = 19;
 pub(super) const PERFMON: u32 = 38;
 pub(super) const BPF: u32 = 39;
 
@@ -29,7 +28,7 @@ pub(super) fn check() -> Result<(), OpenError> {
     match effective() {
         Some(capabilities) if !may_load(capabilities) => Err(OpenError::Privileges(
             "this process may not load BPF programs: run it as root (`sudo sensor …`), or give it \
-             CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE (CAP_SYS_ADMIN before Linux 5.8)"
+             CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
                 .into(),
         )),
         // Where it cannot be told, the kernel will.

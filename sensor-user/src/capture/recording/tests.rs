@@ -8,6 +8,7 @@ use super::*;
 use crate::capture::event::{ClockSync, FileId, Monotonic, ProcessKey, StartTime, Tgid};
 use crate::capture::{Progress, Raw, RawSource};
 use crate::model::{Attribute, Resource, Value};
+use crate::system::private_file::Existing;
 
 /// A [`Raw`] that owns its parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -299,9 +300,11 @@ fn a_full_disk_is_named_and_leaves_a_readable_recording() {
 
 #[test]
 fn a_real_full_device_is_named() {
-    let error = Writer::create(Path::new("/dev/full")).err().expect("/dev/full is full");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let error = Writer::new("/dev/full".into(), full, &header()).err().expect("it is full");
     assert!(error.to_string().contains("/dev/full"), "{error}");
-    let error = Writer::create(Path::new("/nonexistent/x")).err().expect("no such directory");
+    let path = Path::new("/nonexistent/x");
+    let error = Writer::create(path, Existing::Refuse).err().expect("no such directory");
     assert!(error.to_string().contains("/nonexistent/x"), "{error}");
 }
 

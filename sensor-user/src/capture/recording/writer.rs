@@ -1,6 +1,5 @@
 //! Writes a recording.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use super::{
     RecordingError, item,
 };
 use crate::capture::{CaptureError, Raw, Tee};
+use crate::system::private_file::{Existing, PrivateFile};
 
 /// zstd's fastest level: a recording must keep up with the kernel.
 const LEVEL: i32 = 1;
@@ -36,17 +36,21 @@ pub struct Totals {
     pub raw_bytes: u64,
 }
 
-impl Writer<File> {
-    /// Creates the file `path`, or empties it.
+impl Writer<PrivateFile> {
+    /// Creates the file `path`. It is removed again where not even the header can be written.
     ///
     /// # Errors
     /// When it cannot be created or written; the text names it.
-    pub fn create(path: &Path) -> Result<Self, RecordingError> {
-        let name = path.display().to_string();
-        match File::create(path) {
-            Ok(file) => Self::new(name, file, &Header::here()),
-            Err(source) => Err(RecordingError::Write { name, source }),
-        }
+    pub fn create(path: &Path, existing: Existing) -> Result<Self, RecordingError> {
+        let file = PrivateFile::create(path, existing)?;
+        let mut writer = Self::new(path.display().to_string(), file, &Header::here())?;
+        writer.output.keep();
+        Ok(writer)
+    }
+
+    /// The file.
+    pub fn file(&self) -> &PrivateFile {
+        &self.output
     }
 }
 

@@ -42,7 +42,7 @@ fn ends_when_there_will_never_be_more() {
             _ => Progress::Finished,
         })
     });
-    drive(&mut work, &Stop::default(), NO_LIMIT).unwrap();
+    drive(&mut work, &Stop::default(), NO_LIMIT, &mut ServiceManager::none()).unwrap();
     assert_eq!(work.polls, 5);
     assert_eq!(work.ticks, 2, "at the start and at the end");
 }
@@ -57,7 +57,7 @@ fn what_is_still_there_at_a_stop_is_taken() {
         }
         Ok(if poll < 10 { Progress::Delivered(1) } else { Progress::Idle })
     });
-    drive(&mut work, &stop, NO_LIMIT).unwrap();
+    drive(&mut work, &stop, NO_LIMIT, &mut ServiceManager::none()).unwrap();
     assert_eq!(work.polls, 10);
     assert!(!work.abandoned, "nothing is left");
 }
@@ -69,13 +69,19 @@ fn taking_the_rest_is_bounded() {
     let mut work = fake(|_| Ok(Progress::Delivered(1)));
     let started = Instant::now();
     let limits = Limits { duration: None, drain: Duration::from_millis(20) };
-    drive(&mut work, &stop, limits).unwrap();
+    drive(&mut work, &stop, limits, &mut ServiceManager::none()).unwrap();
     assert!(started.elapsed() < Duration::from_secs(5));
     assert!(work.polls > 1);
     assert!(work.abandoned, "what is left has to be counted");
 
     let mut work = fake(|_| Ok(Progress::Delivered(1)));
-    drive(&mut work, &stop, Limits { duration: None, drain: Duration::ZERO }).unwrap();
+    drive(
+        &mut work,
+        &stop,
+        Limits { duration: None, drain: Duration::ZERO },
+        &mut ServiceManager::none(),
+    )
+    .unwrap();
     assert_eq!(work.polls, 0, "zero leaves the rest");
 }
 
@@ -84,7 +90,7 @@ fn the_time_is_kept() {
     let mut work = fake(|_| Ok(Progress::Idle));
     let started = Instant::now();
     let limits = Limits { duration: Some(Duration::from_millis(120)), drain: Duration::ZERO };
-    drive(&mut work, &Stop::default(), limits).unwrap();
+    drive(&mut work, &Stop::default(), limits, &mut ServiceManager::none()).unwrap();
     let elapsed = started.elapsed();
     assert!(elapsed >= Duration::from_millis(120), "{elapsed:?}");
     // 1 + 2 + 4 + 8 + 16 ms, then every 25: nine or fewer rests. Polling without them
@@ -105,7 +111,7 @@ fn something_new_is_taken_within_the_longest_rest() {
         taken = Some(there.elapsed());
         Ok(Progress::Finished)
     });
-    drive(&mut work, &Stop::default(), NO_LIMIT).unwrap();
+    drive(&mut work, &Stop::default(), NO_LIMIT, &mut ServiceManager::none()).unwrap();
     let taken = taken.unwrap();
     assert!(taken < Duration::from_millis(100), "{taken:?}");
 }
@@ -116,7 +122,8 @@ fn an_error_ends_it_and_the_last_tick_still_comes() {
         1 => Ok(Progress::Delivered(1)),
         _ => Err(CaptureError("the file is cut".into())),
     });
-    let error = drive(&mut work, &Stop::default(), NO_LIMIT).unwrap_err();
+    let error =
+        drive(&mut work, &Stop::default(), NO_LIMIT, &mut ServiceManager::none()).unwrap_err();
     assert_eq!(error.to_string(), "the file is cut");
     assert_eq!(work.ticks, 2);
 }
