@@ -151,6 +151,12 @@ counters! {
     ProcessesExporting = "processes.exporting",
     /// Writes lost, to files other than standard output and error: it could not be told which file it was.
     LogWritesLostFile = "logs.lost.file_unknown",
+    /// Looks at the files of processes, for their logs, that were refused: too many waited, or did not return.
+    LogLooksRefused = "logs.looks_refused",
+    /// Looks at the files of processes that took longer than two seconds: another thread took over.
+    LogLooksStuck = "logs.looks_stuck",
+    /// Processes whose lines are left out, as they pass on those of others (container runtimes, log agents).
+    LogCopiers = "logs.copiers",
     /// Bytes taken of what services wrote to their logs. They are those of records, of ends of lines, those cut
     /// out, and those that wait for more.
     LogBytes = "logs.bytes",

@@ -28,7 +28,7 @@ pub mod selection;
 mod service;
 
 pub use host::{Host, utc_offset};
-pub use identify::Identifier;
+pub use identify::{Identifier, parent};
 pub use resource::{Facts, Identity, resource};
 pub use selection::{ProcessFacts, Selection, SelectionError, facts, initial_selection};
 

@@ -146,7 +146,7 @@ impl Identifier {
 }
 
 /// The parent in `/proc/PID/stat`: the second field after the name, which may hold anything.
-pub(super) fn parent(stat: &[u8]) -> Option<u32> {
+pub fn parent(stat: &[u8]) -> Option<u32> {
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
     let mut fields = str::from_utf8(stat.get(name_end + 1..)?).ok()?.split_ascii_whitespace();
     fields.nth(1)?.parse().ok()

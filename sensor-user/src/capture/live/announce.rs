@@ -9,7 +9,7 @@ use sensor_ebpf::limits::PROCESSES;
 use zerocopy::FromBytes as _;
 
 use super::golang::Golang;
-use super::lines::{Lines, Wanted};
+use super::lines::Lines;
 use super::scope::Scope;
 use crate::capture::Raw;
 use crate::capture::decode::{Decoded, ProcessChange, decode};
@@ -45,14 +45,7 @@ impl Announcer<'_> {
                     return false;
                 }
                 let Some(resource) = self.known.get(&tgid) else { return false };
-                match self.lines.line(&line, resource) {
-                    Wanted::No => false,
-                    Wanted::Yes => true,
-                    Wanted::Named(file, path) => {
-                        sink(Raw::LogFile { file, path: &path });
-                        true
-                    }
-                }
+                self.lines.line(&line, record, resource, sink)
             }
             Caller::Lifecycle => self.lifecycle(record, sink),
             Caller::None => true,
@@ -96,6 +89,7 @@ impl Announcer<'_> {
             ProcessChange::Exit => {
                 self.scope.forget(process.tgid);
                 self.golang.forget(process.tgid);
+                self.lines.part(process.tgid, sink);
                 self.lines.forget(process.tgid);
                 self.known.remove(&process.tgid).is_some()
             }
@@ -110,6 +104,7 @@ impl Announcer<'_> {
         if self.known.len() >= PROCESSES as usize {
             self.known.clear();
         }
+        self.lines.part(tgid, sink);
         sink(Raw::Process { tgid, resource: &resource });
         self.lines.introduce(tgid, &resource);
         self.known.insert(tgid, resource);

@@ -1,15 +1,28 @@
 //! Whose lines are taken, and from what: user space decides, and tells the kernel side its verdicts.
 //!
 //! A line is taken once, at its origin. Who only passes on what others have written is left out: container
-//! runtimes and log agents, known by the names of their executables, and whoever has as its standard input
+//! runtimes and log agents ([`copiers`]), and whoever has as its standard input
 //! a pipe that is the captured output of another process (`tee`, `svlogd`), or that of such a one. The sensor's own
 //! output counts as captured: who reads that and writes something for each line would never come to an end.
+//!
+//! The file systems of processes are theirs, and may keep whoever looks at them waiting. So what is decided at once
+//! rests on what the kernel tells by itself ([`descriptor`]); the rest is looked up by other threads ([`looks`]), and
+//! what was written to a file meanwhile waits ([`held`]).
 
+mod answers;
+mod copiers;
+mod descriptor;
 mod files;
+mod held;
+mod looks;
+mod root;
+mod search;
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::maps::{HashMap as BpfHashMap, MapData};
@@ -18,10 +31,14 @@ use sensor_ebpf::abi::{Config, LineRecord, line_stream, lines};
 use sensor_ebpf::limits::PROCESSES;
 
 use super::{OpenError, take_map};
+use crate::capture::Raw;
 use crate::capture::event::{FileId, Tgid};
 use crate::metrics::{Counter, Metrics};
 use crate::model::Resource;
 use files::{Files, Verdict};
+use held::Held;
+use looks::{Looks, Question};
+use search::Wanted;
 
 /// What is taken of what processes write to their logs.
 #[derive(Clone, Debug, Default)]
@@ -46,94 +63,67 @@ pub enum LogsOf {
     Traced,
 }
 
-/// Executables that pass on what others have written. One that ends in `*` stands for all that begin so.
-const COPIERS: &[&str] = &[
-    // Container runtimes.
-    "containerd",
-    "containerd-shim*",
-    "dockerd",
-    "docker-containerd*",
-    "conmon",
-    "conmonrs",
-    "crio",
-    "kubelet",
-    // The system's own.
-    "systemd-journald",
-    "systemd-journal-*",
-    "rsyslogd",
-    "syslogd",
-    "syslog-ng",
-    // Agents.
-    "fluent-bit",
-    "fluentd",
-    "td-agent*",
-    "vector",
-    "promtail",
-    "alloy",
-    "grafana-agent*",
-    "filebeat",
-    "elastic-agent*",
-    "otelcol*",
-    "otel-collector*",
-    "logstash",
-    "vlagent",
-];
-
-/// Whether an executable of this name passes on what others have written.
-fn is_copier(executable: &str) -> bool {
-    COPIERS.iter().any(|copier| match copier.strip_suffix('*') {
-        Some(beginning) => executable.starts_with(beginning),
-        None => executable == *copier,
-    })
-}
-
 /// A pipe or file, as far as it can be told from outside: device, as the kernel has it, and inode.
 type Place = (u32, u64);
 
-/// `st_dev` as the kernel has it (`MKDEV`, include/linux/kdev_t.h).
-fn device(of: u64) -> u32 {
-    libc::major(of) << 20 | libc::minor(of)
-}
+/// Bits of a minor number in the kernel's `dev_t` (`MKDEV`, include/linux/kdev_t.h).
+const MINOR_BITS: u32 = 20;
 
-/// The pipe that is a process's standard input (0), output (1) or error (2), if it is one.
-fn pipe(tgid: Tgid, fd: u32) -> Option<Place> {
-    let metadata = fs::metadata(format!("/proc/{}/fd/{fd}", tgid.0)).ok()?;
-    metadata.file_type().is_fifo().then(|| (device(metadata.dev()), metadata.ino()))
+/// Which program of which process: a number that no other gets.
+type Life = u64;
+
+/// Whose files a process sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum View {
+    /// Those that we see.
+    Own,
+    /// Others: it has another mount namespace, or another root.
+    Other,
+    /// It was gone before that could be told.
+    Unknown,
 }
 
 /// What is known of a process.
 #[derive(Clone, Copy, Debug)]
 struct Process {
+    life: Life,
     /// Its lines are taken.
     on: bool,
     /// Nothing speaks against it.
     may: bool,
     input: Option<Place>,
+    view: View,
+    /// It is being looked up whether it is a copier.
+    checked: bool,
 }
 
 /// Whose lines are taken, in step with the kernel side.
 pub(super) struct Lines {
     of: LogsOf,
     skip: FxHashSet<String>,
+    /// `/proc`.
+    proc: PathBuf,
+    /// The device of all pipes without a name.
+    pipes: Option<u32>,
+    /// Our own mount namespace.
+    namespace: Option<PathBuf>,
     processes: FxHashMap<Tgid, Process>,
+    lives: Life,
     /// Captured outputs, and who was the first to write there.
     outputs: FxHashMap<Place, Tgid>,
+    wanted: Arc<Wanted>,
     files: Files,
+    held: Held,
+    looks: Looks,
+    /// Records of files that were dropped.
+    dropped: u64,
+    /// Since when, and for how long, ends of processes have waited.
+    waited: (Option<Instant>, Duration),
     map: Option<BpfHashMap<MapData, u32, u8>>,
     /// A process has lines on, so that the program is to be attached, unless it is.
     due: bool,
     attached: bool,
     metrics: Arc<Metrics>,
-}
-
-/// What becomes of a line's record.
-pub(super) enum Wanted {
-    /// It is dropped.
-    No,
-    /// It is passed on.
-    Yes,
-    /// The same, after the file's name.
-    Named(FileId, Arc<str>),
 }
 
 impl Lines {
@@ -146,25 +136,48 @@ impl Lines {
         config: &mut Config,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, OpenError> {
+        Self::below("/proc".into(), options, config, metrics)
+    }
+
+    /// The same, of processes below `proc`.
+    fn below(
+        proc: PathBuf,
+        options: &LogOptions,
+        config: &mut Config,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, OpenError> {
         let LogOptions { of, skip, files } = options;
-        let files = Files::new("/proc".into(), files)?;
+        let refused = |error| OpenError::Scope(format!("--log-file: {error}"));
+        let wanted = Arc::new(Wanted::new(files).map_err(refused)?);
+        let any = u32::from(wanted.any());
         (config.lines, config.line_files) = match of {
             LogsOf::Nobody => (lines::OFF, 0),
-            LogsOf::Exchanging => (lines::CHOSEN, u32::from(files.any())),
-            LogsOf::Traced => (lines::TRACED, u32::from(files.any())),
+            LogsOf::Exchanging => (lines::CHOSEN, any),
+            LogsOf::Traced => (lines::TRACED, any),
         };
         let mut lines = Self {
             of: *of,
             skip: skip.iter().cloned().collect(),
+            pipes: device_of_pipes(),
+            namespace: fs::read_link("/proc/self/ns/mnt").ok(),
             processes: FxHashMap::default(),
+            lives: 0,
             outputs: FxHashMap::default(),
-            files,
+            files: Files::new(proc.clone(), Arc::clone(&wanted)),
+            held: Held::default(),
+            looks: looks::looks(proc.clone(), Arc::clone(&wanted)),
+            dropped: 0,
+            waited: (None, Duration::ZERO),
+            proc,
+            wanted,
             map: None,
             due: *of == LogsOf::Traced,
             attached: false,
             metrics: Arc::clone(metrics),
         };
-        lines.passed_on(Tgid(config.self_tgid));
+        if *of != LogsOf::Nobody {
+            lines.passed_on(Tgid(config.self_tgid));
+        }
         Ok(lines)
     }
 
@@ -198,31 +211,78 @@ impl Lines {
 
     fn decide(&mut self, tgid: Tgid, resource: &Resource, on: bool) {
         let skipped = resource.service_name().is_some_and(|name| self.skip.contains(name));
-        let copier = resource.text("process.executable.name").is_some_and(is_copier);
-        let input = pipe(tgid, 0);
-        let reads =
-            input.and_then(|input| self.outputs.get(&input)).is_some_and(|&who| who != tgid);
-        let may = !skipped && !copier && !reads;
-        if on && !may {
-            tracing::debug!(pid = tgid.0, skipped, copier, reads, "its lines are left out");
-        }
+        let named = resource.text("process.executable.name").is_some_and(copiers::is_name);
         if self.processes.len() >= PROCESSES as usize {
             self.processes.clear();
         }
-        self.processes.insert(tgid, Process { on: on && may, may, input });
+        self.lives += 1;
+        let life = self.lives;
+        // Its lines are taken until it is known to be one: to be called so is no proof.
+        let checked = named && !skipped && self.ask(tgid, Question::Copier(life));
+        let input = self.pipe(tgid, 0, life);
+        let reads =
+            input.and_then(|input| self.outputs.get(&input)).is_some_and(|&who| who != tgid);
+        let may = !skipped && !reads;
+        if on && !may {
+            tracing::debug!(pid = tgid.0, skipped, reads, "its lines are left out");
+        }
+        let view = if self.wanted.any() { self.view(tgid) } else { View::Unknown };
+        self.processes.insert(tgid, Process { life, on: on && may, may, input, view, checked });
         self.tell(tgid, on && may);
         if reads {
             self.passed_on(tgid);
         }
     }
 
+    /// Whose files a process sees. Links of `/proc` are read, not followed: that waits for nobody.
+    fn view(&self, tgid: Tgid) -> View {
+        let process = self.proc.join(tgid.0.to_string());
+        let link = |name| fs::read_link(process.join(name)).ok();
+        match (link("ns/mnt"), link("root")) {
+            (namespace @ Some(_), Some(root)) => {
+                let own = namespace == self.namespace && root == Path::new("/");
+                if own { View::Own } else { View::Other }
+            }
+            _ => View::Unknown,
+        }
+    }
+
+    /// The pipe that is a process's standard input (0), output (1) or error (2), if it is one without a name. What
+    /// may be one with a name is looked up.
+    fn pipe(&self, tgid: Tgid, fd: u32, life: Life) -> Option<Place> {
+        let target = descriptor::target(&self.proc.join(tgid.0.to_string()), fd)?;
+        if let Some(inode) = descriptor::pipe_inode(&target) {
+            return Some((self.pipes?, inode));
+        }
+        let is_device = target == "/dev/null" || target.starts_with("/dev/pts/");
+        if target.starts_with('/') && !is_device {
+            self.ask(tgid, Question::Pipe(life, fd));
+        }
+        None
+    }
+
+    /// Has something looked up; returns whether that will be.
+    fn ask(&self, tgid: Tgid, question: Question) -> bool {
+        let asked = self.looks.ask(tgid, question).is_ok();
+        if !asked {
+            self.metrics.inc(Counter::LogLooksRefused);
+        }
+        asked
+    }
+
     /// What this process writes to pipes is no origin of lines: who reads those passes it on.
     fn passed_on(&mut self, tgid: Tgid) {
-        for place in [1, 2].into_iter().filter_map(|fd| pipe(tgid, fd)) {
-            if !self.outputs.contains_key(&place) {
+        let life = self.life(tgid);
+        for fd in [1, 2] {
+            if let Some(place) = self.pipe(tgid, fd, life) {
                 self.captured(place, tgid);
             }
         }
+    }
+
+    /// Which program the process runs; 0 for one that has not been introduced.
+    fn life(&self, tgid: Tgid) -> Life {
+        self.processes.get(&tgid).map_or(0, |process| process.life)
     }
 
     /// An exchange was seen in a process that has been introduced.
@@ -240,38 +300,58 @@ impl Lines {
         }
     }
 
-    /// Decides on a record of a process that has been introduced as `resource`.
-    pub(super) fn line(&mut self, record: &LineRecord, resource: &Resource) -> Wanted {
+    /// Decides on a record of a process that has been introduced as `resource`: returns whether it is to be passed
+    /// on as it is. What has to come before it, or instead of it, goes to `sink`.
+    pub(super) fn line(
+        &mut self,
+        record: &LineRecord,
+        bytes: &[u8],
+        resource: &Resource,
+        sink: &mut dyn FnMut(Raw<'_>),
+    ) -> bool {
         let tgid = Tgid(record.tgid);
         if !self.processes.contains_key(&tgid) {
             // Forgotten to make room; the kernel side had been told yes.
             self.decide(tgid, resource, true);
         }
-        if !self.processes.get(&tgid).is_some_and(|process| process.on) {
-            return Wanted::No;
-        }
-        let place = (record.device, record.inode);
+        let Some(&process) = self.processes.get(&tgid).filter(|process| process.on) else {
+            return false;
+        };
         if record.stream != line_stream::FILE {
-            if !self.outputs.contains_key(&place) {
-                self.captured(place, tgid);
-            }
-            return Wanted::Yes;
+            self.captured((record.device, record.inode), tgid);
+            return true;
         }
         let file =
             FileId { device: record.device, inode: record.inode, generation: record.generation };
-        match self.files.decide(tgid, record.fd, file) {
-            Verdict::Wanted => Wanted::Yes,
-            Verdict::WantedAs(path) => Wanted::Named(file, path),
-            Verdict::Unwanted => Wanted::No,
+        // What a copier copies may go to files that are asked for.
+        let verdict = match process.checked || self.held.has(file) {
+            true => Verdict::Unknown,
+            false => self.files.decide(tgid, record.fd, file),
+        };
+        match verdict {
+            Verdict::Wanted => {}
+            Verdict::WantedAs(path) => sink(Raw::LogFile { file, path: &path }),
+            Verdict::Unwanted => return false,
             Verdict::Unknown => {
-                self.metrics.inc(Counter::LogWritesLostFile);
-                Wanted::No
+                let question = search::Question { fd: record.fd, file, view: process.view };
+                self.hold(tgid, question, bytes);
+                return false;
             }
         }
+        if self.dropped == 0 {
+            return true;
+        }
+        let mut record = bytes.to_vec();
+        held::add_lost(&mut record, self.dropped);
+        sink(Raw::Record(&record));
+        false
     }
 
-    /// Something is captured that was not before: who reads it passes it on.
+    /// Something is captured, perhaps for the first time: then who reads it passes it on.
     fn captured(&mut self, place: Place, writer: Tgid) {
+        if self.outputs.contains_key(&place) {
+            return;
+        }
         // As many outputs as processes, and more only where they come and go.
         if self.outputs.len() >= PROCESSES as usize {
             self.outputs.clear();
@@ -284,13 +364,23 @@ impl Lines {
             .map(|(&tgid, _)| tgid)
             .collect();
         for reader in readers {
-            if let Some(process) = self.processes.get_mut(&reader) {
-                (process.on, process.may) = (false, false);
-            }
-            self.tell(reader, false);
-            // What it writes has been taken until now; whoever reads that, too.
-            self.passed_on(reader);
+            self.passes_on(reader);
         }
+    }
+
+    /// A process reads what is captured.
+    fn passes_on(&mut self, reader: Tgid) {
+        self.leave_out(reader);
+        // What it writes has been taken until now; whoever reads that, too.
+        self.passed_on(reader);
+    }
+
+    /// The lines of a process are not taken any more.
+    fn leave_out(&mut self, tgid: Tgid) {
+        if let Some(process) = self.processes.get_mut(&tgid) {
+            (process.on, process.may) = (false, false);
+        }
+        self.tell(tgid, false);
     }
 
     /// A process has ended.
@@ -315,5 +405,14 @@ impl Lines {
     }
 }
 
+/// The device that all pipes without a name are of.
+fn device_of_pipes() -> Option<u32> {
+    let (reading, _writing) = std::io::pipe().ok()?;
+    let reading = reading.as_fd().try_clone_to_owned().ok()?;
+    root::facts(&reading).ok().map(|facts| facts.place.0)
+}
+
+#[cfg(test)]
+mod directory;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,150 @@
+//! What waits for a look at the files of a process, and what comes of that.
+
+use std::time::{Duration, Instant};
+
+use super::looks::{Answer, Question};
+use super::search::{self, Found};
+use super::{Lines, Verdict, held};
+use crate::capture::Raw;
+use crate::capture::event::{FileId, Tgid};
+use crate::metrics::Counter;
+
+/// How long the end of a process waits for what is being looked up of its files, and all of them in a second.
+const WAIT: Duration = Duration::from_millis(2);
+const WAITS: Duration = Duration::from_millis(20);
+
+/// How long the end waits for that.
+const LAST_WAIT: Duration = Duration::from_millis(50);
+
+impl Lines {
+    /// Keeps a record until it is known whether its file is asked for.
+    pub(super) fn hold(&mut self, tgid: Tgid, question: search::Question, bytes: &[u8]) {
+        let file = question.file;
+        let mut record = bytes.to_vec();
+        held::add_lost(&mut record, self.dropped);
+        held::leave_out_evidence(&mut record);
+        let waits = (self.held.has(file) || self.ask(tgid, Question::File(question)))
+            && self.held.take(tgid, file, record, Instant::now());
+        if !waits {
+            self.lose(1);
+        }
+    }
+
+    /// Records of files are dropped, since it is not known which file it was. Those that follow tell of it.
+    fn lose(&mut self, records: u64) {
+        self.dropped += records;
+        self.metrics.add(Counter::LogWritesLostFile, records);
+    }
+
+    /// Takes what has been looked up meanwhile.
+    pub(in crate::capture::live) fn settle(&mut self, sink: &mut dyn FnMut(Raw<'_>)) {
+        while let Some((tgid, answer)) = self.looks.answer() {
+            self.take(tgid, answer, sink);
+        }
+        let now = Instant::now();
+        if let Some(tgid) = self.looks.tend(now) {
+            self.metrics.inc(Counter::LogLooksStuck);
+            tracing::warn!(
+                pid = tgid.0,
+                "a look at the files of this process does not return: a file system that it sees \
+                 does not answer; none of its log files is looked for until it does"
+            );
+        }
+        if !self.held.is_empty() {
+            let records = self.held.expire(now);
+            self.lose(records);
+        }
+    }
+
+    fn take(&mut self, tgid: Tgid, answer: Answer, sink: &mut dyn FnMut(Raw<'_>)) {
+        match answer {
+            Answer::File(file, found) => self.found(file, &found, sink),
+            Answer::Pipe(life, fd, place) if life == self.life(tgid) => {
+                let Some(place) = place else { return };
+                if fd != 0 {
+                    self.captured(place, tgid);
+                } else if let Some(process) = self.processes.get_mut(&tgid) {
+                    process.input = Some(place);
+                    if self.outputs.get(&place).is_some_and(|&who| who != tgid) {
+                        self.passes_on(tgid);
+                    }
+                }
+            }
+            Answer::Copier(life, result) if life == self.life(tgid) => {
+                if let Some(process) = self.processes.get_mut(&tgid) {
+                    process.checked = false;
+                }
+                match result {
+                    Ok(executable) => {
+                        self.metrics.inc(Counter::LogCopiers);
+                        tracing::info!(
+                            pid = tgid.0,
+                            ?executable,
+                            "its lines are not taken: it passes on those of others"
+                        );
+                        self.leave_out(tgid);
+                    }
+                    Err(reason) => tracing::debug!(
+                        pid = tgid.0,
+                        reason,
+                        "its lines are taken, though it is called like a log agent"
+                    ),
+                }
+            }
+            // It runs another program by now, or is gone.
+            Answer::Pipe(..) | Answer::Copier(..) => {}
+        }
+    }
+
+    /// A file was looked for: passes on what waits for that, or drops it.
+    fn found(&mut self, file: FileId, found: &Found, sink: &mut dyn FnMut(Raw<'_>)) {
+        let records = self.held.release(file);
+        let path = match found {
+            Found::As(path) => Some(path.as_str()),
+            Found::Unwanted => None,
+            Found::Unknown => return self.lose(records.len() as u64),
+        };
+        if let Verdict::WantedAs(path) = self.files.settle(file, path) {
+            sink(Raw::LogFile { file, path: &path });
+            for (tgid, record) in records {
+                if self.processes.get(&tgid).is_some_and(|process| process.on) {
+                    sink(Raw::Record(&record));
+                }
+            }
+        }
+    }
+
+    /// A process ends, or runs another program: what waits of it is passed on now, or never. Waits a little for what
+    /// is being looked up: it cannot be looked up later.
+    pub(in crate::capture::live) fn part(&mut self, tgid: Tgid, sink: &mut dyn FnMut(Raw<'_>)) {
+        if !self.held.has_of(tgid) {
+            return;
+        }
+        let begun = Instant::now();
+        let (since, waited) = &mut self.waited;
+        if since.is_none_or(|since| begun - since >= Duration::from_secs(1)) {
+            (*since, *waited) = (Some(begun), Duration::ZERO);
+        }
+        let deadline = begun + WAIT.min(WAITS.saturating_sub(*waited));
+        while self.held.has_of(tgid)
+            && let Some((of, answer)) = self.looks.wait(deadline)
+        {
+            self.take(of, answer, sink);
+        }
+        self.waited.1 += begun.elapsed();
+        let records = self.held.forget(tgid);
+        self.lose(records);
+    }
+
+    /// No more is to come: what waits is passed on now, or never.
+    pub(in crate::capture::live) fn finish(&mut self, sink: &mut dyn FnMut(Raw<'_>)) {
+        let deadline = Instant::now() + LAST_WAIT;
+        while !self.held.is_empty()
+            && let Some((tgid, answer)) = self.looks.wait(deadline)
+        {
+            self.take(tgid, answer, sink);
+        }
+        let records = self.held.clear();
+        self.lose(records);
+    }
+}

@@ -1,0 +1,167 @@
+//! What was written to files of which it is not known yet whether they are asked for.
+//!
+//! Records wait here until that is known, in the order in which they were written. Others do not wait for them: so
+//! when they are passed on, their threads may be about something else. On whose behalf they were written can only
+//! be told from what had been seen before they were, so they are passed on without anything to tell it by.
+
+use std::collections::VecDeque;
+use std::mem::offset_of;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+use sensor_ebpf::abi::{LineRecord, segment_flag};
+
+use crate::capture::event::{FileId, Tgid};
+
+/// How long a record waits.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// Records that wait, and their bytes.
+const RECORDS: usize = 2048;
+const BYTES: usize = 4 << 20;
+
+/// The part of these that one process can have.
+const SHARE: usize = 4;
+
+/// The records that wait.
+#[derive(Default)]
+pub(super) struct Held {
+    /// The files that they were written to, in the order in which these were asked about.
+    files: VecDeque<File>,
+    /// Records and bytes of each process.
+    of: FxHashMap<Tgid, (usize, usize)>,
+    records: usize,
+    bytes: usize,
+}
+
+/// A record, and who wrote it.
+pub(super) type Waiting = (Tgid, Vec<u8>);
+
+/// A file that is being looked for.
+struct File {
+    id: FileId,
+    since: Instant,
+    records: Vec<Waiting>,
+}
+
+impl Held {
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Whether something of this file waits.
+    pub(super) fn has(&self, file: FileId) -> bool {
+        self.files.iter().any(|it| it.id == file)
+    }
+
+    /// Whether something waits that this process has written.
+    pub(super) fn has_of(&self, tgid: Tgid) -> bool {
+        self.of.contains_key(&tgid)
+    }
+
+    /// Takes a record of what a process wrote to a file, if there is room for it.
+    pub(super) fn take(&mut self, tgid: Tgid, id: FileId, record: Vec<u8>, now: Instant) -> bool {
+        let (records, bytes) = self.of.get(&tgid).copied().unwrap_or_default();
+        let len = record.len();
+        if self.records >= RECORDS
+            || self.bytes + len > BYTES
+            || records >= RECORDS / SHARE
+            || bytes + len > BYTES / SHARE
+        {
+            return false;
+        }
+        self.of.insert(tgid, (records + 1, bytes + len));
+        self.records += 1;
+        self.bytes += len;
+        match self.files.iter_mut().find(|file| file.id == id) {
+            Some(file) => file.records.push((tgid, record)),
+            None => {
+                self.files.push_back(File { id, since: now, records: vec![(tgid, record)] });
+            }
+        }
+        true
+    }
+
+    /// Hands over what waits of a file.
+    pub(super) fn release(&mut self, id: FileId) -> Vec<Waiting> {
+        let at = self.files.iter().position(|file| file.id == id);
+        let records = at.and_then(|at| self.files.remove(at)).map_or(Vec::new(), |it| it.records);
+        self.gone(&records);
+        records
+    }
+
+    /// Drops what has waited for too long by `now`; how many records that is.
+    pub(super) fn expire(&mut self, now: Instant) -> u64 {
+        let mut dropped = 0;
+        while let Some(file) = self.files.pop_front_if(|it| now - it.since >= WAIT) {
+            self.gone(&file.records);
+            dropped += file.records.len() as u64;
+        }
+        dropped
+    }
+
+    /// Drops what a process has written; how many records that is.
+    pub(super) fn forget(&mut self, tgid: Tgid) -> u64 {
+        let mut gone = Vec::new();
+        for file in &mut self.files {
+            gone.extend(file.records.extract_if(.., |(of, _)| *of == tgid));
+        }
+        self.files.retain(|file| !file.records.is_empty());
+        self.gone(&gone);
+        gone.len() as u64
+    }
+
+    /// Drops everything; how many records that is.
+    pub(super) fn clear(&mut self) -> u64 {
+        let records = self.records as u64;
+        *self = Self::default();
+        records
+    }
+
+    fn gone(&mut self, records: &[Waiting]) {
+        for (tgid, record) in records {
+            self.records -= 1;
+            self.bytes -= record.len();
+            if let Some((records, bytes)) = self.of.get_mut(tgid) {
+                *records -= 1;
+                *bytes -= record.len();
+                if *records == 0 {
+                    self.of.remove(tgid);
+                }
+            }
+        }
+    }
+}
+
+/// Adds to the records that are missing before this one.
+pub(super) fn add_lost(record: &mut [u8], lost: u64) {
+    let at = offset_of!(LineRecord, lost_records);
+    if let Some(bytes) = record.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *bytes = u64::from_ne_bytes(*bytes).wrapping_add(lost).to_ne_bytes();
+    }
+}
+
+/// Leaves out what tells on whose behalf a record was written: it has no goroutine, and its thread serves several
+/// at once, of which nothing says which one it acted on.
+pub(super) fn leave_out_evidence(record: &mut [u8]) {
+    for at in [
+        offset_of!(LineRecord, goroutine),
+        offset_of!(LineRecord, goroutine_parent),
+        offset_of!(LineRecord, cause_flow),
+        offset_of!(LineRecord, cause_position),
+    ] {
+        if let Some(field) = record.get_mut(at..at + size_of::<u64>()) {
+            field.fill(0);
+        }
+    }
+    let at = offset_of!(LineRecord, flags);
+    if let Some(bytes) = record.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        let flags = u32::from_ne_bytes(*bytes);
+        let without = flags & !segment_flag::CAUSE_ALONE;
+        *bytes = (without | segment_flag::MULTIPLEXES).to_ne_bytes();
+    }
+}
+
+#[cfg(test)]
+mod tests;

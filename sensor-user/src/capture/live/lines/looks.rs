@@ -1,0 +1,56 @@
+//! What has to be looked up for a process in its file systems, and so may wait for them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::FileType;
+
+use super::super::looker::{self, Looker};
+use super::search::{Found, Searcher, Wanted};
+use super::{Life, Place, copiers, root, search};
+use crate::capture::event::{FileId, Tgid};
+
+const LIMITS: looker::Limits =
+    looker::Limits { queue: 1024, each: 64, patience: Duration::from_secs(2), stuck: 4 };
+
+/// What is looked up.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// Whether a file that was written to is asked for.
+    File(search::Question),
+    /// Whether a descriptor is a pipe with a name, and which.
+    Pipe(Life, u32),
+    /// Whether the process passes on what others have written.
+    Copier(Life),
+}
+
+/// The answer to a [`Question`].
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// To [`Question::File`].
+    File(FileId, Found),
+    /// To [`Question::Pipe`].
+    Pipe(Life, u32, Option<Place>),
+    /// To [`Question::Copier`]: its executable, or the reason.
+    Copier(Life, Result<PathBuf, &'static str>),
+}
+
+pub(super) type Looks = Looker<Tgid, Question, Answer>;
+
+/// Looks things up for processes below `proc` (`/proc`).
+pub(super) fn looks(proc: PathBuf, wanted: Arc<Wanted>) -> Looks {
+    Looker::new("lines", LIMITS, move || {
+        let mut searcher = Searcher::new(proc.clone(), Arc::clone(&wanted));
+        let proc = proc.clone();
+        move |&tgid: &Tgid, question| match question {
+            Question::File(question) => Answer::File(question.file, searcher.find(tgid, &question)),
+            Question::Pipe(life, fd) => {
+                let facts = root::link(&proc.join(format!("{}/fd/{fd}", tgid.0))).ok();
+                let pipe = facts.filter(|facts| facts.kind == FileType::Fifo);
+                Answer::Pipe(life, fd, pipe.map(|facts| facts.place))
+            }
+            Question::Copier(life) => Answer::Copier(life, copiers::check(&proc, tgid)),
+        }
+    })
+}
