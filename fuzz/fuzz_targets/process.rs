@@ -1,9 +1,10 @@
-//! What a process can have the sensor read of it in `/proc`: its name, arguments, environment and executable are its
-//! own to choose, and so is what its cgroup is called, for whoever may make one. Whatever they are, who it is has
-//! no key twice, nothing empty or unbounded, and identifiers of containers and pods of the right shape.
+//! What a process can have the sensor read of it in `/proc`: its name, arguments, environment and
+//! executable are its own to choose, and so is what its cgroup is called, for whoever may make one.
+//! Whatever they are, who it is has no key twice, nothing empty or unbounded, and identifiers of
+//! containers and pods of the right shape.
 //!
-//! Parts are between bytes 0xff: `stat`, `comm`, executable, arguments, environment, cgroup. The first byte has what
-//! was cut.
+//! Parts are between bytes 0xff: `stat`, `comm`, executable, arguments, environment, cgroup. The
+//! first byte has what was cut.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -28,7 +29,8 @@ fuzz_target!(|input: &[u8]| {
     let Some((&flags, input)) = input.split_first() else { return };
     let mut parts = input.split(|&byte| byte == 0xff);
     let [stat, comm, exe, args, env, cgroup] = [(); 6].map(|()| parts.next().unwrap_or_default());
-    // The fields after the name, which is between the first and the last parenthesis (proc_pid_stat(5)).
+    // The fields after the name, which is between the first and the last parenthesis
+    // (proc_pid_stat(5)).
     let parent = process::parent(stat);
     if let Some(parent) = parent {
         let text = String::from_utf8_lossy(stat);

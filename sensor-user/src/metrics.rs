@@ -151,11 +151,11 @@ counters! {
     ProcessesExporting = "processes.exporting",
     /// Writes lost, to files other than standard output and error: it could not be told which file it was.
     LogWritesLostFile = "logs.lost.file_unknown",
-    /// Looks at the files of processes, for their logs, that were refused: too many waited, or did not return.
+    /// Look-ups in the file systems of processes that were refused: the queue was full, or look-ups were stuck.
     LogLooksRefused = "logs.looks_refused",
-    /// Looks at the files of processes that took longer than two seconds: another thread took over.
+    /// Look-ups in the file systems of processes that took longer than two seconds: another thread took over.
     LogLooksStuck = "logs.looks_stuck",
-    /// Processes whose lines are left out, as they pass on those of others (container runtimes, log agents).
+    /// Processes without line capture: they copy lines of others (container runtimes, log agents).
     LogCopiers = "logs.copiers",
     /// Bytes taken of what services wrote to their logs. They are those of records, of ends of lines, those cut
     /// out, and those that wait for more.

@@ -1,13 +1,16 @@
-//! Whose lines are taken, and from what: user space decides, and tells the kernel side its verdicts.
+//! Whose lines are taken, and from what: user space decides, and tells the kernel side its
+//! verdicts.
 //!
-//! A line is taken once, at its origin. Who only passes on what others have written is left out: container
-//! runtimes and log agents ([`copiers`]), and whoever has as its standard input
-//! a pipe that is the captured output of another process (`tee`, `svlogd`), or that of such a one. The sensor's own
-//! output counts as captured: who reads that and writes something for each line would never come to an end.
+//! A line is taken once, at its origin. Who only passes on what others have written is left out:
+//! container runtimes and log agents ([`copiers`]), and whoever has as its standard input a pipe
+//! that is the captured output of another process (`tee`, `svlogd`), or that of such a one. The
+//! sensor's own output counts as captured: who reads that and writes something for each line would
+//! never come to an end.
 //!
-//! The file systems of processes are theirs, and may keep whoever looks at them waiting. So what is decided at once
-//! rests on what the kernel tells by itself ([`descriptor`]); the rest is looked up by other threads ([`looks`]), and
-//! what was written to a file meanwhile waits ([`held`]).
+//! File systems of a process can block, and a hostile process can make them. So the thread that
+//! reads the rings only reads links and text of `/proc` that the kernel formats from memory
+//! ([`descriptor`]). Another thread does the rest ([`looks`]); records of a file wait for its
+//! verdict ([`held`]).
 
 mod answers;
 mod copiers;
@@ -47,7 +50,8 @@ pub struct LogOptions {
     pub of: LogsOf,
     /// Not of services with these names (`service.name`).
     pub skip: Vec<String>,
-    /// Globs of paths: files that are read beside standard output and error, once they are written to.
+    /// Globs of paths: files that are read beside standard output and error, once they are written
+    /// to.
     pub files: Vec<String>,
 }
 
@@ -63,23 +67,26 @@ pub enum LogsOf {
     Traced,
 }
 
-/// A pipe or file, as far as it can be told from outside: device, as the kernel has it, and inode.
+/// How long records of files wait for the verdict whether their process is a copier.
+const CHECK: Duration = Duration::from_millis(500);
+
+/// A pipe or file: device, as the kernel has it, and inode.
 type Place = (u32, u64);
 
 /// Bits of a minor number in the kernel's `dev_t` (`MKDEV`, include/linux/kdev_t.h).
 const MINOR_BITS: u32 = 20;
 
-/// Which program of which process: a number that no other gets.
+/// Identifies a program that a process runs, so that answers about its predecessor are discarded.
 type Life = u64;
 
-/// Whose files a process sees.
+/// The files that a process sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum View {
-    /// Those that we see.
+    /// Those of the sensor.
     Own,
-    /// Others: it has another mount namespace, or another root.
+    /// Others: the process has another mount namespace or root directory.
     Other,
-    /// It was gone before that could be told.
+    /// The process ended before its namespace was read.
     Unknown,
 }
 
@@ -93,8 +100,8 @@ struct Process {
     may: bool,
     input: Option<Place>,
     view: View,
-    /// It is being looked up whether it is a copier.
-    checked: bool,
+    /// Until then, records of files wait for the verdict whether the process is a copier.
+    checked: Option<Instant>,
 }
 
 /// Whose lines are taken, in step with the kernel side.
@@ -103,9 +110,9 @@ pub(super) struct Lines {
     skip: FxHashSet<String>,
     /// `/proc`.
     proc: PathBuf,
-    /// The device of all pipes without a name.
+    /// The device of all anonymous pipes.
     pipes: Option<u32>,
-    /// Our own mount namespace.
+    /// The sensor's mount namespace.
     namespace: Option<PathBuf>,
     processes: FxHashMap<Tgid, Process>,
     lives: Life,
@@ -115,9 +122,10 @@ pub(super) struct Lines {
     files: Files,
     held: Held,
     looks: Looks,
-    /// Records of files that were dropped.
+    /// Records of files that were dropped without a verdict.
     dropped: u64,
-    /// Since when, and for how long, ends of processes have waited.
+    /// Start of the current second, and the time in it that ends of processes have waited for
+    /// look-ups.
     waited: (Option<Instant>, Duration),
     map: Option<BpfHashMap<MapData, u32, u8>>,
     /// A process has lines on, so that the program is to be attached, unless it is.
@@ -217,8 +225,9 @@ impl Lines {
         }
         self.lives += 1;
         let life = self.lives;
-        // Its lines are taken until it is known to be one: to be called so is no proof.
-        let checked = named && !skipped && self.ask(tgid, Question::Copier(life));
+        // A name is no proof: lines are taken until the verdict.
+        let asked = named && !skipped && self.ask(tgid, Question::Copier(life));
+        let checked = asked.then(|| Instant::now() + CHECK);
         let input = self.pipe(tgid, 0, life);
         let reads =
             input.and_then(|input| self.outputs.get(&input)).is_some_and(|&who| who != tgid);
@@ -234,7 +243,8 @@ impl Lines {
         }
     }
 
-    /// Whose files a process sees. Links of `/proc` are read, not followed: that waits for nobody.
+    /// The files that a process sees. Links of `/proc` are read, not followed, so this does not
+    /// block.
     fn view(&self, tgid: Tgid) -> View {
         let process = self.proc.join(tgid.0.to_string());
         let link = |name| fs::read_link(process.join(name)).ok();
@@ -247,8 +257,8 @@ impl Lines {
         }
     }
 
-    /// The pipe that is a process's standard input (0), output (1) or error (2), if it is one without a name. What
-    /// may be one with a name is looked up.
+    /// The anonymous pipe at a process's standard input (0), output (1) or error (2). A file there
+    /// can be a named pipe, and is looked up.
     fn pipe(&self, tgid: Tgid, fd: u32, life: Life) -> Option<Place> {
         let target = descriptor::target(&self.proc.join(tgid.0.to_string()), fd)?;
         if let Some(inode) = descriptor::pipe_inode(&target) {
@@ -261,7 +271,7 @@ impl Lines {
         None
     }
 
-    /// Has something looked up; returns whether that will be.
+    /// Asks the looker; returns false if the question is refused.
     fn ask(&self, tgid: Tgid, question: Question) -> bool {
         let asked = self.looks.ask(tgid, question).is_ok();
         if !asked {
@@ -280,7 +290,7 @@ impl Lines {
         }
     }
 
-    /// Which program the process runs; 0 for one that has not been introduced.
+    /// The program that the process runs; 0 before its introduction.
     fn life(&self, tgid: Tgid) -> Life {
         self.processes.get(&tgid).map_or(0, |process| process.life)
     }
@@ -300,8 +310,8 @@ impl Lines {
         }
     }
 
-    /// Decides on a record of a process that has been introduced as `resource`: returns whether it is to be passed
-    /// on as it is. What has to come before it, or instead of it, goes to `sink`.
+    /// Decides on a record of a process that has been introduced as `resource`: returns whether it
+    /// is to be passed on as it is. What has to come before it, or instead of it, goes to `sink`.
     pub(super) fn line(
         &mut self,
         record: &LineRecord,
@@ -323,8 +333,9 @@ impl Lines {
         }
         let file =
             FileId { device: record.device, inode: record.inode, generation: record.generation };
-        // What a copier copies may go to files that are asked for.
-        let verdict = match process.checked || self.held.has(file) {
+        // A copier can copy to files that match.
+        let unchecked = process.checked.is_some_and(|until| Instant::now() < until);
+        let verdict = match unchecked || self.held.has(file) {
             true => Verdict::Unknown,
             false => self.files.decide(tgid, record.fd, file),
         };
@@ -347,7 +358,7 @@ impl Lines {
         false
     }
 
-    /// Something is captured, perhaps for the first time: then who reads it passes it on.
+    /// An output is captured, perhaps for the first time: its readers pass it on.
     fn captured(&mut self, place: Place, writer: Tgid) {
         if self.outputs.contains_key(&place) {
             return;
@@ -368,14 +379,14 @@ impl Lines {
         }
     }
 
-    /// A process reads what is captured.
+    /// A process reads a captured output.
     fn passes_on(&mut self, reader: Tgid) {
         self.leave_out(reader);
         // What it writes has been taken until now; whoever reads that, too.
         self.passed_on(reader);
     }
 
-    /// The lines of a process are not taken any more.
+    /// Stops taking the lines of a process.
     fn leave_out(&mut self, tgid: Tgid) {
         if let Some(process) = self.processes.get_mut(&tgid) {
             (process.on, process.may) = (false, false);
@@ -392,7 +403,8 @@ impl Lines {
         let Some(map) = &mut self.map else { return };
         // Where nothing is said, the kernel side does what was asked for of all.
         let told = if on == (self.of == LogsOf::Traced) {
-            // It may have been told the contrary. Mostly it has not: then there is nothing to remove.
+            // It may have been told the contrary. Mostly it has not: then there is nothing to
+            // remove.
             let _ = map.remove(&tgid.0);
             Ok(())
         } else {
@@ -405,7 +417,7 @@ impl Lines {
     }
 }
 
-/// The device that all pipes without a name are of.
+/// The device of all anonymous pipes.
 fn device_of_pipes() -> Option<u32> {
     let (reading, _writing) = std::io::pipe().ok()?;
     let reading = reading.as_fd().try_clone_to_owned().ok()?;

@@ -1,17 +1,19 @@
-//! Looks at things that may block, in a thread of its own.
+//! Runs blocking look-ups in a thread of their own.
 //!
-//! A file system whose server is gone (NFS, FUSE) and an automount that never comes hold whoever walks into them,
-//! for as long as they like. So the thread that reads the rings asks here, and goes on.
+//! A file system without a server (NFS, FUSE) or an automount that never completes blocks every
+//! thread that walks into it. The thread that reads the rings therefore sends questions to a looker
+//! and continues.
 //!
-//! - Questions wait in a queue of bounded length. Each key (a process, say) has a queue and a share of its own,
-//!   and the keys take turns: one that asks for much waits for itself only.
-//! - A look that takes longer than [`Limits::patience`] is *stuck*. Another thread takes over, and the key of that
-//!   look is refused until it returns. Of stuck threads there are [`Limits::stuck`] at most: while there are so
-//!   many, all looks are refused.
-//! - Questions of one key are answered in their order.
-//! - Nothing waits for a look: [`Looker::ask`] and [`Looker::answer`] never block, and dropping the looker leaves a
-//!   stuck thread to the end of the process. (The kernel ends a process with its last thread. A thread that waits
-//!   for a FUSE server which has taken its request and does not answer cannot be killed until that mount is gone.)
+//! - The queue of questions is bounded. Each key (a process, for example) has its own queue and its
+//!   own share, and the keys are served round robin: a key with many questions delays only itself.
+//! - A look-up that takes longer than [`Limits::patience`] is *stuck*. Another thread takes over,
+//!   and questions of that key are refused until the look-up returns. At most [`Limits::stuck`]
+//!   threads are stuck; at that number all questions are refused.
+//! - Questions of one key are answered in order.
+//! - [`Looker::ask`] and [`Looker::answer`] never block. Dropping the looker does not wait either:
+//!   a stuck thread lives until the process ends. (The kernel waits for every thread of a process.
+//!   A thread whose request a FUSE server has read but not answered cannot be killed until that
+//!   mount is gone.)
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -28,27 +30,27 @@ const STACK: usize = 256 * 1024;
 /// The bounds of a looker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Questions that wait.
+    /// Queued questions.
     pub(super) queue: usize,
-    /// Questions of one key that wait.
+    /// Queued questions of one key.
     pub(super) each: usize,
-    /// How long a look may take until another thread takes over.
+    /// After this time a look-up is stuck, and another thread takes over.
     pub(super) patience: Duration,
-    /// Threads whose look is stuck.
+    /// Threads with a stuck look-up.
     pub(super) stuck: usize,
 }
 
-/// The question is not taken: too many wait, or looks are stuck.
+/// The question was not queued: the queue is full, or look-ups are stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused;
 
-/// Asks questions `Q` about keys `K`, and gets answers `A`.
+/// Queues questions `Q` of keys `K`, and returns answers `A`.
 pub(super) struct Looker<K, Q, A> {
     shared: Arc<Shared<K, Q, A>>,
     answers: Receiver<(K, A)>,
 }
 
-/// Answers the questions of one thread, and may remember things between them.
+/// Answers questions within one thread; may keep state between them.
 type Look<K, Q, A> = Box<dyn FnMut(&K, Q) -> A>;
 
 struct Shared<K, Q, A> {
@@ -57,22 +59,23 @@ struct Shared<K, Q, A> {
     state: Mutex<State<K, Q>>,
     asked: Condvar,
     answers: Mutex<Sender<(K, A)>>,
-    /// Makes what answers in a thread.
+    /// Creates the [`Look`] of a new thread.
     look: Box<dyn Fn() -> Look<K, Q, A> + Send + Sync>,
 }
 
 struct State<K, Q> {
-    /// What waits, by key; never an empty queue.
+    /// The queues by key; none is empty.
     waiting: FxHashMap<K, VecDeque<Q>>,
-    /// The keys of these, in the order of their turns.
+    /// The keys of `waiting` in round-robin order.
     turns: VecDeque<K>,
     /// Questions in all queues.
     len: usize,
-    /// The thread that takes questions; none before the first question, and none while all are stuck.
+    /// The thread that takes questions; `None` before the first question and while all threads are
+    /// stuck.
     active: Option<u64>,
-    /// What it looks at, and since when.
+    /// The key of its current look-up, and the start of that.
     busy: Option<(K, Instant)>,
-    /// The threads that another one took over from, and what they look at.
+    /// Threads with a stuck look-up, and the keys of these.
     stuck: Vec<(u64, K)>,
     /// The number of the next thread.
     next: u64,
@@ -93,7 +96,7 @@ impl<K: Copy + Eq + Hash, Q> State<K, Q> {
         Some((key, question))
     }
 
-    /// Leaves what waits of a key.
+    /// Drops the questions of a key.
     fn leave(&mut self, key: K) {
         self.len -= self.waiting.remove(&key).map_or(0, |queue| queue.len());
         self.turns.retain(|other| *other != key);
@@ -106,8 +109,8 @@ where
     Q: Send + 'static,
     A: Send + 'static,
 {
-    /// One that has been asked nothing. Its threads are called `name`, and each gets what answers its questions
-    /// from `look`. The first one starts with the first question.
+    /// A looker without threads; the first one starts with the first question. Threads are named
+    /// `name`, and each calls `look` once for the function that answers its questions.
     pub(super) fn new<L>(
         name: &'static str,
         limits: Limits,
@@ -138,10 +141,10 @@ where
         Self { shared: Arc::new(shared), answers }
     }
 
-    /// Has a question answered some time.
+    /// Queues a question.
     ///
-    /// # Errors
-    /// When too many questions wait, in all or of this key, or looks of this key are stuck, or too many are.
+    /// # Errors When the queue or the share of this key is full, when a look-up of this key is
+    /// stuck, or when all threads are.
     pub(super) fn ask(&self, key: K, question: Q) -> Result<(), Refused> {
         let Limits { queue, each, .. } = self.shared.limits;
         let mut state = self.shared.lock();
@@ -171,8 +174,8 @@ where
         self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
     }
 
-    /// Has another thread take over from one whose look takes too long by `now`. Returns the key of that look;
-    /// what waits of it is left unanswered. To be called now and then.
+    /// Replaces the active thread if its look-up is stuck by `now`. Returns the key of that
+    /// look-up, whose other questions are dropped. Call this periodically.
     pub(super) fn tend(&self, now: Instant) -> Option<K> {
         let mut state = self.shared.lock();
         let patience = self.shared.limits.patience;
@@ -185,7 +188,7 @@ where
             stuck = Some(key);
         }
         if state.len > 0 && self.start(&mut state).is_err() {
-            // They would be too old when one returns.
+            // Answers would come too late once a thread returns.
             state.waiting.clear();
             state.turns.clear();
             state.len = 0;
@@ -193,7 +196,7 @@ where
         stuck
     }
 
-    /// Sees to it that a thread takes questions.
+    /// Starts a thread, unless one is active.
     fn start(&self, state: &mut State<K, Q>) -> Result<(), Refused> {
         if state.active.is_some() {
             return Ok(());
@@ -208,7 +211,7 @@ where
             .stack_size(STACK)
             .spawn(move || shared.work(thread))
             .map_err(|error| {
-                tracing::warn!("no thread can be started to look at files: {error}");
+                tracing::warn!("cannot start a thread for look-ups of files: {error}");
                 Refused
             })?;
         state.next += 1;
@@ -225,14 +228,14 @@ impl<K, Q, A> Drop for Looker<K, Q, A> {
 }
 
 impl<K, Q, A> Shared<K, Q, A> {
-    /// The state is whole at any time: what panics does not hold the lock.
+    /// Locks the state. A panic cannot leave it half-changed: look-ups run without the lock.
     fn lock(&self) -> MutexGuard<'_, State<K, Q>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<K: Copy + Eq + Hash, Q, A> Shared<K, Q, A> {
-    /// The life of a thread.
+    /// The main function of a thread.
     fn work(&self, thread: u64) {
         let _leaving = Leaving { shared: self, thread };
         let mut look = (self.look)();
@@ -246,7 +249,7 @@ impl<K: Copy + Eq + Hash, Q, A> Shared<K, Q, A> {
         }
     }
 
-    /// The next question, if it is this thread that takes it.
+    /// Waits for the next question; `None` once another thread has taken over.
     fn next(&self, thread: u64) -> Option<(K, Q)> {
         let mut state = self.lock();
         while !state.closed && state.active == Some(thread) {
@@ -259,7 +262,7 @@ impl<K: Copy + Eq + Hash, Q, A> Shared<K, Q, A> {
         None
     }
 
-    /// A look is over. If it was stuck, and all others are, its thread takes questions again.
+    /// Marks a look-up as done. A thread that was stuck becomes active again if no other is.
     fn returned(&self, thread: u64) {
         let mut state = self.lock();
         if state.active == Some(thread) {
@@ -273,7 +276,7 @@ impl<K: Copy + Eq + Hash, Q, A> Shared<K, Q, A> {
     }
 }
 
-/// A thread ends, be it by a panic: then another one may be started in its place.
+/// Removes a thread from the state when it ends, also by a panic.
 struct Leaving<'a, K: Copy + Eq + Hash, Q, A> {
     shared: &'a Shared<K, Q, A>,
     thread: u64,

@@ -1,4 +1,4 @@
-//! What waits for a look at the files of a process, and what comes of that.
+//! Questions to the looker, and the effect of its answers.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,15 @@ use crate::capture::Raw;
 use crate::capture::event::{FileId, Tgid};
 use crate::metrics::Counter;
 
-/// How long the end of a process waits for what is being looked up of its files, and all of them in a second.
+/// How long the reader waits for look-ups when a process ends, and for all processes in a second.
 const WAIT: Duration = Duration::from_millis(2);
 const WAITS: Duration = Duration::from_millis(20);
 
-/// How long the end waits for that.
+/// The same, when the capture ends.
 const LAST_WAIT: Duration = Duration::from_millis(50);
 
 impl Lines {
-    /// Keeps a record until it is known whether its file is asked for.
+    /// Queues a record until its file has a verdict.
     pub(super) fn hold(&mut self, tgid: Tgid, question: search::Question, bytes: &[u8]) {
         let file = question.file;
         let mut record = bytes.to_vec();
@@ -30,13 +30,14 @@ impl Lines {
         }
     }
 
-    /// Records of files are dropped, since it is not known which file it was. Those that follow tell of it.
+    /// Counts records of files that were dropped without a verdict. Later records carry the number,
+    /// so that nothing is joined across the gap.
     fn lose(&mut self, records: u64) {
         self.dropped += records;
         self.metrics.add(Counter::LogWritesLostFile, records);
     }
 
-    /// Takes what has been looked up meanwhile.
+    /// Applies the answers that have arrived.
     pub(in crate::capture::live) fn settle(&mut self, sink: &mut dyn FnMut(Raw<'_>)) {
         while let Some((tgid, answer)) = self.looks.answer() {
             self.take(tgid, answer, sink);
@@ -46,8 +47,8 @@ impl Lines {
             self.metrics.inc(Counter::LogLooksStuck);
             tracing::warn!(
                 pid = tgid.0,
-                "a look at the files of this process does not return: a file system that it sees \
-                 does not answer; none of its log files is looked for until it does"
+                "a file system of this process does not answer (a mount whose server is gone, an \
+                 automount): its log files are not looked up until it does"
             );
         }
         if !self.held.is_empty() {
@@ -72,7 +73,7 @@ impl Lines {
             }
             Answer::Copier(life, result) if life == self.life(tgid) => {
                 if let Some(process) = self.processes.get_mut(&tgid) {
-                    process.checked = false;
+                    process.checked = None;
                 }
                 match result {
                     Ok(executable) => {
@@ -80,23 +81,23 @@ impl Lines {
                         tracing::info!(
                             pid = tgid.0,
                             ?executable,
-                            "its lines are not taken: it passes on those of others"
+                            "lines of this process are not captured: it copies those of others"
                         );
                         self.leave_out(tgid);
                     }
                     Err(reason) => tracing::debug!(
                         pid = tgid.0,
                         reason,
-                        "its lines are taken, though it is called like a log agent"
+                        "lines of this process are captured despite its name"
                     ),
                 }
             }
-            // It runs another program by now, or is gone.
+            // The process runs another program, or has ended.
             Answer::Pipe(..) | Answer::Copier(..) => {}
         }
     }
 
-    /// A file was looked for: passes on what waits for that, or drops it.
+    /// A file has a verdict: passes its records on, or drops them.
     fn found(&mut self, file: FileId, found: &Found, sink: &mut dyn FnMut(Raw<'_>)) {
         let records = self.held.release(file);
         let path = match found {
@@ -114,8 +115,8 @@ impl Lines {
         }
     }
 
-    /// A process ends, or runs another program: what waits of it is passed on now, or never. Waits a little for what
-    /// is being looked up: it cannot be looked up later.
+    /// A process ends or runs another program: its records cannot be passed on later. Waits up to
+    /// [`WAIT`] for the look-ups of their files, then drops them.
     pub(in crate::capture::live) fn part(&mut self, tgid: Tgid, sink: &mut dyn FnMut(Raw<'_>)) {
         if !self.held.has_of(tgid) {
             return;
@@ -136,7 +137,8 @@ impl Lines {
         self.lose(records);
     }
 
-    /// No more is to come: what waits is passed on now, or never.
+    /// The capture ends: waits up to [`LAST_WAIT`] for look-ups, then drops the records that still
+    /// wait.
     pub(in crate::capture::live) fn finish(&mut self, sink: &mut dyn FnMut(Raw<'_>)) {
         let deadline = Instant::now() + LAST_WAIT;
         while !self.held.is_empty()

@@ -1,15 +1,21 @@
-//! Programs that pass on what others have written: container runtimes, syslog daemons, log agents.
+//! Copiers: programs that copy lines of other processes (container runtimes, syslog daemons, log
+//! agents).
 //!
-//! What they write is left out, since it was taken where it was written first. To be one of them must not be a way
-//! to keep lines from being taken, so the name of an executable is not enough. Its file has to be root's, and
-//! nobody else's to write to; and the process has to be where such programs are:
+//! Their lines are left out, as the original was captured. A process must not be able to hide its
+//! lines by the name of its executable. So a copier also needs an executable that is owned by root
+//! and that neither group nor others can write, and the right place:
 //!
-//! - On the node: its root is that of process 1. (Not its mount namespace: systemd gives services their own, with
-//!   `PrivateTmp=` for one.) Only root can put an executable of root's there.
-//! - In a container, where "root" is whoever built the image: the directory of the node's logs is the one that it
-//!   sees too. An agent reads the logs of others there, and only who runs the node can hand that to a container.
+//! - On the node: its root directory is that of process 1. Only root can install an executable of
+//!   root there. (The mount namespace would be the wrong test: systemd gives services their own,
+//!   for `PrivateTmp=` and others.)
+//! - In a container, where the author of the image is root: the container sees the node's log
+//!   directory, at the same path. A log agent needs that mount, and only an administrator of the
+//!   node can grant it.
 //!
-//! Files of FUSE are nobody's: whoever mounts it says whose they are.
+//! An executable on FUSE never counts: a FUSE server chooses the owner that is shown.
+//!
+//! A process can still hide its lines on purpose (io_uring, `LD_PRELOAD` into a copier's
+//! executable); a copied or renamed executable is not enough.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +27,7 @@ use crate::capture::event::Tgid;
 /// `FUSE_SUPER_MAGIC` (include/uapi/linux/magic.h).
 const FUSE: FsWord = 0x6573_5546;
 
-/// Names of their executables. One that ends in `*` stands for all that begin so.
+/// File names of executables; a final `*` matches any rest.
 const NAMES: &[&str] = &[
     // Container runtimes.
     "containerd",
@@ -32,7 +38,7 @@ const NAMES: &[&str] = &[
     "conmonrs",
     "crio",
     "kubelet",
-    // The system's own.
+    // System loggers.
     "systemd-journald",
     "systemd-journal-*",
     "rsyslogd",
@@ -54,8 +60,8 @@ const NAMES: &[&str] = &[
     "vlagent",
 ];
 
-/// Where a node has the logs of its containers and services, for agents to read. They are mounted into a container
-/// at the same places, as the links among them are absolute.
+/// Log directories of a node that agents read. Deployments mount them at the same path, since the
+/// links between them are absolute.
 const NODE_LOGS: &[&str] = &[
     "var/log",
     "var/log/pods",
@@ -65,7 +71,7 @@ const NODE_LOGS: &[&str] = &[
     "var/lib/docker/containers",
 ];
 
-/// Whether an executable of this name may be one that passes on what others have written.
+/// Whether the executable of a copier can have this name.
 pub(super) fn is_name(executable: &str) -> bool {
     NAMES.iter().any(|name| match name.strip_suffix('*') {
         Some(beginning) => executable.starts_with(beginning),
@@ -73,14 +79,15 @@ pub(super) fn is_name(executable: &str) -> bool {
     })
 }
 
-/// The executable of a process, if the process is one of them. May wait for a file system.
+/// Returns the executable of a process that is a copier. Can block on a file system.
 ///
 /// # Errors
-/// For a process that is none, the reason.
+/// The reason why the process is no copier.
 pub(super) fn check(proc: &Path, tgid: Tgid) -> Result<PathBuf, &'static str> {
     let process = proc.join(tgid.0.to_string());
-    // All is asked of this one file, whatever the process runs next.
-    let gone = "its executable cannot be looked at";
+    // One descriptor: name and owner are those of the same file, also if the process runs another
+    // one meanwhile.
+    let gone = "its executable is not accessible";
     let file = root::executable(&process.join("exe")).map_err(|_| gone)?;
     let path = root::path(&file).map_err(|_| gone)?;
     if !path.file_name().and_then(|name| name.to_str()).is_some_and(is_name) {
@@ -89,25 +96,26 @@ pub(super) fn check(proc: &Path, tgid: Tgid) -> Result<PathBuf, &'static str> {
     let facts = root::facts(&file).map_err(|_| gone)?;
     let by_others = Mode::WGRP | Mode::WOTH;
     if facts.kind != FileType::RegularFile || facts.owner != 0 || facts.mode.intersects(by_others) {
-        return Err("its executable is not root's alone");
+        return Err("its executable is not owned by root, or others can write it");
     }
     if fstatfs(&file).map_err(|_| gone)?.f_type == FUSE {
-        return Err("its executable is a file of FUSE");
+        return Err("its executable is on a FUSE file system");
     }
-    let own = Root::at(&process.join("root")).map_err(|_| "its root cannot be looked at")?;
-    // Without the node's process 1 there is only our own view.
+    let own =
+        Root::at(&process.join("root")).map_err(|_| "its root directory is not accessible")?;
+    // Without access to process 1, the sensor's root stands for the node's.
     let node = Root::at(&proc.join("1/root")).or_else(|_| Root::at(Path::new("/")));
-    let node = node.map_err(|_| "the node's root cannot be looked at")?;
+    let node = node.map_err(|_| "the node's root directory is not accessible")?;
     let place = |root: &Root| root.facts().ok().map(|facts| facts.place);
     let on_node = place(&own).is_some() && place(&own) == place(&node);
-    if on_node || sees_the_logs_of(&own, &node) {
+    if on_node || sees_logs_of(&own, &node) {
         Ok(path)
     } else {
-        Err("it is in a container that does not see the node's logs")
+        Err("its container does not see the node's log directory")
     }
 }
 
-fn sees_the_logs_of(own: &Root, node: &Root) -> bool {
+fn sees_logs_of(own: &Root, node: &Root) -> bool {
     NODE_LOGS.iter().map(Path::new).any(|path| {
         let directory = |root: &Root| {
             let facts = root.look(path).ok().filter(|facts| facts.kind == FileType::Directory);

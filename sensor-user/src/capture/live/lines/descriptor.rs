@@ -1,31 +1,32 @@
-//! What a descriptor of a process is, as far as `/proc` tells it by itself.
+//! Identifies the file of a descriptor without any call into its file system.
 //!
-//! All of this may be done by a thread that must not wait. The links in `/proc/PID/fd` are read, not followed: the
-//! kernel makes their text from names that it has in memory (`d_path`), and asks no file system. `/proc/PID/fdinfo`
-//! has the inode's number as the kernel has it, and for a regular file nothing that a file system would add.
-//! Following a link instead would ask the file's file system, be it only for its attributes: a dead server holds
-//! whoever does.
+//! The thread that reads the rings uses this module, so nothing here can block. The links in
+//! `/proc/PID/fd` are read, not followed: the kernel formats their text from names in memory
+//! (`d_path`). `/proc/PID/fdinfo` prints the inode number from memory, and for a regular file
+//! nothing of its file system. Following a link instead, even for statx(2), calls the file system
+//! (`d_weak_revalidate`, `getattr`) and blocks on a dead server.
 
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
-/// The most of `/proc/PID/fdinfo/N` that is looked at, in bytes; the inode's number is in the first lines.
+/// Bytes read of `/proc/PID/fdinfo/N`; the inode number is in the first lines.
 const FDINFO_MAX: u64 = 1024;
 
-/// What a descriptor is, if it is the regular file that was written to.
+/// The result of [`descriptor`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Descriptor {
-    /// That file, of this path.
+    /// The file, with this path.
     File(String),
-    /// A file of this path: kernels before 5.14 do not tell its inode.
+    /// A file with this path; kernels before 5.14 do not print its inode number.
     Perhaps(String),
-    /// Another file by now, or closed.
+    /// Another file, or closed.
     Another,
 }
 
-/// What descriptor `fd` of the process at `process` (`/proc/PID`) is, if it is the file with this inode.
+/// Checks whether descriptor `fd` of the process at `process` (`/proc/PID`) is the file with this
+/// inode.
 pub(super) fn descriptor(process: &Path, fd: u32, inode: u64) -> Descriptor {
     let now = file_inode(process, fd);
     if now == Some(Some(inode))
@@ -39,7 +40,8 @@ pub(super) fn descriptor(process: &Path, fd: u32, inode: u64) -> Descriptor {
     }
 }
 
-/// The inode of an open file, if the kernel tells; none if it is not open.
+/// The inode number of an open file: `None` if the descriptor is closed, `Some(None)` if the kernel
+/// prints none.
 fn file_inode(process: &Path, fd: u32) -> Option<Option<u64>> {
     let mut text = String::new();
     let file = fs::File::open(process.join("fdinfo").join(fd.to_string())).ok()?;
@@ -48,15 +50,16 @@ fn file_inode(process: &Path, fd: u32) -> Option<Option<u64>> {
     Some(inode.and_then(|inode| inode.trim().parse().ok()))
 }
 
-/// The text of a descriptor's link: a path, also of a file that was removed, or what else it is.
+/// The text of a descriptor's link: the path of a file (also of a removed one), or a name like
+/// `pipe:[7]`.
 pub(super) fn target(process: &Path, fd: u32) -> Option<String> {
     let link = fs::read_link(process.join("fd").join(fd.to_string())).ok()?;
     let text = String::from_utf8_lossy(&link.into_os_string().into_vec()).into_owned();
     Some(text.strip_suffix(" (deleted)").map_or(text.clone(), str::to_owned))
 }
 
-/// The inode of a pipe, by the text of a link to it (fs/pipe.c, `pipefs_dname`). No path is like that: those begin
-/// with a slash.
+/// The inode number of an anonymous pipe, from the text of its link (fs/pipe.c, `pipefs_dname`).
+/// Paths begin with a slash, so no file can have such a text.
 pub(super) fn pipe_inode(target: &str) -> Option<u64> {
     target.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok()
 }
@@ -73,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn pipes_by_their_links() {
+    fn anonymous_pipes() {
         let (reading, writing) = std::io::pipe().unwrap();
         let metadata = |fd: u32| fs::metadata(format!("/proc/self/fd/{fd}")).unwrap();
         for fd in [own(&reading), own(&writing)] {
@@ -86,20 +89,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_by_its_inode_and_not_by_its_number_alone() {
-        let file = tempfile_in_proc();
+    fn a_descriptor_is_identified_by_its_inode() {
+        let file = fs::File::open("/proc/self/exe").unwrap();
         let inode = file.metadata().unwrap().ino();
         let (process, fd) = (Path::new("/proc/self"), file.as_raw_fd().cast_unsigned());
         let path = target(process, fd).unwrap();
         match descriptor(process, fd, inode) {
             Descriptor::File(found) | Descriptor::Perhaps(found) => assert_eq!(found, path),
-            Descriptor::Another => panic!("it is open"),
+            Descriptor::Another => panic!("open"),
         }
         assert_ne!(descriptor(process, fd, inode + 1), Descriptor::File(path));
         assert_eq!(descriptor(process, 1_000_000, inode), Descriptor::Another);
-    }
-
-    fn tempfile_in_proc() -> fs::File {
-        fs::File::open("/proc/self/exe").unwrap()
     }
 }

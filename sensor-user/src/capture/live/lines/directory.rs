@@ -1,4 +1,4 @@
-//! For tests: a directory of files, and one that stands for `/proc`.
+//! Files and links for tests.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
@@ -11,7 +11,7 @@ use crate::capture::event::FileId;
 /// A descriptor that is not open.
 pub(super) const CLOSED: u32 = 1_000_000;
 
-/// A directory of a test's own, removed with it.
+/// A new directory, removed on drop.
 pub(super) struct Directory(pub(super) PathBuf);
 
 impl Directory {
@@ -21,14 +21,14 @@ impl Directory {
         Self(path.canonicalize().unwrap())
     }
 
-    /// A new file, open, in directories that are made for it.
+    /// Creates a file, and its parent directories.
     pub(super) fn file(&self, name: &str) -> File {
         let path = self.0.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         File::create(path).unwrap()
     }
 
-    /// A new link, likewise.
+    /// Creates a symbolic link, and its parent directories.
     pub(super) fn link(&self, name: &str, target: impl AsRef<Path>) {
         let path = self.0.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -46,7 +46,7 @@ impl Drop for Directory {
     }
 }
 
-/// What a record of a write to this file says.
+/// The file as a record of a write to it names it.
 pub(super) fn id(file: &File) -> FileId {
     let metadata = file.metadata().unwrap();
     let device = metadata.dev();

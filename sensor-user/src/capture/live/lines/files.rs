@@ -1,8 +1,9 @@
-//! Which files beside standard output and error are logs: those whose paths match what was asked for.
+//! Verdicts on files other than standard output and error: a glob of `--log-file` has to match the
+//! path.
 //!
-//! A record names the descriptor that was written to; what that is, `/proc` tells as long as it is open, without
-//! asking a file system ([`descriptor`]). Where that is not enough, a file has to be looked for, by another thread
-//! ([`Searcher`](super::search::Searcher)).
+//! A record names the descriptor that was written to. While that is open, `/proc` identifies the
+//! file without a call into its file system ([`descriptor`]). Otherwise another thread has to
+//! search for the file ([`Searcher`](super::search::Searcher)).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub(super) enum Verdict {
     WantedAs(Arc<str>),
     /// Not asked for.
     Unwanted,
-    /// It has to be looked for.
+    /// Another thread has to look the file up.
     Unknown,
 }
 
@@ -44,7 +45,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Those below `proc` (`/proc`) that are `wanted`.
+    /// No verdicts yet; descriptors are read below `proc` (`/proc`).
     pub(super) fn new(proc: PathBuf, wanted: Arc<Wanted>) -> Self {
         Self { proc, wanted, known: FxHashMap::default(), map: None }
     }
@@ -60,15 +61,15 @@ impl Files {
         Ok(())
     }
 
-    /// Decides on what this process has written to its descriptor `fd`, which was `file` then, as far as that can be
-    /// done at once.
+    /// Decides on a write of this process to its descriptor `fd`, which was `file` then. Never
+    /// blocks.
     pub(super) fn decide(&mut self, tgid: Tgid, fd: u32, file: FileId) -> Verdict {
         match self.known.get(&file) {
             Some(true) => return Verdict::Wanted,
             Some(false) => return Verdict::Unwanted,
             None => {}
         }
-        // The descriptor may be another file's by now.
+        // The descriptor can refer to another file by now.
         match descriptor(&self.proc.join(tgid.0.to_string()), fd, file.inode) {
             Descriptor::File(path) if self.wanted.matches(&path) => self.settle(file, Some(&path)),
             Descriptor::File(_) if !self.wanted.by_whole_path() => self.settle(file, None),
@@ -76,7 +77,7 @@ impl Files {
         }
     }
 
-    /// A file is asked for by this path, or it is not.
+    /// Sets the verdict on a file: a glob matches `path`, or none does.
     pub(super) fn settle(&mut self, file: FileId, path: Option<&str>) -> Verdict {
         if self.known.len() >= LINE_FILES as usize {
             self.known.clear();

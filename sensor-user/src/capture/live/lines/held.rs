@@ -1,8 +1,9 @@
-//! What was written to files of which it is not known yet whether they are asked for.
+//! Records of files without a verdict.
 //!
-//! Records wait here until that is known, in the order in which they were written. Others do not wait for them: so
-//! when they are passed on, their threads may be about something else. On whose behalf they were written can only
-//! be told from what had been seen before they were, so they are passed on without anything to tell it by.
+//! Records wait here while a file is being looked up, in the order of their writes. Other records
+//! do not wait, so by the time of the verdict their threads can handle other requests. Correlation
+//! needs the state at the time of the write: records that waited are passed on without the fields
+//! that correlate them.
 
 use std::collections::VecDeque;
 use std::mem::offset_of;
@@ -13,20 +14,20 @@ use sensor_ebpf::abi::{LineRecord, segment_flag};
 
 use crate::capture::event::{FileId, Tgid};
 
-/// How long a record waits.
+/// The longest time that a record waits.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Records that wait, and their bytes.
+/// Most records that wait, and most bytes of these.
 const RECORDS: usize = 2048;
 const BYTES: usize = 4 << 20;
 
-/// The part of these that one process can have.
+/// One process can have a quarter of both.
 const SHARE: usize = 4;
 
-/// The records that wait.
+/// The queue of records.
 #[derive(Default)]
 pub(super) struct Held {
-    /// The files that they were written to, in the order in which these were asked about.
+    /// The files, in the order of their first records.
     files: VecDeque<File>,
     /// Records and bytes of each process.
     of: FxHashMap<Tgid, (usize, usize)>,
@@ -34,10 +35,10 @@ pub(super) struct Held {
     bytes: usize,
 }
 
-/// A record, and who wrote it.
+/// A record, and its writer.
 pub(super) type Waiting = (Tgid, Vec<u8>);
 
-/// A file that is being looked for.
+/// A file that is being looked up.
 struct File {
     id: FileId,
     since: Instant,
@@ -45,22 +46,22 @@ struct File {
 }
 
 impl Held {
-    /// Whether nothing waits.
+    /// Whether no record waits.
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// Whether something of this file waits.
+    /// Whether records of this file wait.
     pub(super) fn has(&self, file: FileId) -> bool {
         self.files.iter().any(|it| it.id == file)
     }
 
-    /// Whether something waits that this process has written.
+    /// Whether records of this process wait.
     pub(super) fn has_of(&self, tgid: Tgid) -> bool {
         self.of.contains_key(&tgid)
     }
 
-    /// Takes a record of what a process wrote to a file, if there is room for it.
+    /// Adds a record; returns false if the queue, or the share of this process, is full.
     pub(super) fn take(&mut self, tgid: Tgid, id: FileId, record: Vec<u8>, now: Instant) -> bool {
         let (records, bytes) = self.of.get(&tgid).copied().unwrap_or_default();
         let len = record.len();
@@ -83,7 +84,7 @@ impl Held {
         true
     }
 
-    /// Hands over what waits of a file.
+    /// Removes and returns the records of a file.
     pub(super) fn release(&mut self, id: FileId) -> Vec<Waiting> {
         let at = self.files.iter().position(|file| file.id == id);
         let records = at.and_then(|at| self.files.remove(at)).map_or(Vec::new(), |it| it.records);
@@ -91,7 +92,7 @@ impl Held {
         records
     }
 
-    /// Drops what has waited for too long by `now`; how many records that is.
+    /// Drops the records that have waited for too long by `now`; returns their number.
     pub(super) fn expire(&mut self, now: Instant) -> u64 {
         let mut dropped = 0;
         while let Some(file) = self.files.pop_front_if(|it| now - it.since >= WAIT) {
@@ -101,7 +102,7 @@ impl Held {
         dropped
     }
 
-    /// Drops what a process has written; how many records that is.
+    /// Drops the records of a process; returns their number.
     pub(super) fn forget(&mut self, tgid: Tgid) -> u64 {
         let mut gone = Vec::new();
         for file in &mut self.files {
@@ -112,7 +113,7 @@ impl Held {
         gone.len() as u64
     }
 
-    /// Drops everything; how many records that is.
+    /// Drops all records; returns their number.
     pub(super) fn clear(&mut self) -> u64 {
         let records = self.records as u64;
         *self = Self::default();
@@ -134,7 +135,7 @@ impl Held {
     }
 }
 
-/// Adds to the records that are missing before this one.
+/// Adds to the count of records that were lost before this one.
 pub(super) fn add_lost(record: &mut [u8], lost: u64) {
     let at = offset_of!(LineRecord, lost_records);
     if let Some(bytes) = record.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
@@ -142,8 +143,8 @@ pub(super) fn add_lost(record: &mut [u8], lost: u64) {
     }
 }
 
-/// Leaves out what tells on whose behalf a record was written: it has no goroutine, and its thread serves several
-/// at once, of which nothing says which one it acted on.
+/// Removes the fields that correlate a record with an exchange: no goroutine, and a thread that
+/// serves several connections, without a cause.
 pub(super) fn leave_out_evidence(record: &mut [u8]) {
     for at in [
         offset_of!(LineRecord, goroutine),

@@ -1,4 +1,4 @@
-//! What has to be looked up for a process in its file systems, and so may wait for them.
+//! Look-ups in the file systems of processes, which can block.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::capture::event::{FileId, Tgid};
 const LIMITS: looker::Limits =
     looker::Limits { queue: 1024, each: 64, patience: Duration::from_secs(2), stuck: 4 };
 
-/// What is looked up.
+/// A look-up.
 #[derive(Debug)]
 pub(super) enum Question {
-    /// Whether a file that was written to is asked for.
+    /// The path of a file that was written to.
     File(search::Question),
-    /// Whether a descriptor is a pipe with a name, and which.
+    /// The named pipe at a descriptor.
     Pipe(Life, u32),
-    /// Whether the process passes on what others have written.
+    /// Whether the process is a copier.
     Copier(Life),
 }
 
@@ -32,13 +32,13 @@ pub(super) enum Answer {
     File(FileId, Found),
     /// To [`Question::Pipe`].
     Pipe(Life, u32, Option<Place>),
-    /// To [`Question::Copier`]: its executable, or the reason.
+    /// To [`Question::Copier`]: its executable, or the reason against it.
     Copier(Life, Result<PathBuf, &'static str>),
 }
 
 pub(super) type Looks = Looker<Tgid, Question, Answer>;
 
-/// Looks things up for processes below `proc` (`/proc`).
+/// A looker for processes below `proc` (`/proc`).
 pub(super) fn looks(proc: PathBuf, wanted: Arc<Wanted>) -> Looks {
     Looker::new("lines", LIMITS, move || {
         let mut searcher = Searcher::new(proc.clone(), Arc::clone(&wanted));

@@ -1,13 +1,15 @@
-//! The files of a process, as it sees them: what a path leads to within its root, and nowhere else.
+//! Resolves paths within the root of a process.
 //!
-//! A container's links are the container's: an absolute one begins at its root, not at the node's, and `..` does
-//! not leave it (`RESOLVE_IN_ROOT`, openat2(2)). Links of `/proc` that jump to another place are not followed
-//! (`RESOLVE_NO_MAGICLINKS`). Mounts are crossed: a directory of logs is often a volume, which is a mount of its own.
+//! Symbolic links of a container belong to the container: an absolute link begins at the
+//! container's root, and `..` stays below it (`RESOLVE_IN_ROOT`, openat2(2)). Magic links of
+//! `/proc` are refused (`RESOLVE_NO_MAGICLINKS`). Mounts are crossed, without `RESOLVE_NO_XDEV`: a
+//! log directory is often a volume, which is a mount.
 //!
-//! Walking a path may wait for a server (NFS, FUSE) or for an automount, so all of this is for a thread that may
-//! wait. What the kernel has in its caches is taken first (`RESOLVE_CACHED`): that waits for nobody, and what has
-//! just been written to is there. Opened is what a path leads to by `O_PATH`: neither is a file's content looked at,
-//! nor does a file system, a device or an automount at its end notice.
+//! Path resolution can block on a server (NFS, FUSE) or an automount, so these functions must not
+//! run on the thread that reads the rings. The kernel's caches are tried first (`RESOLVE_CACHED`):
+//! that never blocks, and a file that was just written is cached. Files are opened with `O_PATH`:
+//! no content is read, and neither the file system nor a device nor an automount at the end of the
+//! path takes part.
 
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -25,14 +27,14 @@ use super::{MINOR_BITS, Place};
 /// `AUTOFS_SUPER_MAGIC` (include/uapi/linux/magic.h).
 const AUTOFS: FsWord = 0x0187;
 
-/// To know what a path leads to, and not to open that.
+/// A descriptor that only names a file.
 const NAME: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
-/// The root of a process's files.
+/// The root directory of a process.
 #[derive(Debug)]
 pub(super) struct Root(OwnedFd);
 
-/// What is known of a file without looking into it.
+/// Attributes of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
     pub(super) kind: FileType,
@@ -42,42 +44,44 @@ pub(super) struct Facts {
 }
 
 impl Root {
-    /// That at `path`: `/proc/PID/root`, or our own.
+    /// Opens the root at `path`: `/proc/PID/root`, or `/`.
     ///
     /// # Errors
-    /// When the process is gone, or may not be looked at.
+    /// When the process has ended, or access is denied.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         Ok(Self(open(path, NAME | OFlags::DIRECTORY, Mode::empty())?))
     }
 
-    /// What the root itself is.
+    /// Attributes of the root directory.
     ///
     /// # Errors
-    /// When its file system does not say.
+    /// Those of statx(2).
     pub(super) fn facts(&self) -> io::Result<Facts> {
         facts(&self.0)
     }
 
-    /// What a path from the root leads to.
+    /// Attributes of the file at `path`.
     ///
     /// # Errors
-    /// When there is nothing.
+    /// When the path does not resolve within the root.
     pub(super) fn look(&self, path: &Path) -> io::Result<Facts> {
         facts(&self.open(path, NAME)?)
     }
 
-    /// Opens a directory to read its entries. An automount that has not come yet is left alone, unless it
-    /// `may` come.
+    /// Opens a directory to read its entries. With `automount`, an automount may be triggered by
+    /// that.
     ///
     /// # Errors
-    /// When there is none.
-    pub(super) fn directory(&self, path: &Path, may_mount: bool) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOATIME;
+    /// When the path is not that of a directory within the root.
+    pub(super) fn directory(&self, path: &Path, automount: bool) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let found = self.open(path, NAME | OFlags::DIRECTORY)?;
-        if !may_mount && fstatfs(&found)?.f_type == AUTOFS {
+        if !automount && fstatfs(&found)?.f_type == AUTOFS {
             return Err(Errno::NOENT.into());
         }
-        Ok(openat(&found, ".", flags, Mode::empty())?)
+        // Reading leaves no trace where the owner's privileges are given (CAP_FOWNER).
+        let open = |flags| openat(&found, ".", flags, Mode::empty());
+        Ok(open(flags | OFlags::NOATIME).or_else(|_| open(flags))?)
     }
 
     fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -85,35 +89,35 @@ impl Root {
         let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let open = |how| openat2(&self.0, path, flags, Mode::empty(), how);
         match open(within | ResolveFlags::CACHED) {
-            // Not in the caches; or a kernel before 5.12, which has no such flag.
+            // Not cached, or a kernel before 5.12, which lacks the flag.
             Err(Errno::AGAIN | Errno::INVAL) => open(within),
             result => result,
         }
     }
 }
 
-/// What an open file is.
+/// Attributes of an open file.
 ///
 /// # Errors
-/// When its file system does not say.
+/// Those of statx(2).
 pub(super) fn facts(file: &OwnedFd) -> io::Result<Facts> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     facts_at(file, Path::new(""), flags)
 }
 
-/// What an entry of a directory is, whatever it may lead to.
+/// Attributes of an entry of a directory; symbolic links are not followed.
 ///
 /// # Errors
-/// When there is none.
+/// Those of statx(2).
 pub(super) fn entry(directory: &OwnedFd, name: &Path) -> io::Result<Facts> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     facts_at(directory, name, flags)
 }
 
-/// What a link of `/proc` to an open file leads to.
+/// Attributes of the file behind a magic link of `/proc`.
 ///
 /// # Errors
-/// When there is none.
+/// Those of statx(2).
 pub(super) fn link(path: &Path) -> io::Result<Facts> {
     facts_at(&CWD, path, AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC)
 }
@@ -130,15 +134,15 @@ fn facts_at(at: &impl rustix::fd::AsFd, path: &Path, flags: AtFlags) -> io::Resu
     })
 }
 
-/// Opens what a link of `/proc` leads to (an executable), by its name alone.
+/// Opens the file behind a magic link of `/proc` with `O_PATH`.
 ///
 /// # Errors
-/// When the process is gone, or may not be looked at.
+/// When the process has ended, or access is denied.
 pub(super) fn executable(link: &Path) -> io::Result<OwnedFd> {
     Ok(open(link, NAME, Mode::empty())?)
 }
 
-/// The path of an open file, as far as it has one here.
+/// The path of an open file in the sensor's view.
 ///
 /// # Errors
 /// When `/proc` cannot be read.

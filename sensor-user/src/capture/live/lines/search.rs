@@ -1,9 +1,10 @@
-//! Which file it was that a process wrote to, where that takes more than a look at its descriptors.
+//! Searches for the file that a process has written to, where its descriptor does not identify the
+//! file.
 //!
-//! A file may have another path than the one that it was asked for by: a link, a mount. And who opens a file for
-//! each line has closed it by now: it is looked for where the globs say that it can be. Both may wait for a file
-//! system, so both are for a thread that may. Nothing is decided by a path alone: device and inode have to be the
-//! same.
+//! A glob can name a file by another path (a link, a mount). And a program that opens its log for
+//! each line has closed the file by the time of the look-up: the search then goes through the
+//! places that the globs allow. Both can block on a file system, so they run in a thread of their
+//! own. A path alone decides nothing: device and inode must match.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -20,32 +21,32 @@ use super::root::{self, Root};
 use super::{MINOR_BITS, View};
 use crate::capture::event::{FileId, Tgid};
 
-/// Entries of directories that are looked at to find one file.
+/// Directory entries examined in one search.
 const ENTRIES: usize = 4096;
 
-/// How long one file is looked for.
+/// Duration of one search.
 const SEARCH: Duration = Duration::from_millis(20);
 
-/// How deep below a glob's fixed part `**` is followed.
+/// Depth of a search below the fixed part of a glob with `**`.
 const DEPTH: usize = 8;
 
-/// How many files are looked for in a second, and of how many one process can be the writer.
+/// Searches in a second, of all processes and of each one.
 const SEARCHES: u32 = 20;
 const SEARCHES_EACH: u32 = 10;
 
-/// The files that are asked for.
+/// The globs of `--log-file`.
 #[derive(Debug)]
 pub(super) struct Wanted {
     globs: GlobSet,
     searches: Vec<Search>,
 }
 
-/// Where the files of a glob can be.
+/// The places where files of one glob can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Search {
-    /// The part of it that is fixed, from the root, without a slash in front.
+    /// The leading components without wildcards, relative to the root.
     fixed: PathBuf,
-    /// How many components may follow.
+    /// The most components below `fixed`.
     depth: usize,
 }
 
@@ -60,8 +61,10 @@ impl Search {
 }
 
 impl Wanted {
+    /// Compiles the globs.
+    ///
     /// # Errors
-    /// For globs that are none.
+    /// When one is malformed.
     pub(super) fn new(globs: &[String]) -> Result<Self, globset::Error> {
         let mut set = GlobSetBuilder::new();
         for glob in globs {
@@ -71,23 +74,23 @@ impl Wanted {
         Ok(Self { globs: set.build()?, searches })
     }
 
-    /// Whether any are asked for.
+    /// Whether there are any globs.
     pub(super) fn any(&self) -> bool {
         !self.searches.is_empty()
     }
 
-    /// Whether some file is asked for by its whole path, which may be one of several that it has.
+    /// Whether one of the globs is a plain path, which can be one of several paths of a file.
     pub(super) fn by_whole_path(&self) -> bool {
         self.searches.iter().any(|search| search.depth == 0)
     }
 
-    /// Whether this path is asked for.
+    /// Whether a glob matches this path.
     pub(super) fn matches(&self, path: &str) -> bool {
         self.globs.is_match(path)
     }
 }
 
-/// A file that a process has written to.
+/// Asks for the path of a file that a process has written to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question {
     pub(super) fd: u32,
@@ -95,32 +98,32 @@ pub(super) struct Question {
     pub(super) view: View,
 }
 
-/// What came of looking for a file.
+/// The result of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// It is asked for, by this path of its process's.
+    /// A glob matches this path, which is the file's in the view of its process.
     As(String),
-    /// It is not asked for.
+    /// No glob matches.
     Unwanted,
-    /// It cannot be told: it was looked for in vain, for as long as may be.
+    /// The search reached a bound, or the process has ended.
     Unknown,
 }
 
-/// Looks for files, one after the other.
+/// Searches for files, within a budget.
 pub(super) struct Searcher {
     proc: PathBuf,
     wanted: Arc<Wanted>,
-    /// Since when, how many files have been looked for, and for whom.
+    /// Start of the current second, and searches in it: all, and by process.
     searched: (Option<Instant>, u32, HashMap<Tgid, u32>),
 }
 
 impl Searcher {
-    /// For files of processes below `proc` (`/proc`).
+    /// A searcher for processes below `proc` (`/proc`).
     pub(super) fn new(proc: PathBuf, wanted: Arc<Wanted>) -> Self {
         Self { proc, wanted, searched: (None, 0, HashMap::new()) }
     }
 
-    /// Finds out which file this process has written to.
+    /// Searches for a file that this process has written to.
     pub(super) fn find(&mut self, tgid: Tgid, question: &Question) -> Found {
         let &Question { fd, file, view } = question;
         let process = self.proc.join(tgid.0.to_string());
@@ -133,7 +136,7 @@ impl Searcher {
             }
             Descriptor::Another => None,
         };
-        // Its path may be another one than it was asked for by; if it is not known, it may be any of them.
+        // An open file can match a plain path by another name. A closed file can match any glob.
         let all = open.is_none();
         if let Some(path) = open.filter(|path| self.wanted.matches(path)) {
             return Found::As(path);
@@ -146,7 +149,8 @@ impl Searcher {
         let mut one = One { wanted, file, exact: false, left: ENTRIES, until };
         let root = match Root::at(&process.join("root")) {
             Ok(root) => root,
-            // It is gone. Its view was ours, or what has the very same device and inode in ours is that file.
+            // The process has ended. Its view was the sensor's; or, if unknown, a file with the
+            // same device and inode in the sensor's view is the same file.
             Err(_) if view != View::Other => {
                 one.exact = view == View::Unknown;
                 let Ok(root) = Root::at(Path::new("/")) else { return Found::Unknown };
@@ -187,9 +191,9 @@ impl Searcher {
 struct One<'a> {
     wanted: &'a Wanted,
     file: FileId,
-    /// Only a device that is the very same will do.
+    /// The device number must be equal and not anonymous.
     exact: bool,
-    /// Entries that may be looked at still.
+    /// Entries left to examine.
     left: usize,
     until: Instant,
 }
@@ -199,7 +203,8 @@ impl One<'_> {
         self.left == 0 || Instant::now() >= self.until
     }
 
-    /// Looks at a path, and if it may, at what is below it.
+    /// Examines a path, and up to `depth` levels of entries below. An automount is triggered only
+    /// at the `fixed` part.
     fn find(&mut self, root: &Root, path: &Path, depth: usize, fixed: bool) -> Option<String> {
         self.left = self.left.checked_sub(1)?;
         let facts = root.look(path).ok()?;
@@ -218,7 +223,7 @@ impl One<'_> {
                 continue;
             }
             let below = path.join(name);
-            // Most entries are other files: one call tells.
+            // Most entries are other regular files: one system call each.
             let found = match root::entry(&directory, name) {
                 Ok(facts) if facts.kind == FileType::RegularFile => {
                     self.left -= 1;
@@ -234,14 +239,14 @@ impl One<'_> {
         None
     }
 
-    /// The path, if what it leads to is the file, and it is asked for.
+    /// Returns the path if it is the file's and a glob matches.
     fn check(&self, path: &Path, facts: &root::Facts) -> Option<String> {
         let (device, inode) = facts.place;
         let same_device = if device == self.file.device {
             !self.exact || device >> MINOR_BITS != 0
         } else {
-            // Some file systems show other device numbers than they have inside: those are anonymous (major 0)
-            // either way.
+            // Some file systems (overlayfs, btrfs) report another device number than `s_dev`; both
+            // are anonymous (major 0) then.
             !self.exact && device >> MINOR_BITS == 0 && self.file.device >> MINOR_BITS == 0
         };
         if facts.kind != FileType::RegularFile || inode != self.file.inode || !same_device {

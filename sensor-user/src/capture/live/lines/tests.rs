@@ -8,7 +8,7 @@ use super::directory::{CLOSED, Directory, fd, id};
 use super::*;
 use crate::model::Attribute;
 
-/// More than any look takes that is not stuck.
+/// Longer than any look-up that is not stuck.
 const LONG: Duration = Duration::from_secs(20);
 
 /// More than any process id (`PID_MAX_LIMIT`, include/linux/threads.h).
@@ -44,7 +44,8 @@ fn is_taken(lines: &mut Lines, tgid: u32, place: Place) -> bool {
     lines.line(&record, record.as_bytes(), &program("app", "app"), &mut |_| ())
 }
 
-/// What is passed on: a path, or the file descriptor of a record and what is missing before it.
+/// An item that was passed on: a path, or a record by its file descriptor and its count of lost
+/// records.
 #[derive(Debug, PartialEq, Eq)]
 enum Passed {
     File(String),
@@ -62,7 +63,7 @@ fn collect(into: &mut Vec<Passed>) -> impl FnMut(Raw<'_>) {
     }
 }
 
-/// Takes a record of a write to a file.
+/// Handles a record of a write to a file.
 fn write(lines: &mut Lines, record: &LineRecord, passed: &mut Vec<Passed>) {
     let resource = program("app", "app");
     if lines.line(record, record.as_bytes(), &resource, &mut collect(passed)) {
@@ -70,7 +71,7 @@ fn write(lines: &mut Lines, record: &LineRecord, passed: &mut Vec<Passed>) {
     }
 }
 
-/// Waits until so much has been passed on.
+/// Applies answers until the condition holds.
 fn settle(lines: &mut Lines, passed: &mut Vec<Passed>, until: impl Fn(&Lines, &[Passed]) -> bool) {
     let deadline = Instant::now() + LONG;
     while !until(lines, passed) {
@@ -230,7 +231,7 @@ fn a_pipe_from_who_is_not_captured_is_no_copy() {
     assert!(is_taken(&mut lines, reader.pid(), (7, 77)));
 }
 
-/// A process that runs this executable, in a directory that stands for `/proc` of a node.
+/// A process of the node that runs this executable, in a directory in place of `/proc`.
 fn node(directory: &Directory, executable: &str) -> Tgid {
     directory.file(&format!("bin/{executable}"));
     directory.link("proc/1/root", &directory.0);
@@ -246,33 +247,33 @@ fn lines_below(directory: &Directory, options: &LogOptions) -> (Lines, Arc<Metri
 }
 
 #[test]
-fn a_copier_is_left_out_once_it_is_known_to_be_one() {
+fn lines_of_a_copier_are_left_out() {
     let directory = Directory::new("lines-copier");
     let copier = node(&directory, "fluent-bit");
     if std::os::unix::fs::MetadataExt::uid(&fs::metadata(&directory.0).unwrap()) != 0 {
-        return; // Files that are made here are nobody's that could be one.
+        return; // A copier's executable is root's.
     }
     let (mut lines, metrics) = lines_below(&directory, &of(LogsOf::Traced));
     lines.introduce(copier, &program("fluent-bit", "fluent-bit"));
-    settle(&mut lines, &mut Vec::new(), |lines, _| !lines.processes[&copier].checked);
+    settle(&mut lines, &mut Vec::new(), |lines, _| lines.processes[&copier].checked.is_none());
     assert!(!is_taken(&mut lines, copier.0, (1, 1)));
     assert_eq!(metrics.get(Counter::LogCopiers), 1);
-    // Agents make exchanges too.
+    // Agents take part in exchanges.
     lines.exchange(copier);
     assert!(!is_taken(&mut lines, copier.0, (1, 1)));
 }
 
-/// `cp /bin/app ./containerd`: its file is a user's.
+/// `cp /bin/app ./containerd`, as a user.
 #[test]
-fn to_be_called_like_a_copier_hides_nothing() {
+fn the_name_of_a_copier_hides_nothing() {
     let directory = Directory::new("lines-hiding");
     let process = node(&directory, "containerd");
-    // Whoever may, makes it a user's; else it is one.
+    // As another user, the file is that user's already.
     let _ = std::os::unix::fs::chown(directory.0.join("bin/containerd"), Some(65534), None);
     let (mut lines, metrics) = lines_below(&directory, &of(LogsOf::Traced));
     lines.introduce(process, &program("containerd", "containerd"));
     assert!(is_taken(&mut lines, process.0, (1, 1)));
-    settle(&mut lines, &mut Vec::new(), |lines, _| !lines.processes[&process].checked);
+    settle(&mut lines, &mut Vec::new(), |lines, _| lines.processes[&process].checked.is_none());
     assert!(is_taken(&mut lines, process.0, (1, 1)));
     assert_eq!(metrics.get(Counter::LogCopiers), 0);
 }
@@ -305,9 +306,9 @@ fn files_by_their_paths_and_named_once() {
     assert_eq!(passed, [Passed::File(directory.path("app.log")), record(), record()]);
 }
 
-/// Its writer has closed it: what it wrote waits until it is found, in its order, and others do not wait for it.
+/// Records of a closed file wait for its verdict, in order; others do not wait.
 #[test]
-fn what_was_written_to_a_closed_file_waits_until_it_is_found() {
+fn records_of_a_closed_file_wait_for_its_verdict() {
     let directory = Directory::new("lines-closed");
     let (log, text) = (directory.file("sub/app.log"), directory.file("sub/app.txt"));
     let (mut lines, _) = lines_of(&with_files(&directory, &["sub/*.log"]));
@@ -331,16 +332,16 @@ fn what_was_written_to_a_closed_file_waits_until_it_is_found() {
     assert_eq!(metrics_of(&lines).get(Counter::LogWritesLostFile), 0);
 }
 
-/// It writes, closes, and ends: its last records are in the ring when it is gone.
+/// A process that writes to a file, closes it, and ends at once.
 #[test]
-fn the_end_of_a_process_waits_a_little() {
+fn the_end_of_a_process_waits_for_look_ups() {
     let directory = Directory::new("lines-end");
     let log = directory.file("app.log");
     let (mut lines, _) = lines_of(&with_files(&directory, &["*.log"]));
     let me = Tgid(std::process::id());
     let mut passed = Vec::new();
     let mut found = 0;
-    // Another thread has to get a core meanwhile.
+    // The looker's thread may not get a core in time; once is enough.
     for _ in 0..200 {
         lines.introduce(me, &program("app", "app"));
         lines.files = Files::new("/proc".into(), Arc::clone(&lines.wanted));
@@ -358,16 +359,16 @@ fn the_end_of_a_process_waits_a_little() {
     assert!(found > 0);
 }
 
-/// What is dropped is counted, and what follows says so.
+/// A dropped record is counted, and later ones carry the number.
 #[test]
-fn what_cannot_be_told_is_lost_and_later_records_tell() {
+fn records_without_a_verdict_are_lost_and_counted() {
     let directory = Directory::new("lines-lost");
     let (log, other) = (directory.file("app.log"), directory.file("other.log"));
     let (mut lines, _) = lines_of(&with_files(&directory, &["*.log"]));
     let me = Tgid(std::process::id());
     let mut passed = Vec::new();
     lines.introduce(me, &program("app", "app"));
-    // As for a process of a container that is gone.
+    // A process of a container, which has ended.
     let gone = Process { view: View::Other, ..lines.processes[&me] };
     lines.proc = directory.0.join("proc");
     lines.looks = looks::looks(lines.proc.clone(), Arc::clone(&lines.wanted));
@@ -386,9 +387,9 @@ fn metrics_of(lines: &Lines) -> &Metrics {
     &lines.metrics
 }
 
-/// A pipe with a name, whose file system has to be asked.
+/// Named pipes need a look-up.
 #[test]
-fn who_reads_a_named_pipe_that_is_captured_passes_it_on() {
+fn a_reader_of_a_captured_named_pipe_is_left_out() {
     let directory = Directory::new("lines-fifo");
     let path = directory.0.join("fifo");
     let made = Command::new("mkfifo").arg(&path).status().unwrap();

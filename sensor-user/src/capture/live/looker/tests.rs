@@ -4,16 +4,16 @@ use super::*;
 
 const LIMITS: Limits = Limits { queue: 8, each: 4, patience: Duration::from_millis(50), stuck: 2 };
 
-/// More than any look takes that is not stuck.
+/// Longer than any look-up that is not stuck.
 const LONG: Duration = Duration::from_secs(20);
 
-/// What one looks at: an answer at once, or when the other end says so.
+/// A question with an immediate answer, or one that blocks until the other end is dropped.
 enum Question {
     Now(u32),
     Held(Receiver<()>),
 }
 
-/// A look that waits until this is dropped.
+/// A look-up that blocks until the first value is dropped.
 fn held() -> (SyncSender<()>, Question) {
     let (hold, held) = mpsc::sync_channel(0);
     (hold, Question::Held(held))
@@ -35,7 +35,7 @@ fn next(looker: &Looker<u32, Question, u32>) -> (u32, u32) {
     looker.wait(Instant::now() + LONG).expect("an answer")
 }
 
-/// Waits until the thread looks at something.
+/// Waits until a look-up has begun.
 fn wait_until_busy(looker: &Looker<u32, Question, u32>) {
     let deadline = Instant::now() + LONG;
     while looker.shared.lock().busy.is_none() {
@@ -44,7 +44,7 @@ fn wait_until_busy(looker: &Looker<u32, Question, u32>) {
     }
 }
 
-/// Time passes.
+/// A time by which every look-up is late.
 fn later() -> Instant {
     Instant::now() + LONG
 }
@@ -86,10 +86,10 @@ fn another_thread_takes_over_from_one_that_is_stuck() {
     wait_until_busy(&looker);
     looker.ask(1, Question::Now(10)).unwrap();
     looker.ask(2, Question::Now(20)).unwrap();
-    assert_eq!(looker.tend(Instant::now()), None, "it has time still");
+    assert_eq!(looker.tend(Instant::now()), None, "not late yet");
     assert_eq!(looker.tend(later()), Some(1));
     assert_eq!(next(&looker), (2, 20));
-    // Its own questions would only be the next to be stuck.
+    // Questions of the same key would be the next to get stuck.
     assert_eq!(looker.ask(1, Question::Now(11)), Err(Refused));
     drop(hold);
     assert_eq!(next(&looker), (1, u32::MAX));
@@ -98,7 +98,7 @@ fn another_thread_takes_over_from_one_that_is_stuck() {
 }
 
 #[test]
-fn so_many_are_stuck_and_then_all_is_refused_until_one_returns() {
+fn all_questions_are_refused_while_all_threads_are_stuck() {
     let looker = looker(LIMITS);
     let mut holds = Vec::new();
     for key in [1, 2] {
@@ -116,13 +116,13 @@ fn so_many_are_stuck_and_then_all_is_refused_until_one_returns() {
     assert_eq!(looker.ask(2, Question::Now(20)), Err(Refused));
     holds.clear();
     assert_eq!(next(&looker), (2, u32::MAX));
-    // One of the two has gone.
+    // One of the two threads has ended.
     looker.ask(2, Question::Now(21)).unwrap();
     assert_eq!(next(&looker), (2, 21));
 }
 
 #[test]
-fn a_look_that_panics_costs_its_own_answer() {
+fn a_panic_costs_one_answer() {
     let looker: Looker<u32, u32, u32> = Looker::new("test", LIMITS, || {
         |_: &u32, number: u32| {
             assert_ne!(number, 13, "on purpose");
@@ -131,7 +131,7 @@ fn a_look_that_panics_costs_its_own_answer() {
     });
     looker.ask(1, 13).unwrap();
     let deadline = Instant::now() + LONG;
-    // It may still be about to panic when the next question comes; that is not answered then.
+    // A question that arrives before the panic is not answered.
     let answer = loop {
         assert!(Instant::now() < deadline);
         let _ = looker.ask(2, 20);
@@ -143,9 +143,9 @@ fn a_look_that_panics_costs_its_own_answer() {
     assert_eq!(answer, (2, 20));
 }
 
-/// The look ends only after the looker: waiting for it would never end.
+/// The look-up ends only after the looker: a drop that waits for it would never return.
 #[test]
-fn dropping_it_waits_for_nothing() {
+fn drop_does_not_wait() {
     let looker = looker(LIMITS);
     let (hold, question) = held();
     looker.ask(1, question).unwrap();

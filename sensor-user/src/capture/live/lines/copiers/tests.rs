@@ -6,8 +6,8 @@ use super::*;
 
 const PROCESS: Tgid = Tgid(7);
 
-/// A directory that stands for `/proc`: the node's root is `node`, and that of a process is `root` in it. The
-/// process runs `executable` there.
+/// A directory in place of `/proc`. The node's root is the directory `node`; the process has the
+/// directory `root` as its root, and runs `bin/executable` there.
 struct Node(Directory);
 
 impl Node {
@@ -36,14 +36,14 @@ impl Node {
         check(&self.0.0.join("proc"), PROCESS)
     }
 
-    /// Whether files that are made here are root's; only then can anything be a copier.
+    /// Whether the test runs as root: only then is the executable root's.
     fn is_root(&self) -> bool {
         fs::metadata(self.executable()).unwrap().uid() == 0
     }
 }
 
 #[test]
-fn agents_and_runtimes_by_the_names_of_their_executables() {
+fn names_of_executables() {
     for name in
         ["containerd-shim-runc-v2", "containerd", "conmon", "otelcol-contrib", "vector", "filebeat"]
     {
@@ -55,7 +55,7 @@ fn agents_and_runtimes_by_the_names_of_their_executables() {
 }
 
 #[test]
-fn on_the_node_it_has_to_be_roots_alone() {
+fn on_the_node_its_file_must_be_roots() {
     let node = Node::new("owner", "node", "containerd");
     if !node.is_root() {
         assert!(node.check().is_err());
@@ -73,16 +73,17 @@ fn on_the_node_it_has_to_be_roots_alone() {
 }
 
 #[test]
-fn another_name_is_none() {
+fn another_name_is_no_copiers() {
     assert!(Node::new("name", "node", "app").check().is_err());
 }
 
-/// Whoever builds an image is root in it.
+/// The author of an image can own its files as root.
 #[test]
-fn in_a_container_it_has_to_see_the_nodes_logs() {
+fn a_container_must_see_the_nodes_logs() {
     let node = Node::new("container", "container", "fluent-bit");
     assert!(node.check().is_err());
-    // Directories of the same names are no proof, nor links that would lead there on the node.
+    // Directories of the same names are not enough, nor a link that leads to the node's from
+    // outside.
     fs::create_dir_all(node.0.0.join("container/var/log/pods")).unwrap();
     assert!(node.check().is_err());
     fs::remove_dir(node.0.0.join("container/var/log/pods")).unwrap();
@@ -91,7 +92,7 @@ fn in_a_container_it_has_to_see_the_nodes_logs() {
 }
 
 #[test]
-fn a_process_that_is_gone_is_none() {
+fn a_process_that_has_ended_is_no_copier() {
     let directory = Directory::new("copiers-gone");
     assert!(check(&directory.0, PROCESS).is_err());
 }

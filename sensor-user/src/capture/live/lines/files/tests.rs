@@ -13,7 +13,7 @@ fn as_path(directory: &Directory, name: &str) -> Verdict {
     Verdict::WantedAs(directory.path(name).into())
 }
 
-/// Kernels before 5.14 do not tell: then they are looked for.
+/// Kernels before 5.14 do not print inode numbers; every file is looked up there.
 fn tells_inodes() -> bool {
     std::fs::read_to_string("/proc/self/fdinfo/0").is_ok_and(|text| text.contains("\nino:"))
 }
@@ -51,9 +51,9 @@ fn a_file_that_was_removed_has_its_path_still() {
     }
 }
 
-/// Its descriptor is another file's, or its path another one than it was asked for by.
+/// The descriptor is closed or another file's, or a plain path can be another name of the file.
 #[test]
-fn what_descriptors_do_not_tell_has_to_be_looked_for() {
+fn other_files_are_looked_up() {
     let directory = Directory::new("files-unknown");
     let (log, other) = (directory.file("a.log"), directory.file("b.log"));
     let mut files = files(&[directory.path("*.log"), directory.path("current")]);
@@ -61,7 +61,7 @@ fn what_descriptors_do_not_tell_has_to_be_looked_for() {
     assert_eq!(files.decide(me(), fd(&other), id(&log)), Verdict::Unknown);
     let text = directory.file("a.txt");
     assert_eq!(files.decide(me(), fd(&text), id(&text)), Verdict::Unknown);
-    // It is what `current` leads to, or it is nothing.
+    // The answer of the look-up.
     assert_eq!(files.settle(id(&text), Some("/current")), Verdict::WantedAs("/current".into()));
     assert_eq!(files.decide(me(), CLOSED, id(&text)), Verdict::Wanted);
     assert_eq!(files.settle(id(&log), None), Verdict::Unwanted);

@@ -18,7 +18,7 @@ fn released(held: &mut Held, inode: u64) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn each_file_keeps_its_order_whoever_writes() {
+fn records_of_a_file_keep_their_order() {
     let mut held = Held::default();
     for (tgid, inode, record) in [(ONE, 7, b"a"), (ONE, 8, b"b"), (OTHER, 7, b"c"), (ONE, 7, b"d")]
     {
@@ -51,7 +51,7 @@ fn one_process_has_its_share() {
 }
 
 #[test]
-fn nothing_waits_for_ever() {
+fn records_expire() {
     let mut held = Held::default();
     let begun = Instant::now();
     held.take(ONE, file(1), vec![1], begun);
@@ -63,7 +63,7 @@ fn nothing_waits_for_ever() {
 }
 
 #[test]
-fn what_a_process_has_written_goes_with_it() {
+fn records_of_a_process_are_dropped_with_it() {
     let mut held = Held::default();
     for (tgid, inode) in [(ONE, 7), (OTHER, 7), (ONE, 8)] {
         take(&mut held, tgid, inode, &[1]);
@@ -74,7 +74,7 @@ fn what_a_process_has_written_goes_with_it() {
 }
 
 #[test]
-fn a_record_that_waited_tells_nothing_of_its_thread() {
+fn a_record_without_evidence() {
     let mut record = LineRecord::new_zeroed();
     record.flags = segment_flag::CAUSE_ALONE | 1;
     (record.goroutine, record.goroutine_parent) = (5, 6);
@@ -89,7 +89,7 @@ fn a_record_that_waited_tells_nothing_of_its_thread() {
     assert_eq!((after.goroutine, after.goroutine_parent), (0, 0));
     assert_eq!((after.cause_flow, after.cause_position), (0, 0));
     assert_eq!((after.tid, after.lost_records, after.inode, text), (9, 42, 11, &b"text"[..]));
-    // What is no record is left alone.
+    // Too short for a record.
     leave_out_evidence(&mut [0; 3]);
     add_lost(&mut [0; 3], 1);
 }

@@ -27,9 +27,8 @@ fn paths_begin_and_end_within_the_root() {
     assert_eq!(root.facts().unwrap().place, place(&directory, "root"));
 }
 
-/// The links in `/proc/PID/fd` and the like jump to where no path leads.
 #[test]
-fn links_that_jump_are_not_followed() {
+fn magic_links_are_refused() {
     let root = Root::at(Path::new("/")).unwrap();
     for path in ["proc/self/root", "proc/self/cwd", "proc/self/exe", "proc/self/fd/0"] {
         let error = root.look(Path::new(path)).unwrap_err();
@@ -38,7 +37,7 @@ fn links_that_jump_are_not_followed() {
 }
 
 #[test]
-fn what_a_file_is() {
+fn attributes_of_files() {
     let directory = Directory::new("root-facts");
     let file = directory.file("file");
     let metadata = file.metadata().unwrap();

@@ -20,7 +20,7 @@ fn found(directory: &Directory, name: &str) -> Found {
     Found::As(directory.path(name))
 }
 
-/// Who opens a file for each line has closed it by then, and may have another one open there.
+/// A program that opens its log for each line can have another file at that descriptor by now.
 #[test]
 fn a_closed_file_is_found_by_its_inode() {
     let directory = Directory::new("search-closed");
@@ -33,13 +33,13 @@ fn a_closed_file_is_found_by_its_inode() {
         assert_eq!(look(fd(&other), &log), found(&directory, "sub/a.log"));
         assert_eq!(look(CLOSED, &other), found(&directory, "sub/b.log"));
         assert_eq!(look(CLOSED, &unwanted), Found::Unwanted);
-        // It is open, and asked for.
+        // Open, and matched.
         assert_eq!(look(fd(&log), &log), found(&directory, "sub/a.log"));
     }
 }
 
 #[test]
-fn a_link_is_as_good_as_what_it_leads_to() {
+fn a_file_is_found_by_a_link() {
     let directory = Directory::new("search-link");
     let log = directory.file("sub/today");
     directory.link("current.log", directory.0.join("sub/today"));
@@ -55,7 +55,7 @@ fn container(directory: &Directory) -> Tgid {
 }
 
 #[test]
-fn the_links_of_a_container_stay_within_it() {
+fn links_of_a_container_stay_in_its_root() {
     let directory = Directory::new("search-root");
     let process = container(&directory);
     let log = directory.file("root/data/real.log");
@@ -70,7 +70,7 @@ fn the_links_of_a_container_stay_within_it() {
     }
     assert_eq!(look("/var/**/up.log", &log), Found::As("/var/log/up.log".into()));
 
-    // What would be found by the same paths on the node is not looked at.
+    // The same paths on the node lead to this file.
     let outside = directory.file("outside.log");
     directory.link("root/var/log/outside.log", directory.path("outside.log"));
     for glob in ["/var/log/outside.log", "/var/log/*.log", &directory.path("outside.log")] {
@@ -78,9 +78,9 @@ fn the_links_of_a_container_stay_within_it() {
     }
 }
 
-/// The process is gone, and its root with it.
+/// The process has ended, so `/proc/PID/root` does not exist.
 #[test]
-fn our_own_view_counts_only_where_it_was_the_process_s_own() {
+fn the_sensors_view_replaces_only_an_equal_one() {
     let directory = Directory::new("search-gone");
     let log = directory.file("a.log");
     let mut searcher = searcher(directory.0.join("proc"), &[directory.path("*.log")]);
@@ -89,7 +89,7 @@ fn our_own_view_counts_only_where_it_was_the_process_s_own() {
     let file = id(&log);
     assert_eq!(look(View::Own, file), found(&directory, "a.log"));
     assert_eq!(look(View::Other, file), Found::Unknown);
-    // A device of its own tells that it is the same file; an anonymous one may be another than it says.
+    // A device number identifies a file system only if it is not anonymous.
     let is_certain = file.device >> MINOR_BITS != 0;
     let expected = if is_certain { found(&directory, "a.log") } else { Found::Unwanted };
     assert_eq!(look(View::Unknown, file), expected);
@@ -98,7 +98,7 @@ fn our_own_view_counts_only_where_it_was_the_process_s_own() {
 }
 
 #[test]
-fn a_search_ends_where_there_is_too_much() {
+fn a_search_is_bounded() {
     let directory = Directory::new("search-much");
     let mut searcher = searcher("/proc", &[directory.path("*.log")]);
     for n in 0..ENTRIES {
@@ -109,7 +109,7 @@ fn a_search_ends_where_there_is_too_much() {
 }
 
 #[test]
-fn only_so_many_are_looked_for_in_a_second_and_fewer_for_one() {
+fn searches_in_a_second_are_bounded_for_each_process() {
     let directory = Directory::new("search-many");
     let mut searcher = searcher("/proc", &[directory.path("*.log")]);
     let gone = |inode| question(CLOSED, FileId { device: 1, inode, generation: 9 });
@@ -118,12 +118,12 @@ fn only_so_many_are_looked_for_in_a_second_and_fewer_for_one() {
         found.filter(|found| *found == Found::Unwanted).count()
     };
     let (own, other) = (looked(me()), looked(Tgid(std::os::unix::process::parent_id())));
-    // It may take longer than a second on a busy machine.
+    // The loop can take longer than a second on a busy machine.
     assert!((10..100).contains(&own) && (10..100).contains(&other), "{own}, {other}");
 }
 
 #[test]
-fn where_the_files_of_a_glob_can_be() {
+fn places_of_a_glob() {
     let search = |fixed: &str, depth| Search { fixed: fixed.into(), depth };
     assert_eq!(Search::of("/var/log/app.log"), search("var/log/app.log", 0));
     assert_eq!(Search::of("/var/log/*/x-?.log"), search("var/log", 2));
@@ -131,7 +131,7 @@ fn where_the_files_of_a_glob_can_be() {
     assert_eq!(Search::of("/{a,b}/c"), search("", 2));
 }
 
-/// Links that lead to one another, and a tree that contains itself.
+/// Symbolic links in a circle, and a directory that contains itself.
 #[test]
 fn circles_end() {
     let directory = Directory::new("search-circle");
