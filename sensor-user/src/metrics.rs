@@ -157,6 +157,12 @@ counters! {
     ProcessesExporting = "processes.exporting",
     /// Writes lost, to files other than standard output and error: it could not be told which file it was.
     LogWritesLostFile = "logs.lost.file_unknown",
+    /// Look-ups in the file systems of processes that were refused: the queue was full, or look-ups were stuck.
+    LogLooksRefused = "logs.looks_refused",
+    /// Look-ups in the file systems of processes that took longer than two seconds: another thread took over.
+    LogLooksStuck = "logs.looks_stuck",
+    /// Processes without line capture: they copy lines of others (container runtimes, log agents).
+    LogCopiers = "logs.copiers",
     /// Bytes taken of what services wrote to their logs. They are those of records, of ends of lines, those cut
     /// out, and those that wait for more.
     LogBytes = "logs.bytes",

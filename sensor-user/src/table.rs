@@ -39,6 +39,12 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         slot.entry.as_mut().map(|(_, value)| value)
     }
 
+    /// What is there; it does not count as used by that.
+    pub(crate) fn get(&self, key: K) -> Option<&V> {
+        let slot = self.slots.get(*self.index.get(&key)? as usize)?;
+        slot.entry.as_ref().map(|(_, value)| value)
+    }
+
     /// All of them, in no order; none counts as used by that.
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
         self.slots.iter().filter_map(|slot| slot.entry.as_ref()).map(|(_, value)| value)

@@ -10,6 +10,7 @@ mod clock;
 mod doubt;
 mod golang;
 mod lines;
+mod looker;
 mod missed;
 mod privileges;
 mod processes;
@@ -311,6 +312,7 @@ impl RawSource for Live {
             golang: &mut self.golang,
             lines: &mut self.lines,
         };
+        announcer.lines.settle(&mut |raw| doubt.take(raw, sink));
         let mut take = |record: &[u8]| {
             if announcer.announce(record, &mut |raw| doubt.take(raw, sink)) {
                 doubt.take(Raw::Record(record), sink);
@@ -318,6 +320,10 @@ impl RawSource for Live {
         };
         while delivered < BATCH && rings.next(&mut take) {
             delivered += 1;
+        }
+        let over = delivered == 0 && self.stopping && !rings.waits();
+        if over {
+            announcer.lines.finish(&mut |raw| doubt.take(raw, sink));
         }
         doubt.settle(|| missed.look(), sink)?;
         if self.lines.attachment_due()
@@ -328,7 +334,7 @@ impl RawSource for Live {
         if delivered > 0 {
             self.quiet_since = None;
             Ok(Progress::Delivered(delivered))
-        } else if self.stopping && !self.rings.waits() {
+        } else if over {
             sink(Raw::Counters(&self.counters()));
             Ok(Progress::Finished)
         } else {

@@ -6,8 +6,10 @@ What a process PID has written to its STREAM (stdout, stderr or file) is in DIRE
 for as much of it as is a log. Nothing is expected of who is not there.
 """
 
+import ctypes
 import os
 import pty
+import shutil
 import socket
 import sys
 import threading
@@ -15,13 +17,17 @@ import time
 import tty
 
 DIRECTORY = sys.argv[2]
+# Paths may lead elsewhere later.
+INSIDE = os.open(DIRECTORY, os.O_RDONLY)
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def expect(stream, data):
     """So much of it is a log."""
-    path = os.path.join(DIRECTORY, f"expected-{os.getpid()}-{stream}")
-    with open(path, "ab", buffering=0) as out:
-        out.write(data)
+    name = f"expected-{os.getpid()}-{stream}"
+    out = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600, dir_fd=INSIDE)
+    os.write(out, data)
+    os.close(out)
 
 
 def child(work, *fds):
@@ -289,6 +295,106 @@ def files():
 
     null = os.open("/dev/null", os.O_RDWR)
     wait(child(work, null, null, null))
+
+
+def checked(result):
+    if result != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def mount(source, target, kind, flags, data=None):
+    checked(LIBC.mount(source, target.encode(), kind, ctypes.c_ulong(flags), data))
+
+
+def own_mounts():
+    """From here on this process has mounts of its own: they are nobody else's, and end with it."""
+    new_namespace, recursive, private = 0x20000, 0x4000, 1 << 18
+    checked(LIBC.unshare(new_namespace))
+    mount(None, "/", None, recursive | private)
+
+
+def append(path, stream, data):
+    """Opens a file for one line, as some loggers do."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    say(file, stream, data)
+    os.close(file)
+
+
+def root():
+    """A process with a root of its own, where the paths of logs are links, and mean other files than outside."""
+    inside = os.path.join(DIRECTORY, "root")
+    logs = os.path.join(DIRECTORY, "log")
+    for path in [inside + "/data", inside + "/volume", inside + logs, logs]:
+        os.makedirs(path)
+    os.symlink("/data/app.log", inside + logs + "/app.log")
+    os.symlink("../" * 20 + "volume/each.log", inside + logs + "/each.log")
+    # The file of that path outside is there inside too, but not by that path: that one is a circle.
+    new_file("log/outside.log")
+    os.link(logs + "/outside.log", inside + "/data/other")
+    os.symlink(logs + "/outside.log", inside + logs + "/outside.log")
+
+    def work():
+        own_mounts()
+        mount(b"test", inside + "/volume", b"tmpfs", 0)
+        os.chroot(inside)
+        os.chdir("/")
+        kept = os.open(logs + "/app.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        say(kept, "file", b"the first line\n")
+        for i in range(20):
+            append("/data/other", None, b"not a log\n")
+            append(logs + "/each.log", "file", b"opened for line %d\n" % i)
+            time.sleep(0.01)
+        say(kept, "file", b"the last line\n")
+        # Time to look at what is open.
+        time.sleep(1)
+
+    null = os.open("/dev/null", os.O_RDWR)
+    wait(child(work, null, null, null))
+
+
+def hang():
+    """A file system that never answers is where a log is looked for, until `over` is there."""
+    own_mounts()
+    where = os.path.join(DIRECTORY, "hang")
+    fuse = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0"
+    nosuid, nodev = 2, 4
+    mount(b"test", where, b"fuse", nosuid | nodev, options.encode())
+    append(os.path.join(DIRECTORY, "elsewhere"), None, b"which file is this?\n")
+    os.write(1, b"hangs\n")
+    while not os.path.exists(os.path.join(DIRECTORY, "over")):
+        time.sleep(0.01)
+
+
+def meanwhile():
+    """Lines to a file that is opened for each, until `over` is there."""
+    number = 0
+    while not os.path.exists(os.path.join(DIRECTORY, "over")):
+        append(os.path.join(DIRECTORY, "fine", "each.log"), None, b"line %d\n" % number)
+        number += 1
+        time.sleep(0.02)
+
+
+def copiers():
+    """Copies of a shell that are called like a container runtime: one is a user's, and one is root's."""
+
+    def run(name, owner, script, expected):
+        path = os.path.join(DIRECTORY, name, "containerd")
+        os.mkdir(os.path.dirname(path))
+        shutil.copy("/bin/sh", path)
+        os.chown(path, owner, -1)
+
+        def work():
+            if expected:
+                expect("stdout", expected)
+            os.execv(path, ["containerd", "-c", script])
+
+        through_pipe(work)
+
+    # Time to look at whose it is.
+    script = "sleep 1; echo one; echo two; :"
+    run("user", 65534, script, b"one\ntwo\n")
+    run("root", 0, script, None)
 
 
 def tee():

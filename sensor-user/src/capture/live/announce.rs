@@ -7,7 +7,7 @@ use sensor_ebpf::abi::{LineRecord, ProcessRecord, RecordKind, SegmentRecord, pro
 use zerocopy::{FromBytes as _, FromZeros as _, IntoBytes as _};
 
 use super::golang::Golang;
-use super::lines::{Lines, Wanted};
+use super::lines::Lines;
 use super::processes::{Known, Origin, Processes, is_newer};
 use super::scope::Scope;
 use crate::capture::Raw;
@@ -53,14 +53,7 @@ impl Announcer<'_> {
                 }
                 let known = self.processes.get(runs.process).and_then(|it| it.known.as_ref());
                 let Some(Known { resource, .. }) = known else { return false };
-                match self.lines.line(runs.process, &line, resource) {
-                    Wanted::No => false,
-                    Wanted::Yes => true,
-                    Wanted::Named(file, path) => {
-                        sink(Raw::LogFile { file, path: &path });
-                        true
-                    }
-                }
+                self.lines.line(runs.process, &line, record, resource, sink)
             }
             Caller::Lifecycle => self.lifecycle(record, sink),
             Caller::None => true,
@@ -130,7 +123,7 @@ impl Announcer<'_> {
                 // The record itself carries the whole environment, which is nobody's business.
                 false
             }
-            ProcessChange::Exit => self.ends(process),
+            ProcessChange::Exit => self.ends(process, sink),
             ProcessChange::Fork => {
                 self.appears(process, time, sink);
                 self.processes.forked(process, Origin { parent, execs });
@@ -142,7 +135,7 @@ impl Announcer<'_> {
     /// Something is seen of a process: the former one with its id has ended by then, at the latest.
     fn appears(&mut self, process: ProcessKey, time: Monotonic, sink: &mut dyn FnMut(Raw<'_>)) {
         let Some(former) = self.processes.seen(process) else { return };
-        if !self.ends(former) {
+        if !self.ends(former, sink) {
             return;
         }
         let mut exit = ProcessRecord::new_zeroed();
@@ -155,12 +148,13 @@ impl Announcer<'_> {
     }
 
     /// A process has ended. Returns whether the later stages have to hear of that.
-    fn ends(&mut self, process: ProcessKey) -> bool {
+    fn ends(&mut self, process: ProcessKey, sink: &mut dyn FnMut(Raw<'_>)) -> bool {
         let (announced, decided) = self.processes.end(process);
         if decided {
             self.scope.forget(process);
         }
         self.golang.forget(process);
+        self.lines.part(process, sink);
         self.lines.forget(process);
         announced
     }
@@ -181,6 +175,7 @@ impl Announcer<'_> {
         } else {
             self.golang.announce(process);
         }
+        self.lines.part(process, sink);
         sink(Raw::Process { process, exec, resource: &resource });
         self.lines.introduce(process, &resource);
     }

@@ -1,15 +1,31 @@
-//! Whose lines are taken, and from what: user space decides, and tells the kernel side its verdicts.
+//! Whose lines are taken, and from what: user space decides, and tells the kernel side its
+//! verdicts.
 //!
-//! A line is taken once, at its origin. Who only passes on what others have written is left out: container
-//! runtimes and log agents, known by the names of their executables, and whoever has as its standard input
-//! a pipe that is the captured output of another process (`tee`, `svlogd`), or that of such a one. The sensor's own
-//! output counts as captured: who reads that and writes something for each line would never come to an end.
+//! A line is taken once, at its origin. Who only passes on what others have written is left out:
+//! container runtimes and log agents ([`copiers`]), and whoever has as its standard input a pipe
+//! that is the captured output of another process (`tee`, `svlogd`), or that of such a one. The
+//! sensor's own output counts as captured: who reads that and writes something for each line would
+//! never come to an end.
+//!
+//! File systems of a process can block, and a hostile process can make them. So the thread that
+//! reads the rings only reads links and text of `/proc` that the kernel formats from memory
+//! ([`descriptor`]). Another thread does the rest ([`looks`]); records of a file wait for its
+//! verdict ([`held`]).
 
+mod answers;
+mod copiers;
+mod descriptor;
 mod files;
+mod held;
+mod looks;
+mod root;
+mod search;
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::maps::{HashMap as BpfHashMap, MapData};
@@ -18,11 +34,15 @@ use sensor_ebpf::abi::{Config, LineRecord, line_stream, lines};
 use sensor_ebpf::limits::PROCESSES;
 
 use super::{OpenError, take_map};
+use crate::capture::Raw;
 use crate::capture::event::{FileId, ProcessKey};
 use crate::metrics::{Counter, Metrics};
 use crate::model::Resource;
 use crate::table::Table;
 use files::{Files, Verdict};
+use held::Held;
+use looks::{Looks, Question};
+use search::Wanted;
 
 /// What is taken of what processes write to their logs.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +51,8 @@ pub struct LogOptions {
     pub of: LogsOf,
     /// Not of services with these names (`service.name`).
     pub skip: Vec<String>,
-    /// Globs of paths: files that are read beside standard output and error, once they are written to.
+    /// Globs of paths: files that are read beside standard output and error, once they are written
+    /// to.
     pub files: Vec<String>,
 }
 
@@ -47,94 +68,71 @@ pub enum LogsOf {
     Traced,
 }
 
-/// Executables that pass on what others have written. One that ends in `*` stands for all that begin so.
-const COPIERS: &[&str] = &[
-    // Container runtimes.
-    "containerd",
-    "containerd-shim*",
-    "dockerd",
-    "docker-containerd*",
-    "conmon",
-    "conmonrs",
-    "crio",
-    "kubelet",
-    // The system's own.
-    "systemd-journald",
-    "systemd-journal-*",
-    "rsyslogd",
-    "syslogd",
-    "syslog-ng",
-    // Agents.
-    "fluent-bit",
-    "fluentd",
-    "td-agent*",
-    "vector",
-    "promtail",
-    "alloy",
-    "grafana-agent*",
-    "filebeat",
-    "elastic-agent*",
-    "otelcol*",
-    "otel-collector*",
-    "logstash",
-    "vlagent",
-];
+/// How long records of files wait for the verdict whether their process is a copier.
+const CHECK: Duration = Duration::from_millis(500);
 
-/// Whether an executable of this name passes on what others have written.
-fn is_copier(executable: &str) -> bool {
-    COPIERS.iter().any(|copier| match copier.strip_suffix('*') {
-        Some(beginning) => executable.starts_with(beginning),
-        None => executable == *copier,
-    })
-}
-
-/// A pipe or file, as far as it can be told from outside: device, as the kernel has it, and inode.
+/// A pipe or file: device, as the kernel has it, and inode.
 type Place = (u32, u64);
 
-/// `st_dev` as the kernel has it (`MKDEV`, include/linux/kdev_t.h).
-fn device(of: u64) -> u32 {
-    libc::major(of) << 20 | libc::minor(of)
-}
+/// Bits of a minor number in the kernel's `dev_t` (`MKDEV`, include/linux/kdev_t.h).
+const MINOR_BITS: u32 = 20;
 
-/// The pipe that is a process's standard input (0), output (1) or error (2), if it is one.
-fn pipe(process: ProcessKey, fd: u32) -> Option<Place> {
-    let metadata = fs::metadata(format!("/proc/{}/fd/{fd}", process.tgid.0)).ok()?;
-    metadata.file_type().is_fifo().then(|| (device(metadata.dev()), metadata.ino()))
+/// Identifies a program that a process runs, so that answers about its predecessor are discarded.
+type Life = u64;
+
+/// The files that a process sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum View {
+    /// Those of the sensor.
+    Own,
+    /// Others: the process has another mount namespace or root directory.
+    Other,
+    /// The process ended before its namespace was read.
+    Unknown,
 }
 
 /// What is known of a process.
 #[derive(Clone, Copy, Debug)]
 struct Process {
+    life: Life,
     /// Its lines are taken.
     on: bool,
     /// Nothing speaks against it.
     may: bool,
     input: Option<Place>,
+    view: View,
+    /// Until then, records of files wait for the verdict whether the process is a copier.
+    checked: Option<Instant>,
 }
 
 /// Whose lines are taken, in step with the kernel side.
 pub(super) struct Lines {
     of: LogsOf,
     skip: FxHashSet<String>,
+    /// `/proc`.
+    proc: PathBuf,
+    /// The device of all anonymous pipes.
+    pipes: Option<u32>,
+    /// The sensor's mount namespace.
+    namespace: Option<PathBuf>,
     processes: Table<ProcessKey, Process>,
+    lives: Life,
     /// Captured outputs, and who was the first to write there.
     outputs: Table<Place, ProcessKey>,
+    wanted: Arc<Wanted>,
     files: Files,
+    held: Held,
+    looks: Looks,
+    /// Records of files that were dropped without a verdict.
+    dropped: u64,
+    /// Start of the current second, and the time in it that ends of processes have waited for
+    /// look-ups.
+    waited: (Option<Instant>, Duration),
     map: Option<BpfHashMap<MapData, u32, u8>>,
     /// A process has lines on, so that the program is to be attached, unless it is.
     due: bool,
     attached: bool,
     metrics: Arc<Metrics>,
-}
-
-/// What becomes of a line's record.
-pub(super) enum Wanted {
-    /// It is dropped.
-    No,
-    /// It is passed on.
-    Yes,
-    /// The same, after the file's name.
-    Named(FileId, Arc<str>),
 }
 
 impl Lines {
@@ -147,26 +145,49 @@ impl Lines {
         config: &mut Config,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, OpenError> {
+        Self::below("/proc".into(), options, config, metrics)
+    }
+
+    /// The same, of processes below `proc`.
+    fn below(
+        proc: PathBuf,
+        options: &LogOptions,
+        config: &mut Config,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, OpenError> {
         let LogOptions { of, skip, files } = options;
-        let files = Files::new("/proc".into(), files)?;
+        let refused = |error| OpenError::Scope(format!("--log-file: {error}"));
+        let wanted = Arc::new(Wanted::new(files).map_err(refused)?);
+        let any = u32::from(wanted.any());
         (config.lines, config.line_files) = match of {
             LogsOf::Nobody => (lines::OFF, 0),
-            LogsOf::Exchanging => (lines::CHOSEN, u32::from(files.any())),
-            LogsOf::Traced => (lines::TRACED, u32::from(files.any())),
+            LogsOf::Exchanging => (lines::CHOSEN, any),
+            LogsOf::Traced => (lines::TRACED, any),
         };
         let mut lines = Self {
             of: *of,
             skip: skip.iter().cloned().collect(),
+            pipes: device_of_pipes(),
+            namespace: fs::read_link("/proc/self/ns/mnt").ok(),
             processes: Table::new(PROCESSES as usize),
+            lives: 0,
             // As many as processes, and more only where they come and go.
             outputs: Table::new(PROCESSES as usize),
-            files,
+            files: Files::new(proc.clone(), Arc::clone(&wanted)),
+            held: Held::default(),
+            looks: looks::looks(proc.clone(), Arc::clone(&wanted)),
+            dropped: 0,
+            waited: (None, Duration::ZERO),
+            proc,
+            wanted,
             map: None,
             due: *of == LogsOf::Traced,
             attached: false,
             metrics: Arc::clone(metrics),
         };
-        lines.passed_on(ProcessKey::undated(config.self_tgid));
+        if *of != LogsOf::Nobody {
+            lines.passed_on(ProcessKey::undated(config.self_tgid));
+        }
         Ok(lines)
     }
 
@@ -198,30 +219,78 @@ impl Lines {
         }
     }
 
-    fn decide(&mut self, process: ProcessKey, resource: &Resource, on: bool) {
+    fn decide(&mut self, key: ProcessKey, resource: &Resource, on: bool) {
         let skipped = resource.service_name().is_some_and(|name| self.skip.contains(name));
-        let copier = resource.text("process.executable.name").is_some_and(is_copier);
-        let input = pipe(process, 0);
-        let reads =
-            input.and_then(|input| self.outputs.get_mut(input)).is_some_and(|who| *who != process);
-        let may = !skipped && !copier && !reads;
+        let named = resource.text("process.executable.name").is_some_and(copiers::is_name);
+        self.lives += 1;
+        let life = self.lives;
+        // A name is no proof: lines are taken until the verdict.
+        let asked = named && !skipped && self.ask(key, Question::Copier(life));
+        let checked = asked.then(|| Instant::now() + CHECK);
+        let input = self.pipe(key, 0, life);
+        let reads = input.and_then(|input| self.outputs.get(input)).is_some_and(|&who| who != key);
+        let may = !skipped && !reads;
         if on && !may {
-            tracing::debug!(pid = process.tgid.0, skipped, copier, reads, "its lines are left out");
+            tracing::debug!(pid = key.tgid.0, skipped, reads, "its lines are left out");
         }
-        self.processes.insert(process, Process { on: on && may, may, input });
-        self.tell(process, on && may);
+        let view = if self.wanted.any() { self.view(key) } else { View::Unknown };
+        self.processes.insert(key, Process { life, on: on && may, may, input, view, checked });
+        self.tell(key, on && may);
         if reads {
-            self.passed_on(process);
+            self.passed_on(key);
         }
     }
 
+    /// The files that a process sees. Links of `/proc` are read, not followed, so this does not
+    /// block.
+    fn view(&self, key: ProcessKey) -> View {
+        let process = self.proc.join(key.tgid.0.to_string());
+        let link = |name| fs::read_link(process.join(name)).ok();
+        match (link("ns/mnt"), link("root")) {
+            (namespace @ Some(_), Some(root)) => {
+                let own = namespace == self.namespace && root == Path::new("/");
+                if own { View::Own } else { View::Other }
+            }
+            _ => View::Unknown,
+        }
+    }
+
+    /// The anonymous pipe at a process's standard input (0), output (1) or error (2). A file there
+    /// can be a named pipe, and is looked up.
+    fn pipe(&self, key: ProcessKey, fd: u32, life: Life) -> Option<Place> {
+        let target = descriptor::target(&self.proc.join(key.tgid.0.to_string()), fd)?;
+        if let Some(inode) = descriptor::pipe_inode(&target) {
+            return Some((self.pipes?, inode));
+        }
+        let is_device = target == "/dev/null" || target.starts_with("/dev/pts/");
+        if target.starts_with('/') && !is_device {
+            self.ask(key, Question::Pipe(life, fd));
+        }
+        None
+    }
+
+    /// Asks the looker; returns false if the question is refused.
+    fn ask(&self, key: ProcessKey, question: Question) -> bool {
+        let asked = self.looks.ask(key, question).is_ok();
+        if !asked {
+            self.metrics.inc(Counter::LogLooksRefused);
+        }
+        asked
+    }
+
     /// What this process writes to pipes is no origin of lines: who reads those passes it on.
-    fn passed_on(&mut self, process: ProcessKey) {
-        for place in [1, 2].into_iter().filter_map(|fd| pipe(process, fd)) {
-            if self.outputs.get_mut(place).is_none() {
-                self.captured(place, process);
+    fn passed_on(&mut self, key: ProcessKey) {
+        let life = self.life(key);
+        for fd in [1, 2] {
+            if let Some(place) = self.pipe(key, fd, life) {
+                self.captured(place, key);
             }
         }
+    }
+
+    /// The program that the process runs; 0 before its introduction.
+    fn life(&self, key: ProcessKey) -> Life {
+        self.processes.get(key).map_or(0, |process| process.life)
     }
 
     /// An exchange was seen in a process that has been introduced.
@@ -239,42 +308,59 @@ impl Lines {
         }
     }
 
-    /// Decides on a record of a process that has been introduced as `resource`.
+    /// Decides on a record of a process that has been introduced as `resource`: returns whether it
+    /// is to be passed on as it is. What has to come before it, or instead of it, goes to `sink`.
     pub(super) fn line(
         &mut self,
-        process: ProcessKey,
+        key: ProcessKey,
         record: &LineRecord,
+        bytes: &[u8],
         resource: &Resource,
-    ) -> Wanted {
-        if self.processes.get_mut(process).is_none() {
+        sink: &mut dyn FnMut(Raw<'_>),
+    ) -> bool {
+        if self.processes.get_mut(key).is_none() {
             // Forgotten to make room; the kernel side had been told yes.
-            self.decide(process, resource, true);
+            self.decide(key, resource, true);
         }
-        if !self.processes.get_mut(process).is_some_and(|state| state.on) {
-            return Wanted::No;
-        }
-        let place = (record.device, record.inode);
+        let Some(&process) = self.processes.get(key).filter(|process| process.on) else {
+            return false;
+        };
         if record.stream != line_stream::FILE {
-            if self.outputs.get_mut(place).is_none() {
-                self.captured(place, process);
-            }
-            return Wanted::Yes;
+            self.captured((record.device, record.inode), key);
+            return true;
         }
         let file =
             FileId { device: record.device, inode: record.inode, generation: record.generation };
-        match self.files.decide(process.tgid, record.fd, file) {
-            Verdict::Wanted => Wanted::Yes,
-            Verdict::WantedAs(path) => Wanted::Named(file, path),
-            Verdict::Unwanted => Wanted::No,
+        // A copier can copy to files that match.
+        let unchecked = process.checked.is_some_and(|until| Instant::now() < until);
+        let verdict = match unchecked || self.held.has(file) {
+            true => Verdict::Unknown,
+            false => self.files.decide(key, record.fd, file),
+        };
+        match verdict {
+            Verdict::Wanted => {}
+            Verdict::WantedAs(path) => sink(Raw::LogFile { file, path: &path }),
+            Verdict::Unwanted => return false,
             Verdict::Unknown => {
-                self.metrics.inc(Counter::LogWritesLostFile);
-                Wanted::No
+                let question = search::Question { fd: record.fd, file, view: process.view };
+                self.hold(key, question, bytes);
+                return false;
             }
         }
+        if self.dropped == 0 {
+            return true;
+        }
+        let mut record = bytes.to_vec();
+        held::add_lost(&mut record, self.dropped);
+        sink(Raw::Record(&record));
+        false
     }
 
-    /// Something is captured that was not before: who reads it passes it on.
+    /// An output is captured, perhaps for the first time: its readers pass it on.
     fn captured(&mut self, place: Place, writer: ProcessKey) {
+        if self.outputs.get_mut(place).is_some() {
+            return;
+        }
         self.outputs.insert(place, writer);
         let readers: Vec<ProcessKey> = self
             .processes
@@ -283,13 +369,23 @@ impl Lines {
             .map(|(process, _)| process)
             .collect();
         for reader in readers {
-            if let Some(state) = self.processes.get_mut(reader) {
-                (state.on, state.may) = (false, false);
-            }
-            self.tell(reader, false);
-            // What it writes has been taken until now; whoever reads that, too.
-            self.passed_on(reader);
+            self.passes_on(reader);
         }
+    }
+
+    /// A process reads a captured output.
+    fn passes_on(&mut self, reader: ProcessKey) {
+        self.leave_out(reader);
+        // What it writes has been taken until now; whoever reads that, too.
+        self.passed_on(reader);
+    }
+
+    /// Stops taking the lines of a process.
+    fn leave_out(&mut self, key: ProcessKey) {
+        if let Some(process) = self.processes.get_mut(key) {
+            (process.on, process.may) = (false, false);
+        }
+        self.tell(key, false);
     }
 
     /// A process has ended.
@@ -297,22 +393,32 @@ impl Lines {
         self.processes.remove(process);
     }
 
-    fn tell(&mut self, process: ProcessKey, on: bool) {
+    fn tell(&mut self, key: ProcessKey, on: bool) {
         let Some(map) = &mut self.map else { return };
         // Where nothing is said, the kernel side does what was asked for of all.
         let told = if on == (self.of == LogsOf::Traced) {
-            // It may have been told the contrary. Mostly it has not: then there is nothing to remove.
-            let _ = map.remove(&process.tgid.0);
+            // It may have been told the contrary. Mostly it has not: then there is nothing to
+            // remove.
+            let _ = map.remove(&key.tgid.0);
             Ok(())
         } else {
-            map.insert(process.tgid.0, u8::from(on), 0)
+            map.insert(key.tgid.0, u8::from(on), 0)
         };
         if let Err(error) = told {
             let what = if on { "taken" } else { "left out in the kernel; they are dropped here" };
-            tracing::warn!("lines of process {} cannot be {what}: {error}", process.tgid.0);
+            tracing::warn!("lines of process {} cannot be {what}: {error}", key.tgid.0);
         }
     }
 }
 
+/// The device of all anonymous pipes.
+fn device_of_pipes() -> Option<u32> {
+    let (reading, _writing) = std::io::pipe().ok()?;
+    let reading = reading.as_fd().try_clone_to_owned().ok()?;
+    root::facts(&reading).ok().map(|facts| facts.place.0)
+}
+
+#[cfg(test)]
+mod directory;
 #[cfg(test)]
 mod tests;

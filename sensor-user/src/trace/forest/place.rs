@@ -140,7 +140,7 @@ impl Forest {
         self.get(id).is_some_and(|node| match (node.settled, node.kind) {
             (Some(settled), _) => settled.flag_refused,
             (None, SpanKind::Server) => node.stranger,
-            (None, SpanKind::Client) => self.strangers.may_cause(node.tgid, node.start),
+            (None, SpanKind::Client) => self.strangers.may_cause(node.process, node.start),
         })
     }
 

@@ -62,7 +62,7 @@ async fn names_of_services_do_not_multiply_the_share_of_a_container() {
     let in_container = |service: String| {
         let name = Attribute::new("service.name", service);
         let attributes = vec![name, Attribute::new("container.id", "0123456789abcdef")];
-        Arc::new(span_of(&Arc::new(Resource { attributes }), 1))
+        Arc::new(span_of(&Arc::new(Resource { attributes, ..Resource::default() }), 1))
     };
     for n in 0..1_000 {
         queue.offer(in_container(format!("service-{n}")));
