@@ -12,7 +12,9 @@ use std::time::{Duration, SystemTime};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::metadata::LEFT_OUT;
-use crate::model::{Attribute, Correlation, LogRecord, LogSource, Value};
+use crate::logs::CUT;
+use crate::logs::format::CUT_FIELDS;
+use crate::model::{Attribute, Correlation, LogRecord, LogSource, Text, Value};
 
 /// Before the name of a field that is called like a key of the schema.
 pub(super) const PREFIX: &str = "field_";
@@ -66,10 +68,75 @@ pub(super) fn is_taken(name: &str) -> bool {
     TAKEN.contains(&name)
 }
 
-/// The line of a record.
+/// Longest line that Loki takes by default (`max_line_size`, 256 KiB).
+pub(super) const MAX_LINE: usize = 256 << 10;
+
+/// Room for the attributes that say what was left out: [`CUT`] and [`CUT_FIELDS`], with their numbers.
+const MARKS: usize = 96;
+
+/// The line of a record, of at most [`MAX_LINE`] bytes.
+///
+/// JSON has six bytes for each control character, so a record that is within its own bounds may grow beyond Loki's.
+/// Then its message ends early, and, if that is not enough, it has fewer attributes; the record says how much is left
+/// out.
 pub(super) fn line(record: &LogRecord) -> String {
+    let whole = encode(record);
+    if whole.len() <= MAX_LINE { whole } else { encode(&shortened(record, whole.len())) }
+}
+
+fn encode(record: &LogRecord) -> String {
     #[expect(clippy::expect_used, reason = "texts and finite numbers, keyed by texts, into memory")]
     serde_json::to_string(&Line(record)).expect("a record is JSON")
+}
+
+/// The record without what its line, of `length` bytes, has too much of.
+fn shortened(record: &LogRecord, length: usize) -> LogRecord {
+    let mut record = record.clone();
+    let mut over = length.saturating_sub(MAX_LINE - MARKS);
+    let message = record.message.as_str();
+    let mut end = message.len();
+    for (at, character) in message.char_indices().rev() {
+        if over == 0 {
+            break;
+        }
+        over = over.saturating_sub(escaped(character));
+        end = at;
+    }
+    let mut cut = message.len() - end;
+    record.message = Text::copy(message.get(..end).unwrap_or_default());
+    let mut fields = 0_usize;
+    while over > 0
+        && let Some(Attribute { key, value }) = record.attributes.pop()
+    {
+        // The bytes of its text, at least: what is escaped is longer.
+        let length = match &value {
+            Value::Str(text) => text.len(),
+            Value::Strs(texts) => texts.iter().map(String::len).sum(),
+            Value::Int(_) | Value::Double(_) | Value::Bool(_) => 1,
+        };
+        over = over.saturating_sub(key.len() + length + 4);
+        fields += 1;
+    }
+    for (key, count) in [(CUT, &mut cut), (CUT_FIELDS, &mut fields)] {
+        if *count == 0 {
+            continue;
+        }
+        let count = i64::try_from(*count).unwrap_or(i64::MAX);
+        match record.attributes.iter_mut().find(|it| it.key == key) {
+            Some(Attribute { value: Value::Int(before), .. }) => *before += count,
+            _ => record.attributes.push(Attribute::new(key, count)),
+        }
+    }
+    record
+}
+
+/// Bytes of a character in a text of JSON, as `serde_json` writes it.
+fn escaped(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\u{8}' | '\u{c}' | '\n' | '\r' | '\t' => 2,
+        '\0'..='\u{1f}' => 6,
+        other => other.len_utf8(),
+    }
 }
 
 struct Line<'a>(&'a LogRecord);

@@ -18,6 +18,7 @@ use crate::export::{Exporters, Settings as ExportSettings};
 use crate::metrics::Metrics;
 use crate::model::{
     Attribute, Breach, Class, Correlation, LogRecord, LogSource, Resource, Severity, Span, SpanKind,
+    Text,
 };
 
 fn settings(url: &str) -> Settings {
@@ -63,7 +64,7 @@ fn full() -> LogRecord {
             after_response: true,
         }),
         source: LogSource::File("/var/log/shop.log".into()),
-        breach: Some(Breach::BadField),
+        breach: Some(Breach::Malformed),
         attributes: vec![
             Attribute::new("user.id", 7),
             Attribute::new("ratio", 0.5),
@@ -89,7 +90,7 @@ fn a_line_is_one_object_of_the_schema() {
             r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","#,
             r#""message":"out of \"tea\"\n\u001b[31m é","caller":"cart/add.go:42","#,
             r#""event":"cart.add","class":"business","source":"file","file":"/var/log/shop.log","#,
-            r#""dead_letter":"bad_field","correlation":"thread","after_response":true,"#,
+            r#""dead_letter":"malformed","correlation":"thread","after_response":true,"#,
             r#""user.id":7,"ratio":0.5,"cached":true,"tags":["a","b"],"#,
             r#""field_field_level":"own","field_level":"theirs","user-id":"late"}"#,
         )
@@ -102,6 +103,47 @@ fn a_line_is_one_object_of_the_schema() {
             r#""class":"business","source":"stdout"}"#,
         )
     );
+}
+
+/// A record of the greatest size that the joiner makes, of bytes that JSON has six each for: Loki's `max_line_size`
+/// is 256 KiB by default, and a longer line is refused.
+#[test]
+fn a_line_is_no_longer_than_loki_takes() {
+    let limit = 256 * 1024;
+    for (piece, expected) in [("\u{1}", 43_000), ("\u{1}é\u{1}", 74_000), ("\"", 64_000), ("x", 64_000)] {
+        let message = piece.repeat(64_000 / piece.chars().count());
+        let record = LogRecord { message: Text::copy(&message), ..full() };
+        let text = line(&record);
+        assert!(text.len() <= limit, "{} bytes", text.len());
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let kept = json["message"].as_str().unwrap();
+        assert!(message.starts_with(kept));
+        let cut = message.len() - kept.len();
+        assert_eq!(json["sensor.log.cut_bytes"].as_u64().unwrap_or(0), cut as u64);
+        // Not more than has to be.
+        assert!(cut == 0 || text.len() > limit - 200, "{} bytes", text.len());
+        assert!(kept.len() >= expected.min(message.len()), "{piece:?}: {}", kept.len());
+    }
+    // Bytes that were cut before are counted with them.
+    let record = LogRecord {
+        message: Text::copy(&"\u{1}".repeat(64_000)),
+        attributes: vec![Attribute::new("sensor.log.cut_bytes", 7)],
+        ..full()
+    };
+    let json: serde_json::Value = serde_json::from_str(&line(&record)).unwrap();
+    let kept = json["message"].as_str().unwrap().len();
+    assert_eq!(json["sensor.log.cut_bytes"], 7 + 64_000 - kept);
+    // Fields alone.
+    let fields = (0..2000).map(|at| Attribute {
+        key: format!("key_{at}").into(),
+        value: Text::copy(&"v".repeat(200)).into(),
+    });
+    let record = LogRecord { attributes: fields.collect(), ..full() };
+    let text = line(&record);
+    assert!(text.len() <= limit && text.len() > limit - 500, "{} bytes", text.len());
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let kept = json.as_object().unwrap().keys().filter(|key| key.starts_with("key_")).count();
+    assert_eq!(json["sensor.log.cut_fields"], 2000 - kept);
 }
 
 #[test]
@@ -142,7 +184,7 @@ fn all_else_is_metadata() {
         ("event", "cart.add"),
         ("source", "file"),
         ("file", "/var/log/shop.log"),
-        ("dead_letter_reason", "bad_field"),
+        ("dead_letter_reason", "malformed"),
         ("process_pid", "4711"),
         ("user_id", "7"),
         ("ratio", "0.5"),

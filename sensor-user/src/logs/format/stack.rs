@@ -1,5 +1,7 @@
 //! Stack traces: what several lines say of an exception.
 
+mod scripts;
+
 use super::draft::{Draft, Raw};
 use super::level;
 
@@ -30,7 +32,8 @@ pub(super) fn alone<'a>(text: &'a str, draft: &mut Draft<'a>) -> bool {
     let Some(rest) = text.get(first.len()..).filter(|rest| !rest.trim().is_empty()) else {
         return false;
     };
-    if first.starts_with("Traceback (most recent call last):") {
+    if scripts::alone(first, rest, draft) {
+    } else if first.starts_with("Traceback (most recent call last):") {
         let Some(last) = last_of_python(text) else { return false };
         draft.message(last);
         named(last, draft);
@@ -75,7 +78,8 @@ pub(super) fn alone<'a>(text: &'a str, draft: &mut Draft<'a>) -> bool {
 pub(super) fn rest<'a>(rest: &'a str, draft: &mut Draft<'a>) -> bool {
     let rest = rest.trim_start_matches(['\r', '\n']);
     let first = rest.lines().next().unwrap_or_default();
-    if first.starts_with("Traceback (most recent call last):")
+    if scripts::rest(first, draft) {
+    } else if first.starts_with("Traceback (most recent call last):")
         || rest.contains("\nTraceback (most recent")
     {
         if let Some(last) = last_of_python(rest) {
@@ -109,7 +113,7 @@ fn is_frame(text: &str) -> bool {
 
 /// `java.lang.IllegalStateException: card declined`, `KeyError: 'card'`: a name as types have, and what it says.
 fn named<'a>(line: &'a str, draft: &mut Draft<'a>) {
-    let line = line.trim_end();
+    let line = line.trim();
     let (name, said) = line.split_once(": ").unwrap_or((line.trim_end_matches(':'), ""));
     // Node puts a code behind it: `Error [ERR_X]: …`.
     let name = name.split_once(" [").map_or(name, |(name, _)| name);
