@@ -268,7 +268,8 @@ impl Formats {
         (format, None)
     }
 
-    /// What is behind a priority of syslog's: its header, .NET's, or any other line. That may have a level of its own.
+    /// What is behind a priority of syslog's: its header, .NET's, or any other line. That may have
+    /// a level of its own.
     fn prioritized<'a>(
         &mut self,
         severity: Severity,
@@ -282,8 +283,7 @@ impl Formats {
         if json::is_object(said.trim_start()) {
             let _whole = json::read(said.trim_start(), draft);
         } else if message.is_some() || !dotnet::systemd(said, draft) {
-            let known = if message.is_none() { self.line(said, draft) } else { None };
-            if known.is_none() {
+            if self.line(said, draft).is_none() {
                 draft.message(said);
                 pairs::within(said, draft);
             }
@@ -406,8 +406,8 @@ fn block<'a>(
 /// Begins each text of a sequence (RFC 7464).
 const RECORD_SEPARATOR: char = '\u{1e}';
 
-/// The record without what some put before JSON: a byte order mark (RFC 8259, section 8.1), and the cookie of
-/// lumberjack's CEE.
+/// The record without what some put before JSON: a byte order mark (RFC 8259, section 8.1), and the
+/// cookie of lumberjack's CEE.
 fn unmarked(record: &str) -> &str {
     let record = record.strip_prefix('\u{feff}').unwrap_or(record);
     match record.strip_prefix("@cee:").map(str::trim_start) {

@@ -71,14 +71,15 @@ pub(super) fn is_taken(name: &str) -> bool {
 /// Longest line that Loki takes by default (`max_line_size`, 256 KiB).
 pub(super) const MAX_LINE: usize = 256 << 10;
 
-/// Room for the attributes that say what was left out: [`CUT`] and [`CUT_FIELDS`], with their numbers.
+/// Room for the attributes that say what was left out: [`CUT`] and [`CUT_FIELDS`], with their
+/// numbers.
 const MARKS: usize = 96;
 
 /// The line of a record, of at most [`MAX_LINE`] bytes.
 ///
-/// JSON has six bytes for each control character, so a record that is within its own bounds may grow beyond Loki's.
-/// Then its message ends early, and, if that is not enough, it has fewer attributes; the record says how much is left
-/// out.
+/// JSON has six bytes for each control character, so a record that is within its own bounds may
+/// grow beyond Loki's. Then its message ends early, and, if that is not enough, it has fewer
+/// attributes; the record says how much is left out.
 pub(super) fn line(record: &LogRecord) -> String {
     let whole = encode(record);
     if whole.len() <= MAX_LINE { whole } else { encode(&shortened(record, whole.len())) }
@@ -110,8 +111,8 @@ fn shortened(record: &LogRecord, length: usize) -> LogRecord {
     {
         // The bytes of its text, at least: what is escaped is longer.
         let length = match &value {
-            Value::Str(text) => text.len(),
-            Value::Strs(texts) => texts.iter().map(String::len).sum(),
+            Value::Str(text) => text.len() + 2,
+            Value::Strs(texts) => 1 + texts.iter().map(|text| text.len() + 3).sum::<usize>(),
             Value::Int(_) | Value::Double(_) | Value::Bool(_) => 1,
         };
         over = over.saturating_sub(key.len() + length + 4);
@@ -218,4 +219,56 @@ pub(super) fn source_of(source: &LogSource) -> (&'static str, Option<&str>) {
 fn rfc3339(unix_ns: u64) -> String {
     let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_ns);
     humantime::format_rfc3339_nanos(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::export::testing::record_of;
+
+    /// A record of the greatest size that the joiner makes, of bytes that JSON has six each for: Loki's
+    /// `max_line_size` is 256 KiB by default, and a longer line is refused.
+    #[test]
+    fn a_line_is_no_longer_than_loki_takes() {
+        let limit = 256 * 1024;
+        for (piece, expected) in
+            [("\u{1}", 43_000), ("\u{1}é\u{1}", 74_000), ("\"", 64_000), ("x", 64_000)]
+        {
+            let message = piece.repeat(64_000 / piece.chars().count());
+            let record =
+                LogRecord { message: Text::copy(&message), ..record_of(&Arc::default(), 1) };
+            let text = line(&record);
+            assert!(text.len() <= limit, "{} bytes", text.len());
+            let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let kept = json["message"].as_str().unwrap();
+            assert!(message.starts_with(kept));
+            let cut = message.len() - kept.len();
+            assert_eq!(json["sensor.log.cut_bytes"].as_u64().unwrap_or(0), cut as u64);
+            // Not more than has to be.
+            assert!(cut == 0 || text.len() > limit - 200, "{} bytes", text.len());
+            assert!(kept.len() >= expected.min(message.len()), "{piece:?}: {}", kept.len());
+        }
+        // Bytes that were cut before are counted with them.
+        let record = LogRecord {
+            message: Text::copy(&"\u{1}".repeat(64_000)),
+            attributes: vec![Attribute::new("sensor.log.cut_bytes", 7)],
+            ..record_of(&Arc::default(), 1)
+        };
+        let json: serde_json::Value = serde_json::from_str(&line(&record)).unwrap();
+        let kept = json["message"].as_str().unwrap().len();
+        assert_eq!(json["sensor.log.cut_bytes"], 7 + 64_000 - kept);
+        // Fields alone.
+        let fields = (0..2000).map(|at| Attribute {
+            key: format!("key_{at}").into(),
+            value: Text::copy(&"v".repeat(200)).into(),
+        });
+        let record = LogRecord { attributes: fields.collect(), ..record_of(&Arc::default(), 1) };
+        let text = line(&record);
+        assert!(text.len() <= limit && text.len() > limit - 500, "{} bytes", text.len());
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let kept = json.as_object().unwrap().keys().filter(|key| key.starts_with("key_")).count();
+        assert_eq!(json["sensor.log.cut_fields"], 2000 - kept);
+    }
 }

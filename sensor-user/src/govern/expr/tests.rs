@@ -249,7 +249,10 @@ fn errors_say_where_and_what() {
             "level >= loud",
             "a level (trace, debug, info, warn, error or fatal) at column 10, not \"loud\"".into(),
         ),
-        ("level = 3", "a level (trace, debug, info, warn, error or fatal) at column 9, not \"3\"".into()),
+        (
+            "level = 3",
+            "a level (trace, debug, info, warn, error or fatal) at column 9, not \"3\"".into(),
+        ),
         (
             "class = other",
             "business, middleware or infrastructure at column 9, not \"other\"".into(),

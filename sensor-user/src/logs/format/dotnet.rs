@@ -1,5 +1,5 @@
-//! .NET's console (`SimpleConsoleFormatter`): the level, the category and the event's number in one line, the message
-//! below it, indented by six spaces; or all in one line (`SingleLine`).
+//! .NET's console (`SimpleConsoleFormatter`): the level, the category and the event's number in one
+//! line, the message below it, indented by six spaces; or all in one line (`SingleLine`).
 //!
 //! ```text
 //! fail: Shop.Orders[12]

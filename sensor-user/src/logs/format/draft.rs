@@ -374,8 +374,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The record's own identifiers, else Datadog's (which have the lower half of a trace alone), else those of a
-    /// context that came with the request.
+    /// The record's own identifiers, else Datadog's (which have the lower half of a trace alone),
+    /// else those of a context that came with the request.
     fn final_ids(&self) -> Ids {
         let Self { ids, datadog, context, .. } = self;
         let span_of_context = context.span.filter(|_| context.trace == ids.trace);

@@ -23,10 +23,10 @@ const CLIENT_GO: [&str; 9] = [
 /// ```
 pub(super) fn klog<'a>(line: &'a str, draft: &mut Draft<'a>) -> bool {
     let severity = match line.as_bytes() {
-        [b'I', b'0' | b'1', ..] => Severity::Info,
-        [b'W', b'0' | b'1', ..] => Severity::Warn,
-        [b'E', b'0' | b'1', ..] => Severity::Error,
-        [b'F', b'0' | b'1', ..] => Severity::Fatal,
+        [b'I', b'0'..=b'9', ..] => Severity::Info,
+        [b'W', b'0'..=b'9', ..] => Severity::Warn,
+        [b'E', b'0'..=b'9', ..] => Severity::Error,
+        [b'F', b'0'..=b'9', ..] => Severity::Fatal,
         _ => return false,
     };
     let Some((written, length)) = time::klog(line.as_bytes().get(1..).unwrap_or_default()) else {
@@ -50,8 +50,8 @@ pub(super) fn klog<'a>(line: &'a str, draft: &mut Draft<'a>) -> bool {
     true
 }
 
-/// CockroachDB (`crdb-v1`, `crdb-v2`): glog's, with a year, perhaps a channel before the place, and a mark for
-/// whether secrets are marked. <https://www.cockroachlabs.com/docs/stable/log-formats>
+/// CockroachDB (`crdb-v1`, `crdb-v2`): glog's, with a year, perhaps a channel before the place, and
+/// a mark for whether secrets are marked. <https://www.cockroachlabs.com/docs/stable/log-formats>
 ///
 /// ```text
 /// W261130 15:31:55.250123 1 server/server.go:12 ⋮ [n1] 12  late

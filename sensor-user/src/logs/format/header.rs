@@ -122,7 +122,14 @@ fn first<'a>(
         let inner = after.bracket()?;
         let Some((written, length)) = time::read(inner.as_bytes()) else {
             header.time = Some(after.time()?);
-            header.prefix = Some(inner);
+            match level::word(inner.trim()) {
+                Some(severity) => {
+                    let text = inner.trim();
+                    let upper = text.bytes().all(|byte| byte.is_ascii_uppercase());
+                    header.level = Some(Level { text, severity, upper });
+                }
+                None => header.prefix = Some(inner),
+            }
             *cursor = after;
             return None;
         };
@@ -204,7 +211,8 @@ fn leveled<'a>(
             said(message, draft);
             Some(Format::PythonBasic)
         }
-        [b':', b' ', ..] if !level.is_odd() => {
+        // In capitals, odd words are no beginning of a sentence.
+        [b':', b' ', ..] if level.upper || !level.is_odd() => {
             let message = after.rest_as_is().get(1..)?;
             let wide = message.len() - message.trim_start().len();
             let uvicorn = level.upper
@@ -385,7 +393,9 @@ fn bracket<'a>(
         header.caller = Some(text);
         return Inside::Part;
     }
-    if let Some(text) = Some(marks::dynatrace(text).unwrap_or(text)).filter(|it| parts::is_group(it)) {
+    if let Some(text) =
+        Some(marks::dynatrace(text).unwrap_or(text)).filter(|it| parts::is_group(it))
+    {
         return match header.groups.iter_mut().find(|place| place.is_none()) {
             Some(place) => {
                 *place = Some(text);

@@ -170,14 +170,20 @@ mod tests {
                 "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1-05e3ac9a4f6e3b90",
                 of(ID, 0xf0_67aa_0ba9_02b7),
             ),
-            ("a3ce929d0e0e4736-00f067aa0ba902b7-d", of(ID & u128::from(u64::MAX), 0xf0_67aa_0ba9_02b7)),
+            (
+                "a3ce929d0e0e4736-00f067aa0ba902b7-d",
+                of(ID & u128::from(u64::MAX), 0xf0_67aa_0ba9_02b7),
+            ),
             ("4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-x", None),
             (
                 "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1",
                 of(ID, 0xf0_67aa_0ba9_02b7),
             ),
             ("1-4bf92f35-77b34da6a3ce929d0e0e4736@00f067aa0ba902b7", of(ID, 0xf0_67aa_0ba9_02b7)),
-            ("4bf92f3577b34da6a3ce929d0e0e4736/67667974448284343;o=1", of(ID, 67_667_974_448_284_343)),
+            (
+                "4bf92f3577b34da6a3ce929d0e0e4736/67667974448284343;o=1",
+                of(ID, 67_667_974_448_284_343),
+            ),
             // Section 3.2.4 of W3C's: a later version may go on.
             (
                 "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-next",

@@ -1,5 +1,6 @@
-//! Records in JSON (RFC 8259), whatever the logger: most differ in names alone, and those are in `key`. Few need a
-//! look at the order of their fields ([`Order`]), or into lists (OTLP's, .NET's scopes, tracing's spans).
+//! Records in JSON (RFC 8259), whatever the logger: most differ in names alone, and those are in
+//! `key`. Few need a look at the order of their fields ([`Order`]), or into lists (OTLP's, .NET's
+//! scopes, tracing's spans).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -200,7 +201,8 @@ fn texts(json: &str, most: usize) -> Option<Vec<String>> {
 
 /// A list that means more than its values; true where nothing is left of it.
 ///
-/// - tracing-subscriber's `spans`, outermost first, and .NET's `Scopes`: their identifiers are the record's;
+/// - tracing-subscriber's `spans`, outermost first, and .NET's `Scopes`: their identifiers are the
+///   record's;
 /// - OTLP's attributes: `[{"key": "k", "value": {"stringValue": "v"}}]`;
 /// - OTLP's lists around a record, where each has one element: the record is the line.
 fn list<'a>(json: &'a str, draft: &mut Draft<'a>, path: &mut String, depth: usize) -> bool {
@@ -230,18 +232,23 @@ fn attributes<'a>(json: &'a str, draft: &mut Draft<'a>, path: &mut String) -> Op
     let each: Vec<Fields<'a>> = serde_json::from_str(json).ok()?;
     let mut pairs = Vec::with_capacity(each.len());
     for fields in &each {
-        let (Some(key), Some(value)) = (fields.get("key"), fields.get("value")) else { return None };
+        let (Some(key), Some(value)) = (fields.get("key"), fields.get("value")) else {
+            return None;
+        };
         let key: String = serde_json::from_str(key.get()).ok()?;
         let value: Fields<'a> = serde_json::from_str(value.get()).ok()?;
         let (kind, value) = value.into_iter().next()?;
-        pairs.push((key, match (kind.as_str(), value.get()) {
-            ("stringValue", json) if json.starts_with('"') => Raw::Str(text(json)),
-            ("boolValue", "true") => Raw::Bool(true),
-            ("boolValue", "false") => Raw::Bool(false),
-            // In quotes, as 64 bits are in protobuf's JSON, or without.
-            ("intValue" | "doubleValue", json) => Raw::Number(json.trim_matches('"')),
-            (_, json) => Raw::Json(json),
-        }));
+        pairs.push((
+            key,
+            match (kind.as_str(), value.get()) {
+                ("stringValue", json) if json.starts_with('"') => Raw::Str(text(json)),
+                ("boolValue", "true") => Raw::Bool(true),
+                ("boolValue", "false") => Raw::Bool(false),
+                // In quotes, as 64 bits are in protobuf's JSON, or without.
+                ("intValue" | "doubleValue", json) => Raw::Number(json.trim_matches('"')),
+                (_, json) => Raw::Json(json),
+            },
+        ));
     }
     let base = path.len();
     for (key, value) in pairs {

@@ -1,8 +1,8 @@
-//! The roles of fields by their names: one table for all loggers, whatever the spelling (`trace_id`, `traceId`,
-//! `TraceID`, `trace.id` and `_trace_id` are one name).
+//! The roles of fields by their names: one table for all loggers, whatever the spelling
+//! (`trace_id`, `traceId`, `TraceID`, `trace.id` and `_trace_id` are one name).
 //!
-//! A record may have several fields of one role. Each is a candidate: the readable one with the best rank fills
-//! the role, all others stay fields.
+//! A record may have several fields of one role. Each is a candidate: the readable one with the
+//! best rank fills the role, all others stay fields.
 
 use super::level::Scale;
 
@@ -17,7 +17,8 @@ pub(super) enum Role {
     InstantNanos,
     /// The level, as a word or as a number.
     Level,
-    /// A number beside the word for the level: used where no word reads, and kept as a field in any case.
+    /// A number beside the word for the level: used where no word reads, and kept as a field in any
+    /// case.
     LevelNumber(Scale),
     /// The message.
     Message,
@@ -50,7 +51,8 @@ pub(super) enum Id {
     DatadogSpan,
     /// Elastic's transaction: a span, where no other is named. Kept as a field too.
     Transaction,
-    /// A whole context as clients send it (`traceparent`, `b3`, `X-Amzn-Trace-Id`…): kept as a field too.
+    /// A whole context as clients send it (`traceparent`, `b3`, `X-Amzn-Trace-Id`…): kept as a
+    /// field too.
     Context,
     /// An identifier of the request.
     Request,
@@ -71,7 +73,8 @@ const OTHER: Name = Name { role: Role::Other, rank: 0, plain: "" };
 /// Names of one role and one rank.
 type Row = (Role, u8, &'static [&'static str]);
 
-/// Roles, and their names in order of preference. Names of one rank are equal: the first in the record counts.
+/// Roles, and their names in order of preference. Names of one rank are equal: the first in the
+/// record counts.
 const TABLE: &[Row] = &[
     (Role::Time, 0, &["timestamp", "time", "ts", "@t"]),
     // Python, structlog, Monolog, nginx, log4j2, MongoDB, loguru, OTLP, journald, Google Cloud.
@@ -349,7 +352,8 @@ fn look_up(plain: &[u8], hash: u32) -> Name {
     OTHER
 }
 
-/// The role of a field within an object of the record's own: an identifier, or (tracing) the message.
+/// The role of a field within an object of the record's own: an identifier, or (tracing) the
+/// message.
 fn contained(key: &str) -> Name {
     let Some(inner) = CONTAINERS.iter().find_map(|container| key.strip_prefix(container)) else {
         return OTHER;

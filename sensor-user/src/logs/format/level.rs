@@ -14,7 +14,8 @@ pub(super) fn word(text: &str) -> Option<Severity> {
         *to = from.to_ascii_lowercase();
     }
     Some(match &*lower {
-        // zerolog: TRC; logrus: TRAC; .NET: trce; Serilog: VRB, its lowest; java.util.logging: FINEST; winston: silly.
+        // zerolog: TRC; logrus: TRAC; .NET: trce; Serilog: VRB, its lowest; java.util.logging:
+        // FINEST; winston: silly.
         b"trace" | b"trc" | b"trac" | b"trce" | b"vrb" | b"finest" | b"silly" => Severity::Trace,
         b"debug" | b"dbg" | b"debu" | b"verbose" | b"fine" | b"finer" | b"config" => {
             Severity::Debug
@@ -30,8 +31,9 @@ pub(super) fn word(text: &str) -> Option<Severity> {
     })
 }
 
-/// The severity of a field's value. Words and marks that mean a level nowhere but in such a field: one letter, slog's
-/// `INFO+2`, Zap's `Level(-4)`, winston's `http`, Nest's and PostgreSQL's `LOG`, .NET's `dbug`, PostgreSQL's `DEBUG2`.
+/// The severity of a field's value. Words and marks that mean a level nowhere but in such a field:
+/// one letter, slog's `INFO+2`, Zap's `Level(-4)`, winston's `http`, Nest's and PostgreSQL's `LOG`,
+/// .NET's `dbug`, PostgreSQL's `DEBUG2`.
 pub(super) fn field(text: &str) -> Option<Severity> {
     word(text).or_else(|| letter(text)).or_else(|| {
         Some(match text {
@@ -44,7 +46,8 @@ pub(super) fn field(text: &str) -> Option<Severity> {
     })
 }
 
-/// Zap's levels without a name are `Level(-4)`, or `LEVEL(-4)` in capitals: -1 is debug, and logr's V(4) is -4.
+/// Zap's levels without a name are `Level(-4)`, or `LEVEL(-4)` in capitals: -1 is debug, and logr's
+/// V(4) is -4.
 fn zap(text: &str) -> Option<Severity> {
     let number = text.strip_prefix("Level(").or_else(|| text.strip_prefix("LEVEL("))?;
     match number.strip_suffix(')')?.parse::<i8>().ok()? {
@@ -54,7 +57,8 @@ fn zap(text: &str) -> Option<Severity> {
     }
 }
 
-/// slog writes a level that has no name as the one below it, and the distance. Its levels are OpenTelemetry's, less 9.
+/// slog writes a level that has no name as the one below it, and the distance. Its levels are
+/// OpenTelemetry's, less 9.
 fn slog(text: &str) -> Option<Severity> {
     let (name, by) = text.split_at(text.find(['+', '-'])?);
     if !by.get(1..)?.bytes().all(|byte| byte.is_ascii_digit()) {

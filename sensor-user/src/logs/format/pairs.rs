@@ -13,8 +13,8 @@ use super::key::{self, Id, Role, role};
 /// time=2026-11-21T13:28:04.563Z level=WARN msg="stock low" sku="A-1 \"blue\"" left=3 cached
 /// ```
 ///
-/// A word without `=` is true, as kr/logfmt has it, but only where the message is a pair too: else the words may be
-/// the message.
+/// A word without `=` is true, as kr/logfmt has it, but only where the message is a pair too: else
+/// the words may be the message.
 pub(super) fn logfmt<'a>(line: &'a str, sure: bool, draft: &mut Draft<'a>) -> bool {
     let (mut known, mut count, mut message) = (sure, 0, false);
     let mut flags = 0;
@@ -116,7 +116,8 @@ pub(super) fn group<'a>(text: &'a str, draft: &mut Draft<'a>) -> bool {
 }
 
 /// Tells all pairs. False where there is something else among them: then some have been told.
-/// `loose`: values may be in single quotes, lists and objects in brackets, or several lines, as klog writes them.
+/// `loose`: values may be in single quotes, lists and objects in brackets, or several lines, as
+/// klog writes them.
 pub(super) fn each<'a>(text: &'a str, loose: bool, mut tell: impl FnMut(&'a str, Raw<'a>)) -> bool {
     tokens(text, loose, |token| match token {
         Token::Pair(key, value) => {
@@ -282,8 +283,8 @@ fn code(escape: &str, digits: usize) -> Option<char> {
 }
 
 /// Identifiers that a message has among its words, as `trace_id=…`, `traceId: …` or `"trace_id":"…"`: only under a
-/// name that is one, with a value that is of its shape. New Relic's agents write theirs between bars:
-/// `NR-LINKING|entity|host|trace|span|name|`.
+/// name that is one, with a value that is of its shape. New Relic's agents write theirs between
+/// bars: `NR-LINKING|entity|host|trace|span|name|`.
 pub(super) fn within(message: &str, draft: &mut Draft<'_>) {
     let bytes = message.as_bytes();
     let mut found = 0;

@@ -52,10 +52,10 @@ pub(super) fn alone<'a>(text: &'a str, draft: &mut Draft<'a>) -> bool {
         .strip_prefix("Exception in thread \"")
         .and_then(|rest| rest.split_once("\" "))
         .map(|(_, thrown)| thrown)
-        .or_else(|| Some(first).filter(|_| is_frame(rest)))
+        .or_else(|| Some(first).filter(|_| is_frame(rest) || is_thrown(first, rest)))
     {
         draft.message(first);
-        if is_frame(rest) {
+        if is_frame(rest) || is_thrown(first, rest) {
             named(thrown, draft);
         }
     } else if (super::draft::is_place(first) || first.starts_with("node:"))
@@ -109,6 +109,17 @@ fn is_frame(text: &str) -> bool {
             || inner.starts_with("... ")
             || inner.starts_with("File \"")
             || line.starts_with("\t/") && inner.contains(".go:"))
+}
+
+/// Whether the first line names an exception whose message has a few lines more, before its frames.
+fn is_thrown(first: &str, rest: &str) -> bool {
+    let name = first.split(": ").next().unwrap_or_default();
+    let class = name.rsplit('.').next().unwrap_or_default();
+    let thrown = ["Exception", "Error", "Throwable"].iter().any(|end| class.ends_with(end));
+    let lines = || rest.trim_start_matches(['\r', '\n']).split_inclusive('\n').take(8);
+    thrown
+        && !name.contains(' ')
+        && lines().any(|line| line.starts_with([' ', '\t']) && is_frame(line))
 }
 
 /// `java.lang.IllegalStateException: card declined`, `KeyError: 'card'`: a name as types have, and what it says.

@@ -5,8 +5,8 @@ use super::level::{self, Scale};
 use super::{pairs, time};
 use crate::model::Severity;
 
-/// `<11>`: a facility and a severity (RFC 5424, section 6.2.1), or a severity alone (sd-daemon(3)). Gives what is
-/// behind it.
+/// `<11>`: a facility and a severity (RFC 5424, section 6.2.1), or a severity alone (sd-daemon(3)).
+/// Gives what is behind it.
 pub(super) fn priority(line: &str) -> Option<(Severity, &str)> {
     let (number, rest) = line.strip_prefix('<')?.split_once('>')?;
     let canonical = number.len() <= 3 && (number == "0" || !number.starts_with('0'));
@@ -109,5 +109,7 @@ pub(super) fn export<'a>(record: &'a str, draft: &mut Draft<'a>) -> bool {
 fn is_field(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 64
-        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }

@@ -1,9 +1,10 @@
 //! When a record says that it was written.
 //!
 //! A time with a zone, or a number of units since the epoch, is what it says. One without a zone is in a zone that
-//! nobody states: it is taken for UTC, for the host's zone or for the one whose name it has (`CEST`: names are not
-//! unique) if it is then about the time at which the line was written, and else for nothing. The same goes for one
-//! without a year or a day, or with numbers whose order is not known (`11/30/2026`).
+//! nobody states: it is taken for UTC, for the host's zone or for the one whose name it has
+//! (`CEST`: names are not unique) if it is then about the time at which the line was written, and
+//! else for nothing. The same goes for one without a year or a day, or with numbers whose order is
+//! not known (`11/30/2026`).
 
 mod civil;
 mod number;
@@ -79,8 +80,8 @@ fn is_near(at: i64, observed: i64) -> bool {
     at.abs_diff(observed) <= NEAR.unsigned_abs()
 }
 
-/// Seconds since the epoch by the zone's own clocks, `now` by which it is; what is left out is what makes it the
-/// nearest.
+/// Seconds since the epoch by the zone's own clocks, `now` by which it is; what is left out is what
+/// makes it the nearest.
 fn whole(date: Date, second: u32, now: i64) -> Option<i64> {
     let at = |days: i64| days * DAY + i64::from(second);
     match (date.year, date.day) {

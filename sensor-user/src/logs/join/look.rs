@@ -87,7 +87,8 @@ pub(super) fn is_alone(line: &[u8]) -> bool {
     }
 }
 
-/// Without what some put before JSON: a byte order mark, the separator of RFC 7464, the cookie of CEE.
+/// Without what some put before JSON: a byte order mark, the separator of RFC 7464, the cookie of
+/// CEE.
 fn unmarked(line: &[u8]) -> &[u8] {
     match line {
         [0xef, 0xbb, 0xbf, rest @ ..] | [0x1e, rest @ ..] => rest,
@@ -189,7 +190,8 @@ fn is_bracketed_level(text: &[u8]) -> bool {
         && (LEVELS.contains(&word) || SMALL_LEVELS.contains(&word))
 }
 
-/// `[main] WARN org.shop.Orders`, perhaps behind the milliseconds since the start: a thread, then a level.
+/// `[main] WARN org.shop.Orders`, perhaps behind the milliseconds since the start: a thread, then a
+/// level.
 fn is_threaded_level(text: &[u8]) -> bool {
     let number = text.iter().take(12).take_while(|byte| byte.is_ascii_digit()).count();
     let rest = match number {
@@ -212,8 +214,7 @@ fn is_ruby(text: &[u8]) -> bool {
 
 /// `PHP Fatal error:  `.
 fn is_php(text: &[u8]) -> bool {
-    text.starts_with(b"PHP ")
-        && memmem::find(&text[..text.len().min(32)], b":  ").is_some()
+    text.starts_with(b"PHP ") && memmem::find(&text[..text.len().min(32)], b":  ").is_some()
 }
 
 /// `/srv/a.rb:3:in 'pay': card declined (RuntimeError)`, and a frame of it.
@@ -234,9 +235,9 @@ pub(super) fn is_journal_field(line: &[u8]) -> bool {
     let end = line.iter().take(65).position(|&byte| byte == b'=');
     end.is_some_and(|end| {
         end > 0
-            && line[..end].iter().all(|byte| {
-                byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_'
-            })
+            && line[..end]
+                .iter()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
     })
 }
 

@@ -1,8 +1,10 @@
-//! Lines as loggers write them, and the records that they are: through the joiner and the formats, as in the pipeline.
+//! Lines as loggers write them, and the records that they are: through the joiner and the formats,
+//! as in the pipeline.
 //!
-//! A case is a line of JSON: `name`; `input`, the writes to one stream in order; `expected`, for each record the
-//! keys that matter (`Has:x`: contains x; `<absent>`: there is none; `_raw`: message and fields; `attributes`:
-//! some of the fields); `observed`, when it was written, where that is not [`OBSERVED`]; `source`, which says why.
+//! A case is a line of JSON: `name`; `input`, the writes to one stream in order; `expected`, for
+//! each record the keys that matter (`Has:x`: contains x; `<absent>`: there is none; `_raw`:
+//! message and fields; `attributes`: some of the fields); `observed`, when it was written, where
+//! that is not [`OBSERVED`]; `source`, which says why.
 
 use std::fs;
 use std::path::Path;
@@ -112,8 +114,10 @@ fn loggers() {
                 });
             count += 1;
             if !same {
-                let shown: Vec<_> =
-                    found.iter().map(|it| format!("\n  found    {}", Json::from(it.clone()))).collect();
+                let shown: Vec<_> = found
+                    .iter()
+                    .map(|it| format!("\n  found    {}", Json::from(it.clone())))
+                    .collect();
                 wrong += &format!(
                     "{}\n  expected {}{}\n",
                     case["name"],

@@ -1,4 +1,5 @@
-//! Fields by what their names say they are. A field that does not read as its role is a field like any other.
+//! Fields by what their names say they are. A field that does not read as its role is a field like
+//! any other.
 
 use std::borrow::Cow;
 
@@ -173,7 +174,8 @@ impl<'a> Draft<'a> {
         if taken { None } else { Some(value) }
     }
 
-    /// An identifier, from a field or out of a text. True where the record has it now, so that no field is needed.
+    /// An identifier, from a field or out of a text. True where the record has it now, so that no
+    /// field is needed.
     pub(in super::super) fn id(&mut self, id: Id, text: &str) -> bool {
         if text.is_empty() {
             return false;
@@ -202,7 +204,8 @@ impl<'a> Draft<'a> {
                 _ => false,
             },
             Id::Context => {
-                // The span in it is the caller's: fields of their own say more. A client may have sent anything.
+                // The span in it is the caller's: fields of their own say more. A client may have
+                // sent anything.
                 if let Some((trace, span)) = ids::trace(text)
                     && self.context.trace.is_none()
                 {

@@ -21,11 +21,8 @@ pub(super) const LAST: u8 = u8::MAX;
 impl<'a, V> Slot<'a, V> {
     pub(super) fn new(key: &str, name: Name, raw: Raw<'a>, value: V) -> Self {
         // The table's own spelling needs no memory.
-        let key = if key == name.plain {
-            Cow::Borrowed(name.plain)
-        } else {
-            Cow::Owned(key.to_owned())
-        };
+        let key =
+            if key == name.plain { Cow::Borrowed(name.plain) } else { Cow::Owned(key.to_owned()) };
         Self { value, raw, key, rank: name.rank }
     }
 
@@ -40,7 +37,8 @@ impl<'a, V> Slot<'a, V> {
         self
     }
 
-    /// Fills the role with the better of the two; the other one is left over. Of equal ones, the first is better.
+    /// Fills the role with the better of the two; the other one is left over. Of equal ones, the
+    /// first is better.
     pub(super) fn offer(self, role: &mut Option<Self>) -> Option<Self> {
         match role {
             Some(best) if best.rank <= self.rank => Some(self),

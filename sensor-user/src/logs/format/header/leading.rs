@@ -1,5 +1,5 @@
-//! Formats that begin with something else than a time: a level, a thread, a name of their own. What may be prose has to
-//! show a second mark.
+//! Formats that begin with something else than a time: a level, a thread, a name of their own. What
+//! may be prose has to show a second mark.
 
 use super::super::draft::{Draft, Raw};
 use super::super::time::{self, Written};
@@ -21,8 +21,8 @@ pub(in super::super) fn leading<'a>(line: &'a str, draft: &mut Draft<'a>) -> Opt
     }
 }
 
-/// `[WARN] disk low`, `[ERROR] plugin/errors: timeout` (CoreDNS), `[main] WARN org.shop.Orders - disk low` (SLF4J's
-/// simple logger).
+/// `[WARN] disk low`, `[ERROR] plugin/errors: timeout` (CoreDNS), `[main] WARN org.shop.Orders -
+/// disk low` (SLF4J's simple logger).
 fn bracketed<'a>(line: &'a str, draft: &mut Draft<'a>) -> Option<Format> {
     let mut cursor = Cursor::new(line);
     let inner = cursor.bracket()?;
@@ -34,21 +34,40 @@ fn bracketed<'a>(line: &'a str, draft: &mut Draft<'a>) -> Option<Format> {
         if level.is_odd() && !upper || !spaced {
             return None;
         }
-        commit(&Header { level: Some(level), ..Header::default() }, draft);
         cursor.colon();
+        // A time may be next, in brackets of its own or without.
+        let mut after = cursor.clone();
+        let bracketed = after.bracket().and_then(|inner| Some((whole(inner)?, inner)));
+        let time = bracketed.or_else(|| {
+            after = cursor.clone();
+            after.time()
+        });
+        if time.is_some() {
+            cursor = after;
+            cursor.separator();
+        }
+        commit(&Header { level: Some(level), time, ..Header::default() }, draft);
         said(cursor.rest(), draft);
         return Some(Format::Level);
     }
-    threaded(inner, cursor, Header::default(), draft)
+    if let Some(time) = time::epoch(text).filter(|_| text.len() >= 10 && cursor.has_level()) {
+        draft.time(Some(time), text);
+        let level = cursor.upper_level();
+        commit(&Header { level, ..Header::default() }, draft);
+        said(cursor.rest(), draft);
+        return Some(Format::Pattern);
+    }
+    threaded(inner, cursor, draft)
+}
+
+/// A time and nothing else.
+fn whole(text: &str) -> Option<Written> {
+    let (written, length) = time::read(text.as_bytes())?;
+    (length == text.len()).then_some(written)
 }
 
 /// `LEVEL logger - message` behind a thread in brackets.
-fn threaded<'a>(
-    thread: &'a str,
-    mut cursor: Cursor<'a>,
-    header: Header<'a>,
-    draft: &mut Draft<'a>,
-) -> Option<Format> {
+fn threaded<'a>(thread: &'a str, mut cursor: Cursor<'a>, draft: &mut Draft<'a>) -> Option<Format> {
     let level = cursor.upper_level()?;
     let (logger, message) = cursor.rest().split_once(" - ")?;
     // log4j's nested context may be behind the logger.
@@ -56,15 +75,20 @@ fn threaded<'a>(
     if logger.is_empty() || context.contains(" - ") {
         return None;
     }
-    let header =
-        Header { level: Some(level), thread: Some(thread), logger: Some(logger), ..header };
+    let header = Header {
+        level: Some(level),
+        thread: Some(thread),
+        logger: Some(logger),
+        ..Header::default()
+    };
     commit(&header, draft);
     draft.other("ndc", Raw::Str(context.trim().into()));
     said(message, draft);
     Some(Format::Pattern)
 }
 
-/// Nest: `[Nest] 12  - 11/30/2026, 3:31:55 PM    WARN [Orders] stock low +1ms`. Its `LOG` is information.
+/// Nest: `[Nest] 12  - 11/30/2026, 3:31:55 PM    WARN [Orders] stock low +1ms`. Its `LOG` is
+/// information.
 fn nest<'a>(line: &'a str, draft: &mut Draft<'a>) -> Option<Format> {
     let (pid, rest) = line.strip_prefix("[Nest] ")?.split_once(" - ")?;
     let mut cursor = Cursor::new(rest);
@@ -91,7 +115,9 @@ fn nest<'a>(line: &'a str, draft: &mut Draft<'a>) -> Option<Format> {
     // The time since the message before.
     let message = match message.rsplit_once(" +") {
         Some((before, since))
-            if since.strip_suffix("ms").is_some_and(|it| it.bytes().all(|it| it.is_ascii_digit())) =>
+            if since
+                .strip_suffix("ms")
+                .is_some_and(|it| it.bytes().all(|it| it.is_ascii_digit())) =>
         {
             draft.other("elapsed", Raw::Str(since.into()));
             before
@@ -102,7 +128,8 @@ fn nest<'a>(line: &'a str, draft: &mut Draft<'a>) -> Option<Format> {
     Some(Format::Nest)
 }
 
-/// Ruby's Logger: `E, [2026-11-30T15:31:55.601084 #28991] ERROR -- shop: payment failed`. `ANY` is no level.
+/// Ruby's Logger: `E, [2026-11-30T15:31:55.601084 #28991] ERROR -- shop: payment failed`. `ANY` is
+/// no level.
 fn ruby<'a>(line: &'a str, draft: &mut Draft<'a>) -> Option<Format> {
     let mut cursor = Cursor::new(line.get(3..)?);
     let (stamp, pid) = cursor.bracket()?.split_once(" #")?;
@@ -213,12 +240,13 @@ fn numbered<'a>(line: &'a str, draft: &mut Draft<'a>) -> Option<Format> {
         return Some(Format::Pattern);
     }
     let thread = cursor.bracket().filter(|_| !number.contains('.'))?;
-    let format = threaded(thread, cursor, Header::default(), draft)?;
+    let format = threaded(thread, cursor, draft)?;
     draft.other("relative_ms", Raw::Bare(number));
     Some(format)
 }
 
-/// `%(asctime)s %(name)-12s %(levelname)-8s %(message)s`: a name without spaces, padded, and a level in capitals.
+/// `%(asctime)s %(name)-12s %(levelname)-8s %(message)s`: a name without spaces, padded, and a
+/// level in capitals.
 fn python<'a>(
     written: Written,
     line: &'a str,

@@ -1,8 +1,8 @@
-//! Formats that are known by a mark of their own right behind the time. Each asks for a shape that prose does not
-//! have: a bare word never decides.
+//! Formats that are known by a mark of their own right behind the time. Each asks for a shape that
+//! prose does not have: a bare word never decides.
 
 use super::super::draft::{Draft, Raw, is_place};
-use super::super::{Format, json, level, pairs};
+use super::super::{Format, dotnet, json, level, pairs};
 use super::parts::{self, Cursor, Level};
 use super::{Header, commit, said};
 use crate::model::Severity;
@@ -25,10 +25,23 @@ pub(super) fn read<'a>(
             [b'[', b'0'..=b'9', ..] => postgresql(cursor.rest(), header, draft),
             [b'0'..=b'9', ..] => numbered(cursor.rest(), header, draft),
             [b'{', ..] => airflow(cursor, header, draft),
-            [b'a'..=b'z' | b'A'..=b'Z', ..] if header.bracketed => monolog(cursor.rest(), header, draft),
+            [b'c' | b'd' | b'f' | b'i' | b't' | b'w', _, _, _, b':', ..] => {
+                dotnet(cursor.rest(), header, draft)
+            }
+            [b'a'..=b'z' | b'A'..=b'Z', ..] if header.bracketed => {
+                monolog(cursor.rest(), header, draft)
+            }
             _ => None,
         },
     }
+}
+
+/// .NET's console with a time.
+fn dotnet<'a>(rest: &'a str, header: &Header<'a>, draft: &mut Draft<'a>) -> Option<Format> {
+    dotnet::head(rest, draft).then(|| {
+        commit(header, draft);
+        Format::DotNet
+    })
 }
 
 fn digits(text: &str) -> bool {
@@ -52,13 +65,15 @@ fn nlog<'a>(rest: &'a str, header: &mut Header<'a>, draft: &mut Draft<'a>) -> Op
     Some(Format::Pattern)
 }
 
-/// etcd's older logs and others of CoreOS: `2026-11-30 15:31:55.250000 W | etcdserver: read-only range took too long`.
+/// etcd's older logs and others of CoreOS: `2026-11-30 15:31:55.250000 W | etcdserver: read-only
+/// range took too long`.
 fn capnslog<'a>(rest: &'a str, header: &mut Header<'a>, draft: &mut Draft<'a>) -> Option<Format> {
     let text = rest.get(..1)?;
     header.level = Some(Level { text, severity: level::letter(text)?, upper: true });
     let message = rest.get(4..)?;
     let package = message.split_once(": ").filter(|(name, _)| {
-        !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric() || b"/-_.".contains(&it))
+        !name.is_empty()
+            && name.bytes().all(|it| it.is_ascii_alphanumeric() || b"/-_.".contains(&it))
     });
     let message = package.map_or(message, |(name, message)| {
         header.logger = Some(name);
@@ -108,8 +123,8 @@ fn clickhouse<'a>(
     Some(Format::Pattern)
 }
 
-/// PostgreSQL: what `log_line_prefix` puts there, with the process's number in brackets, then a word of its own, a
-/// colon and two spaces.
+/// PostgreSQL: what `log_line_prefix` puts there, with the process's number in brackets, then a
+/// word of its own, a colon and two spaces.
 ///
 /// ```text
 /// 2026-11-30 15:31:55.250 UTC [7755] LOG:  database system is ready
@@ -142,7 +157,8 @@ fn postgresql<'a>(rest: &'a str, header: &mut Header<'a>, draft: &mut Draft<'a>)
     Some(Format::Postgres)
 }
 
-/// The severities of its documentation ("Message Severity Levels"), and the words for what goes with a message.
+/// The severities of its documentation ("Message Severity Levels"), and the words for what goes
+/// with a message.
 fn word_of_postgresql(word: &str) -> Option<Option<Severity>> {
     Some(Some(match word {
         "LOG" | "INFO" | "NOTICE" => Severity::Info,
@@ -157,8 +173,8 @@ fn word_of_postgresql(word: &str) -> Option<Option<Severity>> {
     }))
 }
 
-/// A number behind the time: MySQL and MariaDB (a thread, then a level in brackets), oslo.log (a process, then a level
-/// in capitals and the logger).
+/// A number behind the time: MySQL and MariaDB (a thread, then a level in brackets), oslo.log (a
+/// process, then a level in capitals and the logger).
 ///
 /// ```text
 /// 2026-11-30T15:31:55.250000Z 0 [Warning] [MY-010068] [Server] CA certificate ca.pem is self signed.
@@ -275,7 +291,8 @@ fn monolog<'a>(rest: &'a str, header: &mut Header<'a>, draft: &mut Draft<'a>) ->
     Some(Format::Monolog)
 }
 
-/// `PHP Fatal error:  message`: by PHP's own table (`php_error_cb`), where a fatal error is an error of syslog's.
+/// `PHP Fatal error:  message`: by PHP's own table (`php_error_cb`), where a fatal error is an
+/// error of syslog's.
 pub(super) fn php(text: &str) -> Option<(Severity, &str, &str)> {
     let (word, message) = text.strip_prefix("PHP ")?.split_once(":  ")?;
     let severity = match word {
@@ -307,7 +324,7 @@ pub(super) fn celery<'a>(
 }
 
 /// Spark: with a year of two digits, a class and a colon are behind the level.
-pub(super) fn spark<'a>(rest: &'a str) -> Option<(&'a str, &'a str)> {
+pub(super) fn spark(rest: &str) -> Option<(&str, &str)> {
     let (name, message) = rest.split_once(": ")?;
     let class = name.starts_with(|it: char| it.is_ascii_alphabetic())
         && name.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'$' | b'_' | b'.'));

@@ -38,9 +38,10 @@ pub(super) fn rest<'a>(first: &'a str, draft: &mut Draft<'a>) -> bool {
     }
     if first == "Stack trace:" {
         // PHP: what was thrown is in the message.
-        let thrown = draft.so_far().strip_prefix("Uncaught ").map(|it| {
-            it.rsplit_once(" in ").map_or(it, |(thrown, _)| thrown).to_owned()
-        });
+        let thrown = draft
+            .so_far()
+            .strip_prefix("Uncaught ")
+            .map(|it| it.rsplit_once(" in ").map_or(it, |(thrown, _)| thrown).to_owned());
         if let Some((kind, said)) = thrown.as_deref().and_then(|it| it.split_once(": ")) {
             draft.other(TYPE, Raw::Str(kind.to_owned().into()));
             draft.other(MESSAGE, Raw::Str(said.to_owned().into()));

@@ -93,11 +93,7 @@ fn messages_are_whole() {
         ("13:28:04.187 [main] INFO  a.B - x - y", "x - y", Some("a.B")),
         ("[2026-11-21 13:28:04,187: INFO/MainProcess] ready", "ready", None),
         // Not Celery's.
-        (
-            "[2026-11-21 13:28:04,187: ready] x",
-            "[2026-11-21 13:28:04,187: ready] x",
-            None,
-        ),
+        ("[2026-11-21 13:28:04,187: ready] x", "[2026-11-21 13:28:04,187: ready] x", None),
     ] {
         let parsed = read(line);
         let found =

@@ -48,7 +48,8 @@ impl Fields {
 /// Objects of all samples, those of the whole stage too.
 fn objects() -> Vec<Fields> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/logs/tests/data");
-    let files = fs::read_dir(dir).unwrap().map(|it| fs::read_to_string(it.unwrap().path()).unwrap());
+    let files =
+        fs::read_dir(dir).unwrap().map(|it| fs::read_to_string(it.unwrap().path()).unwrap());
     let cases = files.collect::<Vec<_>>();
     let cases = cases.iter().flat_map(|file| file.lines()).flat_map(|case| {
         let case: Json = serde_json::from_str(case).unwrap();
@@ -87,13 +88,15 @@ fn touches(key: &str, json: &str, of: &[&str]) -> bool {
     of.iter().any(|role| plain.starts_with(role)) || json.starts_with(['{', '['])
 }
 
-/// The record without one field, and with another value in its place: all that the others say stays.
+/// The record without one field, and with another value in its place: all that the others say
+/// stays.
 fn keeps_the_rest(fields: &Fields, at: usize, value: &str) -> Result<(), TestCaseError> {
     let observed = unix_ns("2026-11-21T13:28:05Z");
     let (key, old) = &fields.0[at];
     let read = |text: &str| Formats::default().read(text.as_bytes(), observed);
     let (line, rest) = (fields.with(at, Some(value)), fields.with(at, None));
-    let (before, without, found) = (read(&fields.with(at, Some(old.get()))), read(&rest), read(&line));
+    let (before, without, found) =
+        (read(&fields.with(at, Some(old.get()))), read(&rest), read(&line));
     prop_assert_eq!(found.breach, None, "{}", line);
     // Neither the value that was there nor the new one has a part in these.
     let free = |of: &[&str]| !touches(key, old.get(), of) && !touches(key, value, of);
@@ -133,7 +136,8 @@ fn a_field_does_not_condemn_the_others() {
             if matches!(key.as_str(), "msg" | "message") {
                 continue;
             }
-            let tried = runner.run(&any_json(), |value| keeps_the_rest(fields, at, &value.to_string()));
+            let tried =
+                runner.run(&any_json(), |value| keeps_the_rest(fields, at, &value.to_string()));
             tried.unwrap_or_else(|failed| panic!("{failed}"));
         }
     }

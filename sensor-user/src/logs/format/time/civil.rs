@@ -8,7 +8,8 @@ pub(in super::super) struct Written {
     pub(in super::super) year: Option<i64>,
     /// Month and day.
     pub(in super::super) day: Option<(u32, u32)>,
-    /// Three numbers of which none is known to be the year, the month or the day: `26/11/30`, `11/30/2026`.
+    /// Three numbers of which none is known to be the year, the month or the day: `26/11/30`,
+    /// `11/30/2026`.
     pub(in super::super) numeric: Option<[u32; 3]>,
     /// Of the day.
     pub(in super::super) second: u32,
@@ -16,7 +17,8 @@ pub(in super::super) struct Written {
     pub(in super::super) ns: u32,
     /// Seconds ahead of UTC.
     pub(in super::super) offset: Option<i32>,
-    /// The same by a zone's name (`CEST`): names are not unique, so this is a guess that needs proof.
+    /// The same by a zone's name (`CEST`): names are not unique, so this is a guess that needs
+    /// proof.
     pub(in super::super) named: Option<i32>,
 }
 
@@ -40,7 +42,9 @@ pub(in super::super) fn read(text: &[u8]) -> Option<(Written, usize)> {
         (2, Some(b':')) => scan.time(Written::default())?,
         (8, Some(b'T' | b' ')) => scan.basic()?,
         (4, _) => scan.year_first()?,
-        (1 | 2, Some(b'/' | b'.')) if text.get(digits + 1).is_some_and(u8::is_ascii_digit) => {
+        (1 | 2, Some(b'/' | b'.' | b'-'))
+            if text.get(digits + 1).is_some_and(u8::is_ascii_digit) =>
+        {
             scan.numbers()?
         }
         (1 | 2, _) => scan.day_first()?,
@@ -55,12 +59,14 @@ pub(in super::super) fn read(text: &[u8]) -> Option<(Written, usize)> {
     ended.then_some((written, scan.at))
 }
 
-/// `1121 13:28:04.563535`, after the letter that klog begins with.
+/// `1121 13:28:04.563535`, after the letter that klog begins with; glog has the year since version 0.5.
 pub(in super::super) fn klog(text: &[u8]) -> Option<(Written, usize)> {
     let mut scan = Scan { text, at: 0 };
+    let long = text.get(..8).is_some_and(|date| date.iter().all(u8::is_ascii_digit));
+    let year = if long { Some(i64::from(scan.number(4)?)) } else { None };
     let day = (scan.number(2)?, scan.number(2)?);
     scan.byte(b' ')?;
-    Some((scan.time(Written { day: Some(day), ..Written::default() })?, scan.at))
+    Some((scan.time(Written { year, day: Some(day), ..Written::default() })?, scan.at))
 }
 
 /// `261121 13:28:04.563535`, as CockroachDB has it.
@@ -180,19 +186,17 @@ impl Scan<'_> {
         days(year, month, day)?;
         let date = Written { year: Some(year), day: Some((month, day)), ..Written::default() };
         match self.peek(0)? {
-            b'T' | b't' => {
-                self.at += 1;
-                return self.time_or_minute(date);
-            }
-            b'_' => self.at += 1,
+            b'T' | b't' | b'_' => self.at += 1,
             b' ' if self.text.get(self.at..).is_some_and(|it| it.starts_with(b" - ")) => {
                 self.at += 3;
             }
+            // Airflow.
+            b',' if self.peek(1) == Some(b' ') => self.at += 2,
             // MariaDB pads the hour with a space.
             b' ' => self.at += 1 + usize::from(self.peek(1) == Some(b' ')),
             _ => return None,
         }
-        self.time(date)
+        self.time_or_minute(date)
     }
 
     /// `20261121T132804Z`, `20261121 13:28:04`.
@@ -295,7 +299,8 @@ impl Scan<'_> {
         Some(written)
     }
 
-    /// `13:28:03`, with a fraction after a dot or a comma; with AM or PM, the hour may have one digit.
+    /// `13:28:03`, with a fraction after a dot or a comma; with AM or PM, the hour may have one
+    /// digit.
     fn time(&mut self, date: Written) -> Option<Written> {
         let two = self.peek(1).is_some_and(|byte| byte.is_ascii_digit());
         let padded = self.at > 0 && self.text.get(self.at - 1) == Some(&b' ');
@@ -313,11 +318,9 @@ impl Scan<'_> {
         Some(Written { second: hour * 3600 + minute * 60 + second, ns, ..date })
     }
 
-    /// A time, or one without seconds where a zone follows.
+    /// A time behind a whole date, perhaps without seconds.
     fn time_or_minute(&mut self, date: Written) -> Option<Written> {
-        let minute_only = self.peek(2) == Some(b':')
-            && matches!(self.peek(5), Some(b'Z' | b'+' | b'-'));
-        if !minute_only {
+        if self.peek(2) != Some(b':') || self.peek(5) == Some(b':') {
             return self.time(date);
         }
         let hour = self.number(2).filter(|&hour| hour < 24)?;

@@ -1,5 +1,5 @@
-//! Records of several lines that have marks of their own, one small state each: stacks of PHP, Ruby and Elixir, what
-//! Go's race detector reports, and journald's export format.
+//! Records of several lines that have marks of their own, one small state each: stacks of PHP, Ruby
+//! and Elixir, what Go's race detector reports, and journald's export format.
 
 use super::super::look;
 use super::Shape;
@@ -57,8 +57,8 @@ impl Block {
     pub(super) fn next(self, blank: bool, line: &[u8]) -> Verdict {
         let fits = match self {
             Self::Php => {
-                let frame = line.first() == Some(&b'#')
-                    && line.get(1).is_some_and(u8::is_ascii_digit);
+                let frame =
+                    line.first() == Some(&b'#') && line.get(1).is_some_and(u8::is_ascii_digit);
                 frame || line.starts_with(b"  thrown in ") || line.starts_with(b"Next ")
             }
             Self::Ruby => look::is_indented(line) || !blank && look::is_ruby_frame(line),
@@ -77,9 +77,16 @@ impl Block {
             Self::Race if look::is_race_mark(line) => return Joins(Shape::Alone),
             Self::Race => {
                 look::is_indented(line)
-                    || [&b"Read at "[..], b"Write at ", b"Previous ", b"Goroutine ", b"Atomic ", b"["]
-                        .iter()
-                        .any(|start| line.starts_with(start))
+                    || [
+                        &b"Read at "[..],
+                        b"Write at ",
+                        b"Previous ",
+                        b"Goroutine ",
+                        b"Atomic ",
+                        b"[",
+                    ]
+                    .iter()
+                    .any(|start| line.starts_with(start))
             }
             Self::Journal => look::is_journal_field(line),
         };

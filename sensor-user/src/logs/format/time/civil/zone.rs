@@ -2,8 +2,8 @@
 
 use super::{Scan, Written};
 
-/// Names that are common in logs, with the seconds that they mean most often. Some mean several: none is believed
-/// without proof.
+/// Names that are common in logs, with the seconds that they mean most often. Some mean several:
+/// none is believed without proof.
 const NAMES: [(&[u8], i32); 20] = [
     (b"CET", 3600),
     (b"CEST", 7200),
@@ -28,8 +28,9 @@ const NAMES: [(&[u8], i32); 20] = [
 ];
 
 impl Scan<'_> {
-    /// `Z`, `+01:00`, `+0100`, `+01`, ` +0100`, ` UTC`, ` GMT`, `GMT+0100`, ` CET`, and what Go, Java and JavaScript
-    /// put behind that: ` CET m=+0.1`, `[Europe/Berlin]`, ` (Central European Time)`.
+    /// `Z`, `+01:00`, `+0100`, `+01`, ` +0100`, ` UTC`, ` GMT`, `GMT+0100`, ` CET`, and what Go,
+    /// Java and JavaScript put behind that: ` CET m=+0.1`, `[Europe/Berlin]`, ` (Central European
+    /// Time)`.
     pub(super) fn zone(&mut self, written: &mut Written) {
         let utc = self.utc();
         // `GMT+0100`
@@ -64,7 +65,8 @@ impl Scan<'_> {
     /// Go writes the name behind the number.
     fn utc_again(&mut self) -> bool {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let again = rest.starts_with(b" UTC") && !rest.get(4).is_some_and(u8::is_ascii_alphanumeric);
+        let again =
+            rest.starts_with(b" UTC") && !rest.get(4).is_some_and(u8::is_ascii_alphanumeric);
         self.at += if again { 4 } else { 0 };
         again
     }
