@@ -212,6 +212,7 @@ fn expected_record(record: &LogRecord) -> ReceivedRecord {
     }
     if let Some(severity) = record.severity {
         value["severityNumber"] = json!(match severity {
+            Severity::Trace => 1,
             Severity::Debug => 5,
             Severity::Info => 9,
             Severity::Warn => 13,

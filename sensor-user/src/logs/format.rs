@@ -11,15 +11,18 @@
 mod access;
 mod ansi;
 mod class;
+mod dotnet;
 mod draft;
 mod go;
 mod header;
 mod ids;
+mod java;
 mod json;
 mod key;
 mod level;
 mod pairs;
 mod stack;
+mod syslog;
 mod time;
 
 use std::borrow::Cow;
@@ -78,6 +81,30 @@ pub enum Format {
     NginxError,
     /// Apache's error log.
     ApacheError,
+    /// PostgreSQL's.
+    Postgres,
+    /// MySQL's and MariaDB's.
+    Mysql,
+    /// Redis's and Valkey's.
+    Redis,
+    /// .NET's console.
+    DotNet,
+    /// `java.util.logging`.
+    JavaLogging,
+    /// Ruby's Logger.
+    Ruby,
+    /// PHP's own.
+    Php,
+    /// Monolog's lines.
+    Monolog,
+    /// Nest's console.
+    Nest,
+    /// funcr: pairs with quoted names.
+    Funcr,
+    /// syslog's header, or a priority alone.
+    Syslog,
+    /// journald's export format.
+    Journal,
     /// A stack trace alone.
     Trace,
 }
@@ -169,14 +196,15 @@ impl Formats {
         let came =
             str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed);
         let invalid = matches!(came, Cow::Owned(_)).then_some(Breach::InvalidUtf8);
-        let Some(plain) = ansi::strip(&came).filter(|plain| !has_controls(plain.as_bytes())) else {
+        let plain = ansi::strip(came.strip_prefix(RECORD_SEPARATOR).unwrap_or(&came));
+        let Some(plain) = plain.filter(|plain| !has_controls(plain.as_bytes())) else {
             return Draft::new(self.limits, clock).finish(
                 Format::Plain,
                 Some(Breach::Binary),
                 &came,
             );
         };
-        let record = plain.trim_matches(['\n', '\r']);
+        let record = unmarked(plain.trim_matches(['\n', '\r']));
         let mut draft = Draft::new(self.limits, clock);
         let (format, breach) = self.record(record, &mut draft);
         if format != Format::Plain && format != Format::Trace {
@@ -214,13 +242,55 @@ impl Formats {
         {
             return (Format::Trace, None);
         }
+        if !rest.is_empty()
+            && let Some(format) = block(record, line, rest, draft)
+        {
+            return (format, None);
+        }
+        if begins == Some(&b'<')
+            && let Some((severity, inner)) = syslog::priority(record)
+        {
+            return self.prioritized(severity, inner, draft);
+        }
         let format = self.line(line, draft).unwrap_or_else(|| {
+            if pairs::funcr(line, draft) {
+                return Format::Funcr;
+            }
             draft.message(line);
             pairs::within(line, draft);
             Format::Plain
         });
-        self.rest(rest, draft);
+        if format == Format::DotNet {
+            dotnet::rest(rest, draft);
+        } else {
+            self.rest(rest, draft);
+        }
         (format, None)
+    }
+
+    /// What is behind a priority of syslog's: its header, .NET's, or any other line. That may have
+    /// a level of its own.
+    fn prioritized<'a>(
+        &mut self,
+        severity: Severity,
+        inner: &'a str,
+        draft: &mut Draft<'a>,
+    ) -> (Format, Option<Breach>) {
+        let end = memchr::memchr(b'\n', inner.as_bytes()).unwrap_or(inner.len());
+        let (line, rest) = inner.split_at_checked(end).unwrap_or((inner, ""));
+        let message = syslog::header(line, draft);
+        let said = message.unwrap_or(line).trim_end();
+        if json::is_object(said.trim_start()) {
+            let _whole = json::read(said.trim_start(), draft);
+        } else if message.is_some() || !dotnet::systemd(said, draft) {
+            if self.line(said, draft).is_none() {
+                draft.message(said);
+                pairs::within(said, draft);
+            }
+        }
+        self.rest(rest, draft);
+        draft.silent_level(severity);
+        (Format::Syslog, None)
     }
 
     /// What begins as JSON does. `{}` in a stream without JSON may be anything.
@@ -255,7 +325,9 @@ impl Formats {
         let bytes = line.as_bytes();
         let is = |read: bool, format| read.then_some(format);
         let found = match bytes {
-            [b'I' | b'W' | b'E' | b'F', b'0' | b'1', ..] => is(go::klog(line, draft), Format::Klog),
+            [b'I' | b'W' | b'E' | b'F', b'0'..=b'9', ..] => {
+                is(go::klog(line, draft) || go::cockroach(line, draft), Format::Klog)
+            }
             [b'[', ..] => is(go::gin(line, draft), Format::Gin)
                 .or_else(|| access::error(line, draft))
                 .or_else(|| is(access::envoy(line, draft), Format::Envoy))
@@ -267,6 +339,9 @@ impl Formats {
                 access::error(line, draft)
             }
             [_, _, _, _, b'[', ..] => is(go::logrus(line, draft), Format::Logrus),
+            [b'c' | b'd' | b'f' | b'i' | b't' | b'w', _, _, _, b':', ..] => {
+                is(dotnet::head(line, draft), Format::DotNet)
+            }
             _ => None,
         };
         let found = found.or_else(|| {
@@ -281,7 +356,8 @@ impl Formats {
         });
         let found = found
             .or_else(|| header::read(line, self.last, draft))
-            .or_else(|| self.access(line, draft));
+            .or_else(|| self.access(line, draft))
+            .or_else(|| header::leading(line, draft));
         self.framework |= matches!(found, Some(Format::Uvicorn)) || draft.is_gunicorn();
         found
     }
@@ -303,6 +379,40 @@ impl Formats {
             let message = [draft.so_far(), rest].concat();
             draft.message(message);
         }
+    }
+}
+
+/// Formats whose records have several lines, each of which has its place.
+fn block<'a>(
+    record: &'a str,
+    line: &'a str,
+    rest: &'a str,
+    draft: &mut Draft<'a>,
+) -> Option<Format> {
+    let is = |read: bool, format| read.then_some(format);
+    match line.as_bytes() {
+        [b'_', b'_', ..] => is(syslog::export(record, draft), Format::Journal),
+        // klog: values of several lines.
+        [b'I' | b'W' | b'E' | b'F', b'0' | b'1', ..] if line.ends_with("=<") => {
+            is(go::klog(record, draft), Format::Klog)
+        }
+        [b'A'..=b'Z', b'a'..=b'z', b'a'..=b'z', b' ', ..] => {
+            is(java::logging(line, rest, draft), Format::JavaLogging)
+        }
+        _ => None,
+    }
+}
+
+/// Begins each text of a sequence (RFC 7464).
+const RECORD_SEPARATOR: char = '\u{1e}';
+
+/// The record without what some put before JSON: a byte order mark (RFC 8259, section 8.1), and the
+/// cookie of lumberjack's CEE.
+fn unmarked(record: &str) -> &str {
+    let record = record.strip_prefix('\u{feff}').unwrap_or(record);
+    match record.strip_prefix("@cee:").map(str::trim_start) {
+        Some(object) if object.starts_with('{') => object,
+        _ => record,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The stage as a whole: records wait until it is known whose they are, and no longer.
 
+mod cases;
+
 use std::sync::Arc;
 
 use super::*;

@@ -45,10 +45,12 @@ impl LogRecord {
     }
 }
 
-/// Severity, by the OpenTelemetry ranges: `TRACE` counts as `DEBUG`.
+/// Severity, by the ranges of OpenTelemetry's `SeverityNumber`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// 1 to 8.
+    /// 1 to 4.
+    Trace,
+    /// 5 to 8.
     Debug,
     /// 9 to 12.
     Info,
@@ -64,6 +66,7 @@ impl Severity {
     /// Its name, in lower case.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Trace => "trace",
             Self::Debug => "debug",
             Self::Info => "info",
             Self::Warn => "warn",
@@ -75,6 +78,7 @@ impl Severity {
     /// The first `SeverityNumber` of its range.
     pub fn number(self) -> i32 {
         match self {
+            Self::Trace => 1,
             Self::Debug => 5,
             Self::Info => 9,
             Self::Warn => 13,
@@ -174,8 +178,6 @@ pub enum Breach {
     InvalidUtf8,
     /// It begins as the stream's format does, and breaks that format's grammar.
     Malformed,
-    /// A field of the schema holds what it cannot hold: a time that is none, an identifier of the wrong shape.
-    BadField,
 }
 
 impl Breach {
@@ -185,7 +187,6 @@ impl Breach {
             Self::Binary => "binary",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::Malformed => "malformed",
-            Self::BadField => "bad_field",
         }
     }
 }

@@ -17,7 +17,7 @@ const INDENT: &str = "    ";
 /// The level and its style.
 pub(super) fn level(record: &LogRecord) -> (&'static str, String) {
     let style = match record.severity {
-        None | Some(Severity::Debug) => "2",
+        None | Some(Severity::Trace | Severity::Debug) => "2",
         Some(Severity::Info) => "32",
         Some(Severity::Warn) => "33",
         Some(Severity::Error) => "31",

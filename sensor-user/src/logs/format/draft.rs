@@ -1,15 +1,18 @@
 //! A record while it is read: fields go in as a format has them, and come out where the schema has them.
 
 mod roles;
+mod slot;
 
 use std::borrow::Cow;
 
+use super::key::{Name, Role};
 use super::level::{self, Scale};
 use super::time::Clock;
 use super::{Format, Limits, Parsed, class};
 use crate::model::{
     Attribute, Breach, Class, FOREIGN, LogIds, OWN, Severity, SpanId, Text, TraceId, Value,
 };
+use slot::Slot;
 
 /// Attribute: fields that the record has too many of, by how many.
 pub const CUT_FIELDS: &str = "sensor.log.cut_fields";
@@ -21,8 +24,10 @@ pub const CUT_VALUES: &str = "sensor.log.cut_values";
 #[derive(Clone, Debug)]
 pub(super) enum Raw<'a> {
     Str(Cow<'a, str>),
-    /// As it is written.
+    /// A number of JSON, as it is written.
     Number(&'a str),
+    /// Looks like a number in a format without types, and may be digits of an identifier as well.
+    Bare(&'a str),
     Bool(bool),
     Strs(Vec<String>),
     /// Whatever else there is in JSON, as it is written.
@@ -33,7 +38,7 @@ impl<'a> Raw<'a> {
     /// What a format without types says: whole numbers, others and truth values are told by their looks.
     pub(super) fn bare(text: &'a str) -> Self {
         match text.as_bytes() {
-            [b'0'..=b'9', ..] | [b'-', b'0'..=b'9', ..] => Self::Number(text),
+            [b'0'..=b'9', ..] | [b'-', b'0'..=b'9', ..] => Self::Bare(text),
             b"true" => Self::Bool(true),
             b"false" => Self::Bool(false),
             _ => Self::Str(Cow::Borrowed(text)),
@@ -44,7 +49,7 @@ impl<'a> Raw<'a> {
     fn text(&self) -> Option<&str> {
         match self {
             Self::Str(text) => Some(text),
-            Self::Number(text) => Some(text),
+            Self::Number(text) | Self::Bare(text) => Some(text),
             Self::Bool(_) | Self::Strs(_) | Self::Json(_) => None,
         }
     }
@@ -57,28 +62,43 @@ struct Ids {
     span: Option<SpanId>,
 }
 
+/// A logger whose numbers and names mean something else than those of most: by what is beside them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Dialect {
+    #[default]
+    Common,
+    /// GELF: `level` is a severity of syslog.
+    Gelf,
+    /// funcr: `level` is a verbosity.
+    Funcr,
+    /// Serilog's compact format: without a level, it is information
+    /// (<https://clef-json.org>, "Absence implies informational").
+    Compact,
+}
+
 /// What is known of the record so far.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
     limits: Limits,
     clock: Clock,
-    time: Option<u64>,
+    dialect: Dialect,
+    time: Option<Slot<'a, u64>>,
     instant: (Option<u64>, Option<u64>),
-    severity: Option<Severity>,
-    severity_text: Option<Text>,
+    level: Option<Slot<'a, Severity>>,
+    /// A level that is a number: whose numbers they are is known at the end.
+    number: Option<Slot<'a, i64>>,
     /// A number that says so, if there is no word.
     level_number: Option<Severity>,
-    /// A number of pino's or of GELF's.
-    bare_level: Option<i64>,
-    gelf: bool,
-    /// With its rank.
-    message: Option<(u8, Cow<'a, str>)>,
-    event: Option<Text>,
+    message: Option<Slot<'a, Cow<'a, str>>>,
+    event: Option<Slot<'a, ()>>,
     caller: Option<Text>,
     file: Option<Attribute>,
     line: Option<Attribute>,
     ids: Ids,
     datadog: Ids,
+    /// Of a whole context.
+    context: Ids,
+    transaction: Option<SpanId>,
     requests: Vec<Text>,
     class: Option<Class>,
     gunicorn: bool,
@@ -87,21 +107,22 @@ pub(super) struct Draft<'a> {
     keys: u64,
     cut_fields: i64,
     cut_values: i64,
-    bad: bool,
 }
+
+/// The name of what a text format has in the place of a role: nothing is better.
+const IN_PLACE: Name = Name { role: Role::Other, rank: 0, plain: "" };
 
 impl<'a> Draft<'a> {
     pub(super) fn new(limits: Limits, clock: Clock) -> Self {
         Self {
             limits,
             clock,
+            dialect: Dialect::Common,
             time: None,
             instant: (None, None),
-            severity: None,
-            severity_text: None,
+            level: None,
+            number: None,
             level_number: None,
-            bare_level: None,
-            gelf: false,
             message: None,
             event: None,
             caller: None,
@@ -109,6 +130,8 @@ impl<'a> Draft<'a> {
             line: None,
             ids: Ids::default(),
             datadog: Ids::default(),
+            context: Ids::default(),
+            transaction: None,
             requests: Vec::new(),
             class: None,
             gunicorn: false,
@@ -116,7 +139,6 @@ impl<'a> Draft<'a> {
             keys: 0,
             cut_fields: 0,
             cut_values: 0,
-            bad: false,
         }
     }
 
@@ -128,26 +150,42 @@ impl<'a> Draft<'a> {
         self.limits
     }
 
-    /// The record's own time, as far as it is known; as it is written where it is not.
-    pub(super) fn time(&mut self, time: Option<u64>, written: &'a str) {
-        if time.is_none() {
-            self.other("time", Raw::Str(written.into()));
-        }
-        self.time = self.time.or(time);
+    pub(super) fn dialect(&mut self, dialect: Dialect) {
+        self.dialect = dialect;
     }
 
-    pub(super) fn level(&mut self, severity: Severity, written: &str) {
-        self.severity = Some(severity);
-        self.severity_text = Some(Text::copy(written));
+    /// The record's own time, as far as it is known; as it is written where it is not.
+    pub(super) fn time(&mut self, time: Option<u64>, written: &'a str) {
+        match time {
+            Some(time) if self.time.is_none() => {
+                self.time = Some(Slot::new("", IN_PLACE, Raw::Str(written.into()), time));
+            }
+            Some(_) => {}
+            None => self.other("time", Raw::Str(written.into())),
+        }
+    }
+
+    pub(super) fn level(&mut self, severity: Severity, written: &'a str) {
+        self.level = Some(Slot::new("", IN_PLACE, Raw::Str(written.into()), severity));
+    }
+
+    /// A level that is not written as a word.
+    pub(super) fn silent_level(&mut self, severity: Severity) {
+        if self.level.is_none() {
+            self.level(severity, "");
+        }
     }
 
     pub(super) fn message(&mut self, message: impl Into<Cow<'a, str>>) {
-        self.message = Some((0, message.into()));
+        let slot = Slot::new("", IN_PLACE, Raw::Bool(false), message.into());
+        if let Some(before) = self.message.replace(slot).filter(|it| !it.key.is_empty()) {
+            self.other(&before.key, Raw::Str(before.value));
+        }
     }
 
     /// What is the message so far.
     pub(super) fn so_far(&self) -> &str {
-        self.message.as_ref().map_or("", |(_, message)| message)
+        self.message.as_ref().map_or("", |it| &it.value)
     }
 
     pub(super) fn caller(&mut self, caller: &str) {
@@ -185,10 +223,10 @@ impl<'a> Draft<'a> {
     pub(super) fn other(&mut self, key: &str, value: Raw<'a>) {
         let value = match value {
             Raw::Str(text) if text.is_empty() => return,
-            Raw::Number("") => return,
+            Raw::Number("") | Raw::Bare("") => return,
             Raw::Str(text) => Value::Str(self.cut(text)),
             Raw::Bool(value) => Value::Bool(value),
-            Raw::Number(text) => self.number(text),
+            Raw::Number(text) | Raw::Bare(text) => self.number(text),
             Raw::Strs(texts) => Value::Strs(texts.into()),
             Raw::Json(text) => Value::Str(self.cut(text.into())),
         };
@@ -272,14 +310,8 @@ impl<'a> Draft<'a> {
 
     /// The record. `line` is the whole of it, for one that breaks the schema.
     pub(super) fn finish(mut self, format: Format, breach: Option<Breach>, line: &str) -> Parsed {
-        if self.time.is_none() {
-            self.instant();
-        }
-        if let Some(number) = self.bare_level.filter(|_| self.severity.is_none()) {
-            let scale = if self.gelf { Scale::Syslog } else { Scale::Pino };
-            self.severity = level::number(scale, number);
-        }
-        self.severity = self.severity.or(self.level_number);
+        let time = self.time.take().map(|it| it.value).or_else(|| self.instant());
+        let (severity, severity_text) = self.final_level();
         match (self.file.take(), self.line.take()) {
             (Some(file), Some(line)) if self.caller.is_none() => {
                 let line = texts(&line.value).pop().unwrap_or_default();
@@ -292,18 +324,17 @@ impl<'a> Draft<'a> {
                 }
             }
         }
-        let nameless =
-            self.message.is_none() && self.event.is_none() && self.severity_text.is_none();
+        let event = self.event.take().map(|it| self.cut(text_of(it.raw)));
+        let nameless = self.message.is_none() && event.is_none() && severity_text.is_none();
         if nameless && format == Format::Json {
             let has = |names: &[&str]| self.attributes.iter().any(|it| names.contains(&&*it.key));
             self.class = self.class.or_else(|| class::access(has));
         }
-        let breach = breach.or(self.bad.then_some(Breach::BadField));
-        let message = match (breach, self.message.take()) {
-            (Some(_), _) => Text::copy(line),
-            (None, Some((_, message))) => Text::from(message),
+        let (message, event) = match (breach, self.message.take()) {
+            (Some(_), _) => (Text::copy(line), event),
+            (None, Some(message)) => (Text::from(message.value), event),
             // structlog: the event is the message.
-            (None, None) => self.event.take().unwrap_or_default(),
+            (None, None) => (event.unwrap_or_default(), None),
         };
         let class = self.class.or_else(|| class::message(&message)).unwrap_or_default();
         for (key, count) in [(CUT_FIELDS, self.cut_fields), (CUT_VALUES, self.cut_values)] {
@@ -311,31 +342,75 @@ impl<'a> Draft<'a> {
                 self.attributes.push(Attribute::new(key, count));
             }
         }
-        // Datadog's own field has the lower half of what the others may have in whole.
-        let Ids { trace, span } = if self.ids.trace.is_some() { self.ids } else { self.datadog };
+        let ids = self.final_ids();
         Parsed {
             format,
-            time_unix_ns: self.time,
-            severity: self.severity,
-            severity_text: self.severity_text,
+            time_unix_ns: time,
+            severity,
+            severity_text,
             message,
             caller: self.caller,
-            event: self.event,
-            ids: LogIds {
-                trace_id: trace,
-                span_id: span.or(self.ids.span),
-                requests: self.requests,
-            },
+            event,
+            ids: LogIds { trace_id: ids.trace, span_id: ids.span, requests: self.requests },
             class,
             attributes: self.attributes,
             breach,
         }
     }
 
-    fn instant(&mut self) {
-        if let (Some(seconds), Some(ns @ 0..1_000_000_000)) = self.instant {
-            self.time = seconds.checked_mul(1_000_000_000).and_then(|at| at.checked_add(ns));
+    /// The level, and the word for it: a word, a number by its scale, a number beside it.
+    fn final_level(&mut self) -> (Option<Severity>, Option<Text>) {
+        if let Some(number) = self.number.take() {
+            let scale = match self.dialect {
+                Dialect::Gelf => Scale::Syslog,
+                Dialect::Funcr => Scale::Verbosity,
+                Dialect::Common | Dialect::Compact => Scale::Pino,
+            };
+            match level::number(scale, number.value) {
+                Some(severity) if self.level.is_none() => {
+                    self.level = Some(number.with(severity));
+                }
+                _ => self.other(&number.key, number.raw),
+            }
         }
+        match self.level.take() {
+            Some(it) => {
+                let text = text_of(it.raw);
+                let text = (!text.is_empty()).then(|| self.cut(text.trim().into()));
+                (Some(it.value), text)
+            }
+            None if self.dialect == Dialect::Compact => (Some(Severity::Info), None),
+            None => (self.level_number, None),
+        }
+    }
+
+    /// The record's own identifiers, else Datadog's (which have the lower half of a trace alone),
+    /// else those of a context that came with the request.
+    fn final_ids(&self) -> Ids {
+        let Self { ids, datadog, context, .. } = self;
+        let span_of_context = context.span.filter(|_| context.trace == ids.trace);
+        if ids.trace.is_some() {
+            let span = ids.span.or(span_of_context).or(self.transaction);
+            return Ids { span, ..*ids };
+        }
+        match (datadog.trace, context.trace) {
+            (Some(trace), _) => Ids { trace: Some(trace), span: datadog.span.or(ids.span) },
+            (None, Some(trace)) => Ids { trace: Some(trace), span: ids.span.or(context.span) },
+            (None, None) => *ids,
+        }
+    }
+
+    fn instant(&mut self) -> Option<u64> {
+        let (Some(seconds), Some(ns @ 0..1_000_000_000)) = self.instant else { return None };
+        seconds.checked_mul(1_000_000_000)?.checked_add(ns)
+    }
+}
+
+fn text_of(raw: Raw<'_>) -> Cow<'_, str> {
+    match raw {
+        Raw::Str(text) => text,
+        Raw::Number(text) | Raw::Bare(text) => Cow::Borrowed(text),
+        Raw::Bool(_) | Raw::Strs(_) | Raw::Json(_) => Cow::Borrowed(""),
     }
 }
 

@@ -23,10 +23,10 @@ const CLIENT_GO: [&str; 9] = [
 /// ```
 pub(super) fn klog<'a>(line: &'a str, draft: &mut Draft<'a>) -> bool {
     let severity = match line.as_bytes() {
-        [b'I', b'0' | b'1', ..] => Severity::Info,
-        [b'W', b'0' | b'1', ..] => Severity::Warn,
-        [b'E', b'0' | b'1', ..] => Severity::Error,
-        [b'F', b'0' | b'1', ..] => Severity::Fatal,
+        [b'I', b'0'..=b'9', ..] => Severity::Info,
+        [b'W', b'0'..=b'9', ..] => Severity::Warn,
+        [b'E', b'0'..=b'9', ..] => Severity::Error,
+        [b'F', b'0'..=b'9', ..] => Severity::Fatal,
         _ => return false,
     };
     let Some((written, length)) = time::klog(line.as_bytes().get(1..).unwrap_or_default()) else {
@@ -47,6 +47,37 @@ pub(super) fn klog<'a>(line: &'a str, draft: &mut Draft<'a>) -> bool {
         draft.class(Class::Middleware);
     }
     structured(message, draft);
+    true
+}
+
+/// CockroachDB (`crdb-v1`, `crdb-v2`): glog's, with a year, perhaps a channel before the place, and
+/// a mark for whether secrets are marked. <https://www.cockroachlabs.com/docs/stable/log-formats>
+///
+/// ```text
+/// W261130 15:31:55.250123 1 server/server.go:12 ⋮ [n1] 12  late
+/// I210116 21:49:17.083093 14 1@cli/start.go:690 ⋮ [-] 23  node startup completed
+/// ```
+pub(super) fn cockroach<'a>(line: &'a str, draft: &mut Draft<'a>) -> bool {
+    let (Some(word), Some(rest)) = (line.get(..1), line.get(1..)) else { return false };
+    let Some(severity) = level::letter(word) else { return false };
+    let Some((written, length)) = time::cockroach(rest.as_bytes()) else { return false };
+    let mut parts = rest.get(length..).unwrap_or_default().trim_start().splitn(3, ' ');
+    let (Some(goroutine), Some(place), Some(message)) = (parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let caller = place.split_once('@').map_or(place, |(_, caller)| caller);
+    if !is_place(caller) || !goroutine.bytes().all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
+    draft.time(draft.clock().resolve(&written), rest.get(..length).unwrap_or_default());
+    draft.level(severity, word);
+    draft.caller(caller);
+    draft.other("thread", Raw::Bare(goroutine));
+    let message = message.trim_start();
+    let message = message.strip_prefix('⋮').unwrap_or(message).trim_start();
+    draft.message(message);
+    pairs::within(message, draft);
     true
 }
 

@@ -4,6 +4,8 @@
 //! A pattern may be anything: what is read is what is unmistakable, part by part, up to the message. A word is a
 //! logger's name only where its place, or its shape, says so.
 
+mod leading;
+mod marks;
 mod parts;
 mod tracing;
 
@@ -11,6 +13,7 @@ use super::draft::{Draft, Raw, is_place};
 use super::time::Written;
 use super::{Format, level, pairs, time};
 use crate::model::Class;
+pub(super) use leading::leading;
 use parts::{Cursor, Level, Named};
 
 /// What is before the message.
@@ -42,6 +45,12 @@ pub(super) fn read<'a>(line: &'a str, last: Format, draft: &mut Draft<'a>) -> Op
     if header.time.is_none() && header.level.is_none() && !header.kitchen {
         return None;
     }
+    if header.time.is_some()
+        && header.level.is_none()
+        && let Some(format) = marks::read(&cursor, &mut header, draft)
+    {
+        return Some(format);
+    }
     if tracing::begins(&mut cursor, &mut header, last) {
         commit(&header, draft);
         tracing::read(cursor.rest(), draft);
@@ -56,10 +65,18 @@ pub(super) fn read<'a>(line: &'a str, last: Format, draft: &mut Draft<'a>) -> Op
         let caller = cursor.place();
         let level = cursor.upper_level();
         commit(&Header { time, prefix, caller, level, ..Header::default() }, draft);
-        said(cursor.rest(), draft);
+        if !pairs::funcr(cursor.rest(), draft) {
+            said(cursor.rest(), draft);
+        }
         return Some(Format::GoLog);
     }
-    let message = cursor.rest();
+    let mut message = cursor.rest();
+    if header.logger.is_none()
+        && header.time.is_some_and(|(written, _)| written.numeric.is_some())
+        && let Some((logger, after)) = marks::spark(message)
+    {
+        (header.logger, message) = (Some(logger), after);
+    }
     let alone = header.logger.is_none() && header.thread.is_none();
     // Go's dates have slashes; that a message begins with a level is what some put there.
     let go = alone && header.time.is_some_and(|(_, text)| text.as_bytes().get(4) == Some(&b'/'));
@@ -105,7 +122,14 @@ fn first<'a>(
         let inner = after.bracket()?;
         let Some((written, length)) = time::read(inner.as_bytes()) else {
             header.time = Some(after.time()?);
-            header.prefix = Some(inner);
+            match level::word(inner.trim()) {
+                Some(severity) => {
+                    let text = inner.trim();
+                    let upper = text.bytes().all(|byte| byte.is_ascii_uppercase());
+                    header.level = Some(Level { text, severity, upper });
+                }
+                None => header.prefix = Some(inner),
+            }
             *cursor = after;
             return None;
         };
@@ -115,6 +139,10 @@ fn first<'a>(
             header.time = Some((written, stamp));
             header.bracketed = true;
             return None;
+        }
+        if more.starts_with(": ") {
+            header.time = Some((written, stamp));
+            return marks::celery(more, &after, header, draft);
         }
         return env_logger(cursor, (written, stamp), more, draft);
     }
@@ -183,7 +211,8 @@ fn leveled<'a>(
             said(message, draft);
             Some(Format::PythonBasic)
         }
-        [b':', b' ', ..] if !level.is_odd() => {
+        // In capitals, odd words are no beginning of a sentence.
+        [b':', b' ', ..] if level.upper || !level.is_odd() => {
             let message = after.rest_as_is().get(1..)?;
             let wide = message.len() - message.trim_start().len();
             let uvicorn = level.upper
@@ -364,7 +393,9 @@ fn bracket<'a>(
         header.caller = Some(text);
         return Inside::Part;
     }
-    if parts::is_group(text) {
+    if let Some(text) =
+        Some(marks::dynatrace(text).unwrap_or(text)).filter(|it| parts::is_group(it))
+    {
         return match header.groups.iter_mut().find(|place| place.is_none()) {
             Some(place) => {
                 *place = Some(text);

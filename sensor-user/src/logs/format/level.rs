@@ -5,7 +5,7 @@
 
 use crate::model::Severity;
 
-/// What a word says, in any case; none where it is no level.
+/// The severity of a word that all loggers use in one way, in any case.
 pub(super) fn word(text: &str) -> Option<Severity> {
     let mut lower = [0; 11];
     let bytes = text.as_bytes();
@@ -14,9 +14,12 @@ pub(super) fn word(text: &str) -> Option<Severity> {
         *to = from.to_ascii_lowercase();
     }
     Some(match &*lower {
-        // zerolog: TRC, DBG; logrus: TRAC, DEBU; java.util.logging: FINE and below; winston: silly.
-        b"trace" | b"trc" | b"trac" | b"debug" | b"dbg" | b"debu" | b"verbose" | b"silly"
-        | b"fine" | b"finer" | b"finest" | b"config" => Severity::Debug,
+        // zerolog: TRC; logrus: TRAC; .NET: trce; Serilog: VRB, its lowest; java.util.logging:
+        // FINEST; winston: silly.
+        b"trace" | b"trc" | b"trac" | b"trce" | b"vrb" | b"finest" | b"silly" => Severity::Trace,
+        b"debug" | b"dbg" | b"debu" | b"verbose" | b"fine" | b"finer" | b"config" => {
+            Severity::Debug
+        }
         b"info" | b"inf" | b"information" | b"notice" | b"success" => Severity::Info,
         b"warn" | b"warning" | b"wrn" => Severity::Warn,
         // syslog's critical and alert are ERROR2 and ERROR3; SEVERE is java.util.logging's.
@@ -28,18 +31,39 @@ pub(super) fn word(text: &str) -> Option<Severity> {
     })
 }
 
-/// Of the levels that only a field of that meaning has: one letter, slog's `INFO+2`, winston's `http`.
+/// The severity of a field's value. Words and marks that mean a level nowhere but in such a field:
+/// one letter, slog's `INFO+2`, Zap's `Level(-4)`, winston's `http`, Nest's and PostgreSQL's `LOG`,
+/// .NET's `dbug`, PostgreSQL's `DEBUG2`.
 pub(super) fn field(text: &str) -> Option<Severity> {
-    // winston's, between info and verbose; anywhere else it is a protocol.
-    let http = || (text == "http").then_some(Severity::Debug);
-    word(text).or_else(|| letter(text)).or_else(http).or_else(|| {
-        let (name, by) = text.split_at(text.find(['+', '-'])?);
-        by.get(1..)?.bytes().all(|byte| byte.is_ascii_digit()).then(|| slog(name, by))?
+    word(text).or_else(|| letter(text)).or_else(|| {
+        Some(match text {
+            // winston's, between info and verbose; elsewhere it is a protocol.
+            "http" | "dbug" | "D1" | "D2" | "D3" | "D4" | "D5" | "DEBUG1" | "DEBUG2" | "DEBUG3"
+            | "DEBUG4" | "DEBUG5" => Severity::Debug,
+            "log" | "LOG" => Severity::Info,
+            _ => return zap(text).or_else(|| slog(text)),
+        })
     })
 }
 
-/// slog writes a level that has no name as the one below it, and the distance.
-fn slog(name: &str, by: &str) -> Option<Severity> {
+/// Zap's levels without a name are `Level(-4)`, or `LEVEL(-4)` in capitals: -1 is debug, and logr's
+/// V(4) is -4.
+fn zap(text: &str) -> Option<Severity> {
+    let number = text.strip_prefix("Level(").or_else(|| text.strip_prefix("LEVEL("))?;
+    match number.strip_suffix(')')?.parse::<i8>().ok()? {
+        ..0 => Some(Severity::Debug),
+        // Each of 0 to 5 has a name.
+        _ => None,
+    }
+}
+
+/// slog writes a level that has no name as the one below it, and the distance. Its levels are
+/// OpenTelemetry's, less 9.
+fn slog(text: &str) -> Option<Severity> {
+    let (name, by) = text.split_at(text.find(['+', '-'])?);
+    if !by.get(1..)?.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let base = match name {
         "DEBUG" => -4,
         "INFO" => 0,
@@ -48,7 +72,8 @@ fn slog(name: &str, by: &str) -> Option<Severity> {
         _ => return None,
     };
     Some(match by.parse::<i64>().ok()?.checked_add(base)? {
-        ..0 => Severity::Debug,
+        ..-4 => Severity::Trace,
+        -4..0 => Severity::Debug,
         0..4 => Severity::Info,
         4..8 => Severity::Warn,
         8..12 => Severity::Error,
@@ -56,10 +81,12 @@ fn slog(name: &str, by: &str) -> Option<Severity> {
     })
 }
 
-fn letter(text: &str) -> Option<Severity> {
+/// One letter, as many loggers shorten their levels.
+pub(super) fn letter(text: &str) -> Option<Severity> {
     Some(match text {
-        "T" | "V" | "D" => Severity::Debug,
-        "I" => Severity::Info,
+        "T" | "V" => Severity::Trace,
+        "D" => Severity::Debug,
+        "I" | "N" => Severity::Info,
         "W" => Severity::Warn,
         "E" => Severity::Error,
         "F" | "C" => Severity::Fatal,
@@ -80,27 +107,34 @@ pub(super) enum Scale {
     Logback,
     /// OpenTelemetry: 1 to 24, as `severity_number`.
     OpenTelemetry,
+    /// funcr: logr's verbosity, 0 (info) and more, as `level`.
+    Verbosity,
 }
 
 /// What a number says. pino and Python have levels of one's own between theirs.
 pub(super) fn number(scale: Scale, number: i64) -> Option<Severity> {
-    use Severity::{Debug, Error, Fatal, Info, Warn};
+    use Severity::{Debug, Error, Fatal, Info, Trace, Warn};
     Some(match (scale, number) {
-        (Scale::Pino, 10..30) | (Scale::Python, 1..20) => Debug,
+        (Scale::Pino, 10..20) | (Scale::Python, 1..10) => Trace,
+        (Scale::Pino, 20..30) | (Scale::Python, 10..20) => Debug,
         (Scale::Pino, 30..40) | (Scale::Python, 20..30) => Info,
         (Scale::Pino, 40..50) | (Scale::Python, 30..40) => Warn,
         (Scale::Pino, 50..60) | (Scale::Python, 40..50) => Error,
         (Scale::Pino, 60..=100) | (Scale::Python, 50..=100) => Fatal,
-        (Scale::Syslog, 7) | (Scale::Logback, 5000 | 10_000) => Debug,
+        (Scale::Logback, 5000) => Trace,
+        (Scale::Syslog, 7) | (Scale::Logback, 10_000) => Debug,
         (Scale::Syslog, 5 | 6) | (Scale::Logback, 20_000) => Info,
         (Scale::Syslog, 4) | (Scale::Logback, 30_000) => Warn,
         (Scale::Syslog, 1..=3) | (Scale::Logback, 40_000) => Error,
         (Scale::Syslog, 0) => Fatal,
-        (Scale::OpenTelemetry, 1..=8) => Debug,
+        (Scale::OpenTelemetry, 1..=4) => Trace,
+        (Scale::OpenTelemetry, 5..=8) => Debug,
         (Scale::OpenTelemetry, 9..=12) => Info,
         (Scale::OpenTelemetry, 13..=16) => Warn,
         (Scale::OpenTelemetry, 17..=20) => Error,
         (Scale::OpenTelemetry, 21..=24) => Fatal,
+        (Scale::Verbosity, 0) => Info,
+        (Scale::Verbosity, 1..=127) => Debug,
         _ => return None,
     })
 }
@@ -112,7 +146,7 @@ mod tests {
     #[test]
     fn words() {
         for (text, severity) in [
-            ("TRACE", Some(Severity::Debug)),
+            ("TRACE", Some(Severity::Trace)),
             ("Debug", Some(Severity::Debug)),
             ("WARNING", Some(Severity::Warn)),
             ("ERRO", Some(Severity::Error)),
@@ -121,7 +155,14 @@ mod tests {
             ("E", Some(Severity::Error)),
             ("INFO+2", Some(Severity::Info)),
             ("INFO-2", Some(Severity::Debug)),
-            ("DEBUG-4", Some(Severity::Debug)),
+            ("DEBUG-4", Some(Severity::Trace)),
+            ("DEBUG+1", Some(Severity::Debug)),
+            ("Level(-4)", Some(Severity::Debug)),
+            ("LEVEL(-2)", Some(Severity::Debug)),
+            ("Level(7)", None),
+            ("Level()", None),
+            ("LOG", Some(Severity::Info)),
+            ("dbug", Some(Severity::Debug)),
             ("WARN+1", Some(Severity::Warn)),
             ("ERROR+4", Some(Severity::Fatal)),
             ("INFO+", None),
@@ -140,6 +181,9 @@ mod tests {
         for (scale, value, severity) in [
             (Scale::Pino, 30, Some(Severity::Info)),
             (Scale::Python, 30, Some(Severity::Warn)),
+            (Scale::Pino, 10, Some(Severity::Trace)),
+            (Scale::Verbosity, 0, Some(Severity::Info)),
+            (Scale::Verbosity, 4, Some(Severity::Debug)),
             (Scale::Syslog, 3, Some(Severity::Error)),
             (Scale::Logback, 20_000, Some(Severity::Info)),
             (Scale::OpenTelemetry, 17, Some(Severity::Error)),

@@ -1,5 +1,7 @@
 //! Stack traces: what several lines say of an exception.
 
+mod scripts;
+
 use super::draft::{Draft, Raw};
 use super::level;
 
@@ -30,7 +32,8 @@ pub(super) fn alone<'a>(text: &'a str, draft: &mut Draft<'a>) -> bool {
     let Some(rest) = text.get(first.len()..).filter(|rest| !rest.trim().is_empty()) else {
         return false;
     };
-    if first.starts_with("Traceback (most recent call last):") {
+    if scripts::alone(first, rest, draft) {
+    } else if first.starts_with("Traceback (most recent call last):") {
         let Some(last) = last_of_python(text) else { return false };
         draft.message(last);
         named(last, draft);
@@ -49,10 +52,10 @@ pub(super) fn alone<'a>(text: &'a str, draft: &mut Draft<'a>) -> bool {
         .strip_prefix("Exception in thread \"")
         .and_then(|rest| rest.split_once("\" "))
         .map(|(_, thrown)| thrown)
-        .or_else(|| Some(first).filter(|_| is_frame(rest)))
+        .or_else(|| Some(first).filter(|_| is_frame(rest) || is_thrown(first, rest)))
     {
         draft.message(first);
-        if is_frame(rest) {
+        if is_frame(rest) || is_thrown(first, rest) {
             named(thrown, draft);
         }
     } else if (super::draft::is_place(first) || first.starts_with("node:"))
@@ -75,7 +78,8 @@ pub(super) fn alone<'a>(text: &'a str, draft: &mut Draft<'a>) -> bool {
 pub(super) fn rest<'a>(rest: &'a str, draft: &mut Draft<'a>) -> bool {
     let rest = rest.trim_start_matches(['\r', '\n']);
     let first = rest.lines().next().unwrap_or_default();
-    if first.starts_with("Traceback (most recent call last):")
+    if scripts::rest(first, draft) {
+    } else if first.starts_with("Traceback (most recent call last):")
         || rest.contains("\nTraceback (most recent")
     {
         if let Some(last) = last_of_python(rest) {
@@ -107,9 +111,20 @@ fn is_frame(text: &str) -> bool {
             || line.starts_with("\t/") && inner.contains(".go:"))
 }
 
+/// Whether the first line names an exception whose message has a few lines more, before its frames.
+fn is_thrown(first: &str, rest: &str) -> bool {
+    let name = first.split(": ").next().unwrap_or_default();
+    let class = name.rsplit('.').next().unwrap_or_default();
+    let thrown = ["Exception", "Error", "Throwable"].iter().any(|end| class.ends_with(end));
+    let lines = || rest.trim_start_matches(['\r', '\n']).split_inclusive('\n').take(8);
+    thrown
+        && !name.contains(' ')
+        && lines().any(|line| line.starts_with([' ', '\t']) && is_frame(line))
+}
+
 /// `java.lang.IllegalStateException: card declined`, `KeyError: 'card'`: a name as types have, and what it says.
 fn named<'a>(line: &'a str, draft: &mut Draft<'a>) {
-    let line = line.trim_end();
+    let line = line.trim();
     let (name, said) = line.split_once(": ").unwrap_or((line.trim_end_matches(':'), ""));
     // Node puts a code behind it: `Error [ERR_X]: …`.
     let name = name.split_once(" [").map_or(name, |(name, _)| name);

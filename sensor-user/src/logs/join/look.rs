@@ -49,11 +49,16 @@ pub(super) fn is_indented(line: &[u8]) -> bool {
 /// Whether a logger began a record with this: by a time, a level, or the syntax of its format. The line may
 /// be cut off anywhere.
 pub(super) fn begins_record(line: &[u8]) -> bool {
-    let line = without_colour(line);
+    let line = unmarked(without_colour(line));
     match line.first() {
         Some(b'{') => matches!(line.get(1), Some(b'"' | b'\'')) || is_object(line),
-        Some(b'0'..=b'9') => is_time(line) || is_access(line),
-        Some(b'[' | b'(') => is_time(&line[1..]) || is_bracketed_level(&line[1..]),
+        Some(b'0'..=b'9') => is_time(line) || is_access(line) || is_threaded_level(line),
+        Some(b'[' | b'(') => {
+            is_time(&line[1..])
+                || is_bracketed_level(&line[1..])
+                || is_threaded_level(line)
+                || line.starts_with(b"[Nest] ")
+        }
         Some(b'<') => is_priority(line),
         // A level that is padded on the left.
         Some(b' ') => {
@@ -62,7 +67,9 @@ pub(super) fn begins_record(line: &[u8]) -> bool {
                 && padded.first().is_some_and(u8::is_ascii_uppercase)
                 && is_level(padded)
         }
-        Some(b'A'..=b'Z') => is_level(line) || is_klog(line) || is_dated(line),
+        Some(b'A'..=b'Z') => {
+            is_level(line) || is_klog(line) || is_dated(line) || is_ruby(line) || is_php(line)
+        }
         Some(b'a'..=b'z') => is_level(line) || is_logfmt(line) || is_access(line),
         Some(b':') => is_access(line),
         _ => false,
@@ -71,12 +78,22 @@ pub(super) fn begins_record(line: &[u8]) -> bool {
 
 /// A record that has no further lines, whatever follows: its format has the ends of lines escaped.
 pub(super) fn is_alone(line: &[u8]) -> bool {
-    let line = without_colour(line);
+    let line = unmarked(without_colour(line));
     match line.first() {
         Some(b'{') => is_object(line),
         Some(b'a'..=b'z') => is_logfmt(line) || is_access(line),
         Some(b'0'..=b'9' | b':') => is_access(line),
         _ => false,
+    }
+}
+
+/// Without what some put before JSON: a byte order mark, the separator of RFC 7464, the cookie of
+/// CEE.
+fn unmarked(line: &[u8]) -> &[u8] {
+    match line {
+        [0xef, 0xbb, 0xbf, rest @ ..] | [0x1e, rest @ ..] => rest,
+        [b'@', b'c', b'e', b'e', b':', rest @ ..] => rest.trim_ascii_start(),
+        _ => line,
     }
 }
 
@@ -173,6 +190,57 @@ fn is_bracketed_level(text: &[u8]) -> bool {
         && (LEVELS.contains(&word) || SMALL_LEVELS.contains(&word))
 }
 
+/// `[main] WARN org.shop.Orders`, perhaps behind the milliseconds since the start: a thread, then a
+/// level.
+fn is_threaded_level(text: &[u8]) -> bool {
+    let number = text.iter().take(12).take_while(|byte| byte.is_ascii_digit()).count();
+    let rest = match number {
+        0 => text,
+        _ => text[number..].strip_prefix(b" ").unwrap_or_default(),
+    };
+    let Some(rest) = rest.strip_prefix(b"[") else { return false };
+    let Some(end) = rest.iter().take(64).position(|&byte| byte == b']') else { return false };
+    let (word, rest) = match rest[end + 1..].strip_prefix(b" ") {
+        Some(rest) => word(rest),
+        None => return false,
+    };
+    rest.starts_with(b" ") && LEVELS.contains(&word)
+}
+
+/// `E, [2026-11-30T15:31:55.601084 #28991] ERROR`, of Ruby's Logger.
+fn is_ruby(text: &[u8]) -> bool {
+    text[1..].strip_prefix(b", [").is_some_and(is_time)
+}
+
+/// `PHP Fatal error:  `.
+fn is_php(text: &[u8]) -> bool {
+    text.starts_with(b"PHP ") && memmem::find(&text[..text.len().min(32)], b":  ").is_some()
+}
+
+/// `/srv/a.rb:3:in 'pay': card declined (RuntimeError)`, and a frame of it.
+pub(super) fn is_ruby_frame(line: &[u8]) -> bool {
+    let Some(at) = memmem::find(&line[..line.len().min(512)], b".rb:") else { return false };
+    let rest = &line[at + 4..];
+    let number = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    number > 0 && rest[number..].starts_with(b":in ") && !line[..at].contains(&b' ')
+}
+
+/// A line of `=`, as Go's race detector puts around what it reports.
+pub(super) fn is_race_mark(line: &[u8]) -> bool {
+    line.len() == 18 && line.iter().all(|&byte| byte == b'=')
+}
+
+/// `__CURSOR=…`, `PRIORITY=6`.
+pub(super) fn is_journal_field(line: &[u8]) -> bool {
+    let end = line.iter().take(65).position(|&byte| byte == b'=');
+    end.is_some_and(|end| {
+        end > 0
+            && line[..end]
+                .iter()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
+    })
+}
+
 /// `<30>`, as syslog has it.
 fn is_priority(text: &[u8]) -> bool {
     let end = text.iter().take(5).position(|&byte| byte == b'>');
@@ -230,7 +298,10 @@ pub(super) fn is_frame(line: &[u8]) -> bool {
         return false;
     }
     let line = line.trim_ascii_start();
-    line.starts_with(b"at ") || line.starts_with(b"... ") || line.starts_with(b"--- End of ")
+    line.starts_with(b"at ")
+        || line.starts_with(b"... ")
+        || line == b"..."
+        || line.starts_with(b"--- End of ")
 }
 
 /// `java.lang.IllegalStateException: why`, `TypeError: why`, `Exception in thread "main" …`.

@@ -3,7 +3,10 @@
 //! Only what the texts of the languages' own traces prove is put together. A line that a logger began a
 //! record with always begins one.
 
+mod blocks;
+
 use super::look::{self, Brackets};
+use blocks::Block;
 
 /// What a record looks like so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub(super) enum Shape {
     Go(Go),
     /// Of Rust.
     Rust(Rust),
+    /// Of others.
+    Block(Block),
 }
 
 /// An exception, then `at …`.
@@ -123,6 +128,7 @@ const CHAINS: [&[u8]; 2] = [
 const CONTEXT: [&[u8]; 6] =
     [b"future: <", b"task: <", b"handle: <", b"protocol: <", b"transport: <", b"asyncgen: <"];
 const CAUSES: [&[u8]; 3] = [b"Caused by: ", b"Suppressed: ", b"Wrapped by: "];
+const NESTED: &[u8] = b"nested exception is:";
 const PANICS: [&[u8]; 4] =
     [b"panic: ", b"fatal error: ", b"runtime: ", b"unexpected fault address "];
 
@@ -150,6 +156,9 @@ impl Shape {
         }
         if look::begins_record(line) {
             return Self::Line { log: true };
+        }
+        if let Some(block) = blocks::begin(line) {
+            return Self::Block(block);
         }
         match line.first() {
             Some(b'{' | b'[') if line.trim_ascii_end().len() == 1 => {
@@ -189,12 +198,12 @@ impl Shape {
 
     /// It cannot be all: its end is yet to come.
     pub(super) fn is_open(self) -> bool {
-        matches!(
-            self,
-            Self::Json(_)
-                | Self::Python(Python::Frames | Python::Chained)
-                | Self::Trace(Trace { open: true, .. })
-        )
+        match self {
+            Self::Json(_) | Self::Python(Python::Frames | Python::Chained) => true,
+            Self::Trace(trace) => trace.open,
+            Self::Block(block) => block.is_open(),
+            _ => false,
+        }
     }
 
     /// More of it may come after an empty line.
@@ -204,6 +213,7 @@ impl Shape {
             Self::Node(node) => node == Node::Caret,
             Self::Trace(trace) => trace.uncaught,
             Self::Python(python) => matches!(python, Python::Raised | Python::Chained),
+            Self::Block(block) => block.spans_blank(),
             Self::Alone | Self::Line { .. } | Self::Go(_) | Self::Rust(_) => false,
         }
     }
@@ -219,6 +229,7 @@ impl Shape {
             Self::Python(python) => after_python(python, before, line),
             Self::Go(go) => after_go(go, before, line),
             Self::Rust(rust) => after_rust(rust, line),
+            Self::Block(block) => block.next(before.blank, line),
         }
     }
 }
@@ -253,6 +264,9 @@ fn after_line(log: bool, before: Before<'_>, line: &[u8]) -> Verdict {
     }
     if look::is_goroutine(line) && look::announces_stack(first) {
         return Joins(Shape::Go(Go::Frames));
+    }
+    if let Some(block) = blocks::after_log(line) {
+        return Joins(Shape::Block(block));
     }
     if starts(line, &CONTEXT) {
         return Joins(Shape::Line { log: true });
@@ -305,6 +319,12 @@ fn after_trace(trace: Trace, before: Before<'_>, line: &[u8]) -> Verdict {
     if look::is_frame(line) {
         let open = open || line.ends_with(b"{");
         return Joins(Shape::Trace(Trace { framed: true, open, uncaught }));
+    }
+    // Java's mail: the cause is named by a line of its own, and comes below it.
+    if line.trim_ascii_start() == NESTED && look::is_indented(line)
+        || before.text.ends_with(NESTED) && look::is_exception(line)
+    {
+        return Joins(Shape::Trace(trace));
     }
     if look::is_indented(line) && (framed || uncaught) && !look::begins_record(line) {
         return Joins(Shape::Trace(trace));

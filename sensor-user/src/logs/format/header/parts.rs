@@ -149,7 +149,10 @@ impl<'a> Cursor<'a> {
         let mut ahead = self.clone();
         for _ in 0..3 {
             ahead.separator();
-            if ahead.clone().upper_level().is_some() {
+            let mut level = ahead.clone();
+            if level.upper_level().is_some()
+                || level.level().is_some_and(|it| it.upper) && level.colon()
+            {
                 return true;
             }
             match ahead.bracket() {

@@ -1,8 +1,147 @@
 //! Whatever comes, something is told of it, and nothing that is not in it.
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::*;
+
+/// An object's fields, in order, each as it is written.
+struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        json.deserialize_map(InOrder)
+    }
+}
+
+impl Fields {
+    fn with(&self, at: usize, value: Option<&str>) -> String {
+        let mut text = String::from("{");
+        for (index, (key, json)) in self.0.iter().enumerate() {
+            let json = if index == at { value } else { Some(json.get()) };
+            let Some(json) = json else { continue };
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text += &format!("{}:{json}", Json::from(key.as_str()));
+        }
+        text + "}"
+    }
+}
+
+/// Objects of all samples, those of the whole stage too.
+fn objects() -> Vec<Fields> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/logs/tests/data");
+    let files =
+        fs::read_dir(dir).unwrap().map(|it| fs::read_to_string(it.unwrap().path()).unwrap());
+    let cases = files.collect::<Vec<_>>();
+    let cases = cases.iter().flat_map(|file| file.lines()).flat_map(|case| {
+        let case: Json = serde_json::from_str(case).unwrap();
+        let writes = case["input"].as_array().unwrap().clone();
+        writes.into_iter().map(|it| it.as_str().unwrap().trim().to_owned())
+    });
+    let objects: Vec<Fields> =
+        lines().into_iter().chain(cases).filter_map(|it| serde_json::from_str(&it).ok()).collect();
+    assert!(objects.len() > 200, "{}", objects.len());
+    objects
+}
+
+fn any_json() -> impl Strategy<Value = Json> {
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        any::<i64>().prop_map(Json::from),
+        any::<f64>().prop_map(Json::from),
+        "[ -~é]{0,24}".prop_map(Json::from),
+        prop::sample::select(PIECES).prop_map(Json::from),
+        prop::sample::select(&["ERROR", "30", "", "2026-11-21T13:28:04Z", "0x", "-1"][..])
+            .prop_map(Json::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
+            prop::collection::btree_map("[a-z]{1,8}", inner, 0..4)
+                .prop_map(|it| Json::from(it.into_iter().collect::<Map<_, _>>())),
+        ]
+    })
+}
+
+/// What a field has to do with, by its name; and an object or a list may have anything in it.
+fn touches(key: &str, json: &str, of: &[&str]) -> bool {
+    let plain = format!("{:?}", key::role(key).role);
+    of.iter().any(|role| plain.starts_with(role)) || json.starts_with(['{', '['])
+}
+
+/// The record without one field, and with another value in its place: all that the others say
+/// stays.
+fn keeps_the_rest(fields: &Fields, at: usize, value: &str) -> Result<(), TestCaseError> {
+    let observed = unix_ns("2026-11-21T13:28:05Z");
+    let (key, old) = &fields.0[at];
+    let read = |text: &str| Formats::default().read(text.as_bytes(), observed);
+    let (line, rest) = (fields.with(at, Some(value)), fields.with(at, None));
+    let (before, without, found) =
+        (read(&fields.with(at, Some(old.get()))), read(&rest), read(&line));
+    prop_assert_eq!(found.breach, None, "{}", line);
+    // Neither the value that was there nor the new one has a part in these.
+    let free = |of: &[&str]| !touches(key, old.get(), of) && !touches(key, value, of);
+    if free(&["Message", "Event"]) {
+        prop_assert_eq!(&found.message, &before.message, "{}", line);
+    }
+    if free(&["Level"]) {
+        prop_assert_eq!(found.severity, before.severity, "{}", line);
+        prop_assert_eq!(&found.severity_text, &before.severity_text, "{}", line);
+    }
+    if free(&["Time", "Instant"]) {
+        prop_assert_eq!(found.time_unix_ns, before.time_unix_ns, "{}", line);
+    }
+    if free(&["Id"]) {
+        prop_assert_eq!(&found.ids, &before.ids, "{}", line);
+    }
+    // What the others say by themselves is there in any case.
+    prop_assert!(found.severity.is_some() || without.severity.is_none(), "{}", line);
+    prop_assert!(found.time_unix_ns.is_some() || without.time_unix_ns.is_none(), "{}", line);
+    prop_assert!(found.ids.trace_id.is_some() || without.ids.trace_id.is_none(), "{}", line);
+    let cut = |key: &str| key == CUT_FIELDS || key == CUT_VALUES;
+    for attribute in &without.attributes {
+        let own = attribute.key == *key || attribute.key.starts_with(&format!("{key}."));
+        let place = touches(&attribute.key, "", &["File", "Line"]);
+        let same = found.attributes.iter().any(|it| it == attribute);
+        prop_assert!(same || own || place || cut(&attribute.key), "{}: {}", attribute.key, line);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_field_does_not_condemn_the_others() {
+    let objects = objects();
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(4));
+    for fields in &objects {
+        for (at, (key, _)) in fields.0.iter().enumerate() {
+            if matches!(key.as_str(), "msg" | "message") {
+                continue;
+            }
+            let tried =
+                runner.run(&any_json(), |value| keeps_the_rest(fields, at, &value.to_string()));
+            tried.unwrap_or_else(|failed| panic!("{failed}"));
+        }
+    }
+}
 
 /// Lines of all samples.
 fn lines() -> Vec<String> {

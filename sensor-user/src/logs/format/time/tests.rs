@@ -34,6 +34,33 @@ fn with_a_zone_or_as_a_number() {
         ("2028-02-29T00:00:00Z", Some(unix_ns("2028-02-29T00:00:00Z"))),
         ("1970-01-01T00:00:00.000000001Z", Some(1)),
         ("2026-11-21T13:28:04.123456789Z", Some(unix_ns("2026-11-21T13:28:04.123456789Z"))),
+        // ISO 8601 in its basic form, and without seconds.
+        ("20261121T132804Z", whole),
+        ("20261121T132804.562Z", at),
+        ("20261121T142804.562+0100", at),
+        ("2026-11-21T13:28Z", Some(unix_ns("2026-11-21T13:28:00Z"))),
+        ("2026-11-21T14:28+01:00", Some(unix_ns("2026-11-21T13:28:00Z"))),
+        // Go's time.Time.String, with and without its monotonic clock.
+        ("2026-11-21 13:28:04.562 +0000 UTC", at),
+        ("2026-11-21 14:28:04.562 +0100 CET m=+0.001", at),
+        // java.time.ZonedDateTime.toString, java.util.Date.toString, date(1).
+        ("2026-11-21T13:28:04.562Z[UTC]", at),
+        ("2026-11-21T14:28:04.562+01:00[Europe/Berlin]", at),
+        ("Sat Nov 21 13:28:04 UTC 2026", whole),
+        // JavaScript's Date.toString.
+        ("Sat Nov 21 2026 13:28:04 GMT+0000 (Coordinated Universal Time)", whole),
+        ("Sat Nov 21 2026 14:28:04 GMT+0100 (Central European Standard Time)", whole),
+        ("2026-11-21 01:28:04 PM UTC", whole),
+        ("2026-11-21 13:28:04 Z", whole),
+        // Numbers in an unknown order are not a date, whatever the zone.
+        ("11/10/2026 13:28:04 UTC", None),
+        ("20261121", None),
+        ("20261321T132804Z", None),
+        ("2026-11-21T13:28", None),
+        ("2026-11-21 1:28:04Z", Some(unix_ns("2026-11-21T01:28:04Z"))),
+        ("2026-11-21 13:28:04 PM UTC", None),
+        ("2026-11-21T13:28:04Z[not a zone]", None),
+        ("Sat Nov 21 13:28:04 CET 2026", None),
         // Not near, and no zone.
         ("2026-11-21T13:28:04.562", None),
         ("13:28:04", None),
@@ -68,6 +95,15 @@ fn without_a_zone_it_is_one_that_is_near() {
         ("Sat Nov 21 13:28:04.562 2026", at, at),
         ("Sat Nov 21 13:28:04.562 2025", None, None),
         ("2026-11-21 13:34:04,562", None, None),
+        ("21-11-2026 13:28:04.562", at, at),
+        ("26/11/21 13:28:04.562", at, at),
+        ("11/21/2026, 1:28:04.562 PM", at, at),
+        ("21.11.2026 13:28:04.562", at, at),
+        ("21.10.2026 13:28:04.562", None, None),
+        ("Nov 21, 2026 1:28:04.562 PM", at, at),
+        ("2026-11-21 14:28:04.562 CET", at, at),
+        ("2026-11-21 18:58:04.562 IST", at, at),
+        ("2026-11-21 14:28:04.562 CEST", None, at),
     ] {
         assert_eq!((text(written, utc), text(written, ahead)), (in_utc, in_ahead), "{written}");
     }
