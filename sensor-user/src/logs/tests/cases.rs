@@ -24,7 +24,7 @@ fn records(input: &[String], observed: u64) -> Vec<LogRecord> {
     for (at, write) in (0..).zip(input) {
         logs.handle(&Event::Written(Written {
             time: Monotonic(SECOND + at),
-            tgid: Tgid(SERVICE),
+            process: ProcessKey::undated(SERVICE),
             caller: thread(7),
             file: FileId { device: 1, inode: 2, generation: 3 },
             stream: LogStream::Stdout,
