@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 mod attributes;
 mod container;
+pub mod elf;
 pub mod golang;
 mod host;
 mod identify;
