@@ -44,6 +44,9 @@ counters! {
     GoProcesses = "golang.processes",
     /// Processes written in Go (or perhaps: they were too many to look at) whose goroutines are not known.
     GoProcessesUnknown = "golang.processes_unknown",
+    /// Executables that were not read to the end: damaged, or reading them costs too much. They are not looked
+    /// at again.
+    GoExecutablesRefused = "golang.executables_refused",
     /// Functions of programs in Go that were probed.
     GoProbes = "golang.probes",
     /// Functions of programs in Go that could not be probed.

@@ -23,6 +23,7 @@ mod attributes;
 mod container;
 mod declared;
 mod directory;
+pub mod elf;
 mod exporter;
 pub mod golang;
 mod host;
@@ -32,6 +33,7 @@ pub mod selection;
 mod service;
 
 pub use declared::{DECLARED, IDENTITY};
+pub(crate) use directory::Directory;
 pub use host::{Host, utc_offset};
 pub use identify::{Identified, Identifier, copied};
 pub use resource::{Facts, Identity, resource};

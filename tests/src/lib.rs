@@ -13,6 +13,13 @@ pub mod line_truth;
 pub mod lines;
 pub mod load;
 pub mod loggers;
+#[expect(
+    missing_docs,
+    clippy::cast_possible_truncation,
+    reason = "it belongs to the sensor's unit tests"
+)]
+#[path = "../../sensor-user/src/process/golang/tests/made.rs"]
+pub mod made;
 pub mod namespaces;
 pub mod process;
 pub mod reopen;

@@ -8,6 +8,7 @@ pub mod programs;
 mod announce;
 mod clock;
 mod doubt;
+mod executable;
 mod golang;
 mod lines;
 mod looker;
@@ -245,6 +246,7 @@ impl Live {
     /// after them the source is finished.
     pub fn stop(&mut self) {
         self.stopping = true;
+        self.golang.stop();
         self.ebpf = None;
     }
 

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -23,7 +23,7 @@ const EXITING: u64 = 4;
 
 /// The directory of a process.
 #[derive(Debug)]
-pub(super) struct Directory(OwnedFd);
+pub(crate) struct Directory(OwnedFd);
 
 /// Text of `/proc`, and whether there was more of it.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ impl Directory {
     ///
     /// # Errors
     /// When there is no such process: it has ended, or its id is another's.
-    pub(super) fn open(proc_root: &Path, process: ProcessKey) -> io::Result<Self> {
+    pub(crate) fn open(proc_root: &Path, process: ProcessKey) -> io::Result<Self> {
         let directory = Self::of_pid(proc_root, process.tgid)?;
         let known = process.start != StartTime::UNKNOWN;
         if known && directory.stat()?.start != process.start {
@@ -67,14 +67,21 @@ impl Directory {
         Ok(Self(openat(CWD, proc_root.join(pid.0.to_string()), flags, Mode::empty())?))
     }
 
+    /// Opens a file. May wait for its file system where it is a link (`exe`).
+    ///
+    /// # Errors
+    /// When the process has ended, or the file cannot be opened.
+    pub(crate) fn open_file(&self, name: &str) -> io::Result<File> {
+        Ok(openat(&self.0, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?.into())
+    }
+
     /// At most `max` bytes of a file.
     ///
     /// # Errors
     /// When it cannot be read.
     pub(super) fn read(&self, file: &str, max: u64) -> io::Result<Text> {
         let mut text = Text::default();
-        let file = openat(&self.0, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        File::from(file).take(max + 1).read_to_end(&mut text.bytes)?;
+        self.open_file(file)?.take(max + 1).read_to_end(&mut text.bytes)?;
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         text.cut = text.bytes.len() > max;
         text.bytes.truncate(max);
@@ -106,6 +113,12 @@ impl Directory {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a line of stat"))?;
         stat.start.0 = stat.start.0.saturating_add_signed(-*NAMESPACE_TICKS);
         Ok(stat)
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -5,18 +5,18 @@
 //! [`layout`], a build of Go's development branch, a thread pointer whose use cannot be told.
 
 mod buildinfo;
-mod elf;
 mod functions;
 mod layout;
 
-use object::read::ReadRef;
 use sensor_ebpf::abi::{GoProgram, GoStreams};
 
+use super::elf::{Elf, ElfError};
 pub use buildinfo::BuildInfo;
-pub use elf::ElfError;
-
-use elf::Elf;
 use functions::Function;
+pub use functions::Site;
+
+/// The longest `.go.buildinfo`, in bytes: that of a program with a thousand modules has 100,000.
+const BUILD_INFO: u64 = 1 << 20;
 
 /// What is known of a program written in Go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +30,12 @@ pub struct Program {
 }
 
 /// A function of the program, and what is to be attached to its beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// What for.
     pub kind: ProbeKind,
-    /// Where it is in the file, in bytes.
-    pub file_offset: u64,
+    /// Its first instruction.
+    pub site: Site,
 }
 
 /// What a probe is for.
@@ -48,7 +48,7 @@ pub enum ProbeKind {
     Stream(GoStreams),
 }
 
-/// The functions that are looked for.
+/// Names of functions.
 mod name {
     pub(super) const TCP_CLOSE: &str = "net.(*TCPConn).Close";
     pub(super) const UNIX_CLOSE: &str = "net.(*UnixConn).Close";
@@ -66,54 +66,65 @@ mod name {
         "google.golang.org/grpc/internal/transport.(*http2Server).Close";
 }
 
-/// Looks at an executable, of which only what is needed is read. None where it is not written in Go. With
-/// `probes`, the functions for these are looked for.
+/// The functions that are looked for.
+const NAMES: [&str; 11] = [
+    name::ROUND_TRIP,
+    name::HTTP_HANDLER,
+    name::HTTP_HANDLER_1_27,
+    name::X_NET_HANDLER,
+    name::GRPC_WRITE,
+    name::GRPC_WRITE_1_68,
+    name::GRPC_HANDLE,
+    name::TCP_CLOSE,
+    name::UNIX_CLOSE,
+    name::WRAPPER_CLOSE,
+    name::GRPC_SERVER_CLOSE,
+];
+
+/// The first of [`NAMES`] may be probed; the others are compared with.
+const PROBED: usize = 7;
+
+/// Looks at an executable, of which only what is needed is read. None where it is not written in Go.
+/// With `probes`, the functions for these are looked for.
 ///
 /// # Errors
-/// When it is not an ELF executable of this machine, or a damaged one.
-pub fn program<'data>(
-    data: impl ReadRef<'data>,
-    probes: bool,
-) -> Result<Option<Program>, ElfError> {
-    let elf = Elf::parse(data)?;
-    let Some(info) = elf.section(".go.buildinfo").and_then(BuildInfo::parse) else {
+/// When it is damaged, cannot be read, or reading it costs too much.
+pub fn program(elf: &Elf<'_>, probes: bool) -> Result<Option<Program>, ElfError> {
+    let sections = elf.sections()?;
+    let Some(range) = sections.named(".go.buildinfo").and_then(|section| section.range) else {
         return Ok(None);
     };
-    let layout = layout::of_go(info.version).zip(elf.thread_g()).map(|(go, thread_g)| GoProgram {
+    let Some(len) = usize::try_from(range.len).ok().filter(|_| range.len <= BUILD_INFO) else {
+        return Err(ElfError::Budget("more than 1 MiB of .go.buildinfo"));
+    };
+    let mut section = vec![0; len];
+    elf.reader().fill(range.offset, &mut section)?;
+    let Some(info) = BuildInfo::parse(&section) else { return Ok(None) };
+    let go = layout::of_go(info.version);
+    let thread_g = if go.is_some() { elf.thread_g(&sections)? } else { None };
+    let layout = go.zip(thread_g).map(|(go, thread_g)| GoProgram {
         thread_g,
         goid: go.goid,
         parent_goid: go.parent_goid,
         ..GoProgram::default()
     });
     let mut program = Program { version: info.version.to_owned(), layout, probes: Vec::new() };
-    if probes {
-        program.find_probes(&elf, &info);
+    if probes && program.layout.is_some() {
+        let found = functions::find(elf, &sections, &NAMES, PROBED)?;
+        program.find_probes(&found, &info);
     }
     Ok(Some(program))
 }
 
 impl Program {
     /// Finds the functions of the versions that are known.
-    fn find_probes<'data, R: ReadRef<'data>>(&mut self, elf: &Elf<'data, R>, info: &BuildInfo<'_>) {
+    fn find_probes(&mut self, found: &[Option<Function>], info: &BuildInfo<'_>) {
         let Some(layout) = &mut self.layout else { return };
-        const PROBED: usize = 7;
-        let names = [
-            name::ROUND_TRIP,
-            name::HTTP_HANDLER,
-            name::HTTP_HANDLER_1_27,
-            name::X_NET_HANDLER,
-            name::GRPC_WRITE,
-            name::GRPC_WRITE_1_68,
-            name::GRPC_HANDLE,
-            // These are compared with.
-            name::TCP_CLOSE,
-            name::UNIX_CLOSE,
-            name::WRAPPER_CLOSE,
-            name::GRPC_SERVER_CLOSE,
-        ];
-        let found = functions::find(elf, &names, PROBED);
         let function = |name: &str| {
-            names.iter().zip(&found).find_map(|(&is, found)| (is == name).then_some(*found)?)
+            NAMES
+                .iter()
+                .zip(found)
+                .find_map(|(&is, found)| (is == name).then_some(found.as_ref())?)
         };
         let address = |name| function(name).map_or(0, |function| function.address);
         layout.conn_close = [address(name::TCP_CLOSE), address(name::UNIX_CLOSE)];
@@ -121,8 +132,8 @@ impl Program {
             return;
         }
         layout.wrapper_close = address(name::WRAPPER_CLOSE);
-        let mut add = |kind, function: Function| {
-            self.probes.push(Probe { kind, file_offset: function.file_offset });
+        let mut add = |kind, function: &Function| {
+            self.probes.push(Probe { kind, site: function.site.clone() });
         };
         if let Some((conn, shared)) = layout::of_persist_conn(info.version)
             && let Some(round_trip) = function(name::ROUND_TRIP)

@@ -1,35 +1,31 @@
 //! Programs written in Go: looked at in a thread of their own when their process is announced, and made
 //! known to the kernel side.
+//!
+//! Only processes that are traced are announced, so no other is looked at, and no other's executable is
+//! probed. (Where everything is traced, everything is looked at.) The way of one: [`queue`] → [`looker`]
+//! → [`Golang::take`] → [`probes`].
 
+mod looker;
 mod probes;
+mod process;
+mod queue;
+mod seen;
 
-use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, Metadata};
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::maps::{HashMap as BpfHashMap, MapData};
-use object::ReadCache;
 use sensor_ebpf::abi::GoProgram;
 
 use super::{OpenError, take_map};
 use crate::capture::event::ProcessKey;
 use crate::metrics::{Counter, Metrics};
-use crate::process::golang::{Program, program};
 
+use looker::{Answer, Found, Lookers};
 use probes::Probes;
 pub(super) use probes::load;
-
-/// Processes that wait to be looked at.
-const QUEUE: usize = 4096;
-
-/// Executables whose facts are remembered.
-const EXECUTABLES: usize = 1024;
 
 /// How long the start waits for what is known of the programs that already run.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
@@ -43,58 +39,8 @@ pub(super) struct Golang {
     probes: Probes,
     /// Processes that were looked at before they were announced.
     first: HashSet<ProcessKey>,
-    /// Gone only at the end.
-    questions: Option<SyncSender<ProcessKey>>,
-    answers: Receiver<Answer>,
-    looker: Option<JoinHandle<()>>,
+    lookers: Lookers,
     metrics: Arc<Metrics>,
-}
-
-/// What was found out about a process.
-struct Answer {
-    process: ProcessKey,
-    /// Its executable; none where it is not written in Go, or cannot be read.
-    executable: Option<Executable>,
-}
-
-/// A program, and the file that it is in.
-struct Executable {
-    file: FileId,
-    /// As long as it is open, its number is no other file's.
-    open: File,
-    program: Arc<Program>,
-}
-
-/// Which file: one that runs cannot be written to. (When it was changed may still be set meanwhile; `go build` does
-/// that where there is nothing to build.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    fn of(metadata: &Metadata) -> Self {
-        Self { device: metadata.dev(), inode: metadata.ino() }
-    }
-}
-
-/// Which version of a file that nobody may hold open any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Version {
-    file: FileId,
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl Version {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            file: FileId::of(metadata),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
 }
 
 impl Golang {
@@ -103,29 +49,13 @@ impl Golang {
     /// # Errors
     /// When there can be no thread.
     pub(super) fn new(metrics: &Arc<Metrics>, probes: bool) -> Result<Self, OpenError> {
-        let (questions, asked) = sync_channel(QUEUE);
-        let (answer, answers) = channel();
-        let look = move || {
-            let mut looker = Looker { seen: HashMap::new(), probes };
-            // Ends with either end of the two channels.
-            while let Ok(process) = asked.recv() {
-                let executable = looker.executable(process);
-                if answer.send(Answer { process, executable }).is_err() {
-                    break;
-                }
-            }
-        };
-        let looker = thread::Builder::new()
-            .name("golang".into())
-            .spawn(look)
+        let lookers = Lookers::new(metrics, probes)
             .map_err(|error| OpenError::Scope(format!("no thread can be started: {error}")))?;
         Ok(Self {
             map: None,
             probes: Probes::default(),
             first: HashSet::new(),
-            questions: Some(questions),
-            answers,
-            looker: Some(looker),
+            lookers,
             metrics: Arc::clone(metrics),
         })
     }
@@ -140,43 +70,37 @@ impl Golang {
     }
 
     /// Looks at processes that already run, and waits for what comes of it, for a while.
-    pub(super) fn first(
-        &mut self,
-        processes: impl IntoIterator<Item = ProcessKey>,
-        ebpf: &mut Ebpf,
-    ) {
-        for process in processes {
-            if self.ask(process) {
-                self.first.insert(process);
+    pub(super) fn first(&mut self, keys: impl IntoIterator<Item = ProcessKey>, ebpf: &mut Ebpf) {
+        for key in keys {
+            if self.ask(key) {
+                self.first.insert(key);
             }
         }
-        let mut open = self.first.len();
         let deadline = Instant::now() + FIRST_LOOK;
-        while open > 0
-            && let Ok(answer) =
-                self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now()))
-        {
+        for _ in 0..self.first.len() {
+            let Some(answer) = self.lookers.next(deadline) else { break };
             self.take(answer, ebpf);
-            open -= 1;
         }
     }
 
     /// A process has begun to be traced.
-    pub(super) fn announce(&mut self, process: ProcessKey) {
-        if !self.first.remove(&process) {
-            self.ask(process);
+    pub(super) fn announce(&mut self, key: ProcessKey) {
+        if !self.first.remove(&key) {
+            self.ask(key);
         }
     }
 
     /// A process runs another program now.
-    pub(super) fn announce_anew(&mut self, process: ProcessKey) {
-        self.first.remove(&process);
-        self.ask(process);
+    pub(super) fn announce_anew(&mut self, key: ProcessKey) {
+        self.first.remove(&key);
+        self.ask(key);
     }
 
     /// Returns whether the process will be looked at.
-    fn ask(&mut self, process: ProcessKey) -> bool {
-        let asked = self.questions.as_ref().is_some_and(|it| it.try_send(process).is_ok());
+    fn ask(&mut self, key: ProcessKey) -> bool {
+        // One that has ended already has nothing to look at.
+        let Some(user) = process::user(key) else { return false };
+        let asked = self.lookers.queue.push(user, key);
         if !asked {
             self.metrics.inc(Counter::GoProcessesUnknown);
         }
@@ -184,105 +108,62 @@ impl Golang {
     }
 
     /// A process has ended.
-    pub(super) fn forget(&mut self, process: ProcessKey) {
-        self.first.remove(&process);
-        self.probes.gone.push(process);
+    pub(super) fn forget(&mut self, key: ProcessKey) {
+        self.first.remove(&key);
+        self.lookers.queue.forget(key);
+        self.probes.gone(key);
     }
 
     /// Tells the kernel side what has been found out meanwhile.
     pub(super) fn settle(&mut self, ebpf: Option<&mut Ebpf>) {
         let Some(ebpf) = ebpf else { return };
-        self.probes.settle(ebpf);
-        while let Ok(answer) = self.answers.try_recv() {
+        while let Some(answer) = self.lookers.try_next() {
             self.take(answer, ebpf);
         }
     }
 
-    /// Finds processes whose end went by unseen.
+    /// Finds processes whose end, or next program, went by unseen.
     pub(super) fn tidy(&mut self) {
+        self.lookers.watch();
         self.probes.tidy();
     }
 
+    /// Detaches all probes.
+    pub(super) fn stop(&mut self) {
+        self.probes = Probes::default();
+    }
+
     fn take(&mut self, answer: Answer, ebpf: &mut Ebpf) {
-        let Answer { process, executable } = answer;
-        let Some(Executable { file, open: _open, program }) = executable else {
+        let Answer { key, found } = answer;
+        let Some(found) = found else {
             // It may have been one in Go.
-            self.probes.gone.push(process);
+            self.probes.gone(key);
             return;
         };
         self.metrics.inc(Counter::GoProcesses);
+        let Found { user, process, executable, program } = found;
         let Some(layout) = program.layout else {
             self.metrics.inc(Counter::GoProcessesUnknown);
-            tracing::debug!(
-                pid = process.tgid.0,
-                version = program.version,
-                "goroutines stay unknown"
-            );
+            tracing::debug!(pid = key.tgid.0, version = program.version, "goroutines stay unknown");
             return;
         };
         let Some(map) = &mut self.map else { return };
-        if let Err(error) = map.insert(process.tgid.0, layout_bytes(layout), 0) {
+        if let Err(error) = map.insert(key.tgid.0, layout_bytes(layout), 0) {
             self.metrics.inc(Counter::GoProcessesUnknown);
-            tracing::debug!(pid = process.tgid.0, %error, "goroutines stay unknown");
+            tracing::debug!(pid = key.tgid.0, %error, "goroutines stay unknown");
             return;
         }
-        // The kernel side forgets it with the program; that may have been just before.
-        let path = exe(process);
-        if fs::metadata(&path).ok().map(|now| FileId::of(&now)) != Some(file) {
-            let _ = map.remove(&process.tgid.0);
+        // The kernel side removes the entry when the process ends or runs another program. That may
+        // have been before the entry was there: then it is another program's, or another process's.
+        if !process.runs(executable.id()) {
+            let _ = map.remove(&key.tgid.0);
+            self.probes.gone(key);
             return;
         }
-        self.probes.attach(ebpf, process, file, &path, &program, &self.metrics);
-    }
-}
-
-impl Drop for Golang {
-    /// Waits for the thread, which ends when there are no more questions.
-    fn drop(&mut self) {
-        self.questions = None;
-        // What it was asked before is still answered, to nobody: it ends with the first answer.
-        let (_, nobody) = channel();
-        self.answers = nobody;
-        if let Some(looker) = self.looker.take() {
-            let _ = looker.join();
-        }
-    }
-}
-
-/// Reads executables; each version of a file once.
-struct Looker {
-    probes: bool,
-    seen: HashMap<Version, Option<Arc<Program>>>,
-}
-
-impl Looker {
-    fn executable(&mut self, process: ProcessKey) -> Option<Executable> {
-        let open = File::open(exe(process)).ok()?;
-        let version = Version::of(&open.metadata().ok()?);
-        let file = version.file;
-        if let Some(seen) = self.seen.get(&version) {
-            return seen.clone().map(|program| Executable { file, open, program });
-        }
-        let begun = Instant::now();
-        let cache = ReadCache::new(&open);
-        let found = program(&cache, self.probes).unwrap_or_else(|error| {
-            tracing::debug!(pid = process.tgid.0, %error, "executable not read");
-            None
-        });
-        tracing::debug!(pid = process.tgid.0, size = version.size, took = ?begun.elapsed(), "executable looked at");
-        let found = found.map(Arc::new);
-        if self.seen.len() >= EXECUTABLES {
-            self.seen.clear();
-        }
-        self.seen.insert(version, found.clone());
-        found.map(|program| Executable { file, open, program })
+        self.probes.attach(ebpf, key, user, executable, &program, &self.metrics);
     }
 }
 
 fn layout_bytes(layout: GoProgram) -> Layout {
     zerocopy::transmute!(layout)
-}
-
-fn exe(process: ProcessKey) -> PathBuf {
-    PathBuf::from(format!("/proc/{}/exe", process.tgid.0))
 }

@@ -46,6 +46,18 @@ pub(super) fn raise_memlock() {
     }
 }
 
+/// Makes room for so many more descriptors, as far as this process may: the default limit of 1,024 is for
+/// programs that use select(2).
+pub(super) fn raise_files(more: u64) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid structure.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0 {
+        limit.rlim_cur = limit.rlim_cur.saturating_add(more).min(limit.rlim_max);
+        // SAFETY: as above. The soft limit may be raised up to the hard one.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    }
+}
+
 /// The kernel's type information took some ten megabytes to read. The allocator would keep them.
 pub(super) fn give_back_memory() {
     // SAFETY: only pages that are free go back.

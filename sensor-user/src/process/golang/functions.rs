@@ -1,146 +1,218 @@
 //! Where functions are, by the table that Go's runtime needs for its stack traces and that no stripping
 //! removes (runtime/symtab.go, `pcHeader`; cmd/link/internal/ld/pcln.go), as Go 1.18 and newer write it.
 
-use memchr::memmem::Finder;
-use object::ReadRef;
+use std::ops::ControlFlow;
 
-use super::elf::Elf;
+use memchr::memmem::Finder;
+
+use super::{Elf, ElfError};
+use crate::process::elf::{Range, Sections, Window};
 
 /// `go118PCLnTabMagic` and `go120PCLnTabMagic`.
 const MAGIC: [u32; 2] = [0xffff_fff0, 0xffff_fff1];
 
-/// The most that is read of the names, and of the functions: some millions of functions.
-const PART_MAX: u64 = 128 << 20;
+/// The header of the table, in bytes: the magic number and what follows it, then eight words.
+const HEADER: usize = 72;
+
+/// The most places of the table of names that are remembered: each name has one.
+const NAMES_FOUND: usize = 64;
 
 /// Offset of `text` in `runtime.moduledata` (Go 1.18 to 1.27), which has a section of its own since 1.26.
-const MODULEDATA_TEXT: usize = 176;
+const MODULEDATA_TEXT: u64 = 176;
 
-/// How functions begin that may have to grow their stack (cmd/internal/obj/x86/obj6.go, `stacksplit`).
-const PROLOGUES: [&[u8]; 3] = [
-    &[0x49, 0x3b, 0x66, 0x10], // CMPQ SP, 16(R14)
-    &[0x4c, 0x8d, 0x64, 0x24], // LEAQ -8-bit(SP), R12
-    &[0x4c, 0x8d, 0xa4, 0x24], // LEAQ -32-bit(SP), R12
-];
+/// The longest beginning of a function that [`prologue`] recognises, in bytes.
+const PROLOGUE: usize = 18;
+
+/// Code that was looked at, by its place in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Where it begins in the file, in bytes: an instruction begins there.
+    pub file_offset: u64,
+    /// The instructions that prove it: what has to be there.
+    pub bytes: Vec<u8>,
+}
 
 /// A function's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Function {
     /// Its address, before the program is loaded anywhere.
     pub(super) address: u64,
-    /// The same in the file.
-    pub(super) file_offset: u64,
-    /// It begins as functions do that can be probed there.
-    pub(super) may_be_probed: bool,
+    /// Its first instructions; none are recognised where `bytes` is empty.
+    pub(super) site: Site,
 }
 
-/// Finds functions by their names, in the order in which they are asked for. None for those that are not
-/// there: the linker has left them out, or the compiler has put them into all their callers.
+/// How long the beginning of a function that may have to grow its stack is: two or three instructions
+/// (cmd/internal/obj/x86/obj6.go, `stacksplit`). None where the bytes are not one.
 ///
-/// The table has their distances from the beginning of all that Go has compiled. Where that is, is told
-/// by the table itself, or the runtime's data, or it is that of the section, if no C is in front: what
-/// fits with how functions begin is taken (the first `probed` of them; others may be a mere jump), and nothing else, because a probe in the middle of an instruction
-/// would break the program.
-pub(super) fn find<'data, R: ReadRef<'data>>(
-    elf: &Elf<'data, R>,
+/// ```text
+/// 49 3b 66 10                CMPQ SP, 16(R14)        a small frame
+/// 4c 8d 64 24 disp8          LEAQ disp8(SP), R12     a larger one:
+/// 4c 8d a4 24 disp32         LEAQ disp32(SP), R12
+/// 4d 3b 66 10                CMPQ R12, 16(R14)
+/// 76 rel8, 0f 86 rel32       JLS                     to the end of the function
+/// ```
+fn prologue(bytes: &[u8]) -> Option<usize> {
+    let compare = match *bytes {
+        [0x49, 0x3b, 0x66, 0x10, ..] => 4,
+        [0x4c, 0x8d, 0x64, 0x24, _, 0x4d, 0x3b, 0x66, 0x10, ..] => 9,
+        [0x4c, 0x8d, 0xa4, 0x24, _, _, _, _, 0x4d, 0x3b, 0x66, 0x10, ..] => 12,
+        _ => return None,
+    };
+    let len = compare
+        + match *bytes.get(compare..)? {
+            [0x76, ..] => 2,
+            [0x0f, 0x86, ..] => 6,
+            _ => return None,
+        };
+    (len <= bytes.len()).then_some(len)
+}
+
+/// Finds functions by their names, in the order in which they are asked for. None for those that are
+/// not there: the linker has left them out, or the compiler has put them into all their callers.
+///
+/// The table has their distances from the beginning of all that Go has compiled. Three places may say
+/// where that is: the table itself, the runtime's data, and, if no C is in front, the header of the
+/// section. The first that fits is taken: where the first `probed` functions begin as functions do.
+/// (Others may be a mere jump.) Without one there are no functions, because a probe in the middle of an
+/// instruction would break the program.
+///
+/// # Errors
+/// When the file is damaged, cannot be read, or reading it costs too much.
+pub(super) fn find(
+    elf: &Elf<'_>,
+    sections: &Sections,
     names: &[&str],
     probed: usize,
-) -> Vec<Option<Function>> {
-    let nothing = || vec![None; names.len()];
-    let Some(table) = Table::read(elf) else { return nothing() };
-    let distances: Vec<_> = names.iter().map(|name| table.distance(name)).collect();
+) -> Result<Vec<Option<Function>>, ElfError> {
+    let nothing = vec![None; names.len()];
+    let Some(table) = Table::read(elf, sections)? else { return Ok(nothing) };
+    let distances = table.distances(elf, names)?;
     if distances.iter().take(probed).all(Option::is_none) {
-        return nothing();
+        return Ok(nothing);
     }
-    let module = elf.section(".go.module").and_then(|module| word(module, MODULEDATA_TEXT));
-    let section = elf.section_address(".text");
-    let texts = [Some(table.text), module, section];
+    let module = match sections.named(".go.module").and_then(|module| module.range) {
+        Some(range) => Window::new(elf.reader(), range).array(MODULEDATA_TEXT)?,
+        None => None,
+    };
+    let section = sections.named(".text").map(|section| section.address);
+    let texts = [Some(table.text), module.map(u64::from_le_bytes), section];
     for text in texts.into_iter().flatten().filter(|&text| text != 0) {
-        let functions: Vec<_> = distances
-            .iter()
-            .map(|distance| {
-                let address = text.checked_add((*distance)?)?;
-                let (file_offset, bytes) = elf.code(address, 4)?;
-                Some(Function { address, file_offset, may_be_probed: PROLOGUES.contains(&bytes) })
-            })
-            .collect();
-        if functions.iter().take(probed).flatten().all(|function| function.may_be_probed)
+        let mut functions = Vec::with_capacity(names.len());
+        for &distance in &distances {
+            let address = distance.and_then(|distance| text.checked_add(distance));
+            functions.push(match address {
+                Some(address) => function(elf, address)?,
+                None => None,
+            });
+        }
+        if functions.iter().take(probed).flatten().all(|function| !function.site.bytes.is_empty())
             && functions.iter().map(Option::is_some).eq(distances.iter().map(Option::is_some))
         {
-            return functions;
+            return Ok(functions);
         }
     }
-    nothing()
+    Ok(nothing)
+}
+
+fn function(elf: &Elf<'_>, address: u64) -> Result<Option<Function>, ElfError> {
+    let Some((file_offset, mut bytes)) = elf.code_at::<PROLOGUE>(address)? else {
+        return Ok(None);
+    };
+    bytes.truncate(prologue(&bytes).unwrap_or(0));
+    Ok(Some(Function { address, site: Site { file_offset, bytes } }))
 }
 
 /// The parts of the table that lead from a name to a function.
-struct Table<'data> {
+struct Table {
     /// `textStart`; 0 where it is not told.
     text: u64,
     /// Names, each ended by a zero byte.
-    names: &'data [u8],
-    /// A table of two u32 for each function, its distance and where its description is; the descriptions
-    /// follow.
-    functions: &'data [u8],
-    count: usize,
+    names: Range,
+    /// A table of two u32 for each function, its distance and where its description is; the
+    /// descriptions follow.
+    functions: Range,
+    count: u64,
 }
 
-impl<'data> Table<'data> {
-    fn read<R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Option<Self> {
-        let (offset, size) = place(elf)?;
-        let header = elf.read(offset, 72.min(size))?;
-        if !MAGIC.contains(&half(header, 0)?) || *header.get(7)? != 8 {
-            return None;
-        }
-        let field = |index: usize| word(header, 8 + 8 * index);
-        // In this order, one behind the other: names, compilation units, files, lines, functions.
-        let (names, names_end, functions) = (field(3)?, field(4)?, field(7)?);
-        let part = |begin: u64, end: u64| {
-            let len = end.checked_sub(begin).filter(|&len| len <= PART_MAX && end <= size)?;
-            elf.read(offset.checked_add(begin)?, len)
+impl Table {
+    fn read(elf: &Elf<'_>, sections: &Sections) -> Result<Option<Self>, ElfError> {
+        let Some(place) = place(elf, sections)? else { return Ok(None) };
+        let Some(header) = Window::new(elf.reader(), place).array::<HEADER>(0)? else {
+            return Ok(None);
         };
-        let functions = part(functions, size)?;
-        let count =
-            usize::try_from(field(0)?).ok().filter(|&count| count <= functions.len() / 8)?;
-        Some(Self { text: field(2)?, names: part(names, names_end)?, functions, count })
+        let (words, _) = header[8..].as_chunks();
+        let magic = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
+        if !MAGIC.contains(&magic) || header[7] != 8 {
+            return Ok(None);
+        }
+        let field = |index: usize| words.get(index).copied().map_or(0, u64::from_le_bytes);
+        // In this order, one behind the other: names, compilation units, files, lines, functions.
+        let parts = place.part(field(3), field(4)).zip(place.part(field(7), place.len));
+        let count = field(0);
+        Ok(parts
+            .filter(|(_, functions)| count <= functions.len / 8)
+            .map(|(names, functions)| Self { text: field(2), names, functions, count }))
     }
 
-    /// How far the function of this name is from the beginning.
-    fn distance(&self, name: &str) -> Option<u64> {
-        // The name as a whole: between two zero bytes. (The first of all is that of no function.)
-        let whole = [b"\0", name.as_bytes(), b"\0"].concat();
-        let at = Finder::new(&whole).find(self.names)? + 1;
-        let at = u32::try_from(at).ok()?;
-        (0..self.count).find_map(|index| {
-            let description = usize::try_from(half(self.functions, 8 * index + 4)?).ok()?;
+    /// How far the functions of these names are from the beginning: one pass over the names, one over
+    /// the functions, whose descriptions are in their order.
+    fn distances(&self, elf: &Elf<'_>, names: &[&str]) -> Result<Vec<Option<u64>>, ElfError> {
+        let mut at = vec![None; names.len()];
+        for (which, place) in elf.reader().find_strings(self.names, names, NAMES_FOUND)? {
+            let place = u32::try_from(place).ok();
+            at[which] = at[which].or(place);
+        }
+        let mut distances = vec![None; names.len()];
+        let mut left = at.iter().flatten().count();
+        let mut table = Window::new(elf.reader(), self.functions);
+        let mut descriptions = Window::new(elf.reader(), self.functions);
+        for index in 0..self.count {
+            if left == 0 {
+                break;
+            }
+            elf.reader().step(1)?;
+            let Some(place) = table.array(8 * index + 4)? else { break };
             // `_func.entryOff`, `_func.nameOff`.
-            (half(self.functions, description.checked_add(4)?)? == at)
-                .then(|| half(self.functions, description).map(u64::from))
-                .flatten()
-        })
+            let Some(description) = descriptions.array::<8>(u32::from_le_bytes(place).into())?
+            else {
+                continue;
+            };
+            let [a, b, c, d, name @ ..] = description;
+            let name = Some(u32::from_le_bytes(name));
+            if let Some(which) = at.iter().position(|&it| it == name)
+                && distances[which].is_none()
+            {
+                distances[which] = Some(u32::from_le_bytes([a, b, c, d]).into());
+                left -= 1;
+            }
+        }
+        Ok(distances)
     }
 }
 
-/// Where the table is. It has a section of its own, unless another linker than Go's has put it among the
-/// data that need relocation: then its first bytes tell, which are followed by two zeros, the size of the
-/// smallest instruction (1 on x86) and that of a pointer.
-fn place<'data, R: ReadRef<'data>>(elf: &Elf<'data, R>) -> Option<(u64, u64)> {
-    if let Some(own) = elf.section_range(".gopclntab") {
-        return Some(own);
+/// Where the table is. It has a section of its own, unless another linker than Go's has put it among
+/// the data that need relocation: then its first bytes tell, which are followed by two zeros, the size
+/// of the smallest instruction (1 on x86) and that of a pointer.
+fn place(elf: &Elf<'_>, sections: &Sections) -> Result<Option<Range>, ElfError> {
+    if let Some(own) = sections.named(".gopclntab") {
+        return Ok(own.range);
     }
-    let (offset, size) = elf.section_range(".data.rel.ro").filter(|&(_, size)| size <= PART_MAX)?;
-    let data = elf.read(offset, size)?;
-    let at = MAGIC.iter().find_map(|magic| {
+    let Some(data) = sections.named(".data.rel.ro").and_then(|section| section.range) else {
+        return Ok(None);
+    };
+    let beginnings = MAGIC.map(|magic| {
         let [a, b, c, d] = magic.to_le_bytes();
-        Finder::new(&[a, b, c, d, 0, 0, 1, 8]).find(data)
+        [a, b, c, d, 0, 0, 1, 8]
+    });
+    let finders = beginnings.each_ref().map(Finder::new);
+    let mut found = [None; MAGIC.len()];
+    elf.reader().scan(data, 7, |at, bytes| {
+        for (found, finder) in found.iter_mut().zip(&finders) {
+            if found.is_none() {
+                *found = finder.find(bytes).map(|within| at + within as u64);
+            }
+        }
+        Ok(if found[0].is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
-    let at = u64::try_from(at).ok()?;
-    Some((offset.checked_add(at)?, size.checked_sub(at)?))
-}
-
-fn half(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|chunk| u32::from_le_bytes(*chunk))
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..)?.first_chunk().map(|chunk| u64::from_le_bytes(*chunk))
+    Ok(found.into_iter().flatten().next().and_then(|at| data.part(at, data.len)))
 }

@@ -1,21 +1,19 @@
+mod hostile;
+#[expect(
+    unreachable_pub,
+    clippy::cast_possible_truncation,
+    reason = "the end-to-end tests have it too"
+)]
+mod made;
+
 use super::*;
 
-/// A section as cmd/link/internal/ld/data.go (`buildinfo`) writes it since Go 1.18.
 fn section(version: &str, modules: &str) -> Vec<u8> {
-    let mut section = b"\xff Go buildinf:\x08\x02".to_vec();
-    section.resize(32, 0);
-    let framed = format!("0w\u{c}..16 bytes....{modules}....16 bytes....");
-    for text in [version, framed.as_str()] {
-        // An unsigned LEB128.
-        let mut len = text.len();
-        while len >= 0x80 {
-            section.push(u8::try_from(len & 0x7f).unwrap() | 0x80);
-            len >>= 7;
-        }
-        section.push(u8::try_from(len).unwrap());
-        section.extend_from_slice(text.as_bytes());
-    }
-    section
+    made::build_info(version, modules).bytes
+}
+
+fn look(data: &[u8], probes: bool) -> Result<Option<Program>, ElfError> {
+    program(&Elf::parse(&data)?, probes)
 }
 
 /// As `go version -m` shows them, a tab between the fields.
@@ -91,12 +89,12 @@ fn goroutines_of_each_release() {
 #[test]
 fn go_itself_and_this_test() {
     if let Ok(go) = std::fs::read("/usr/local/go/bin/go") {
-        let found = program(go.as_slice(), true).unwrap().unwrap();
+        let found = look(&go, true).unwrap().unwrap();
         let said = std::fs::read_to_string("/usr/local/go/VERSION").unwrap();
         assert_eq!(Some(found.version.as_str()), said.lines().next());
     }
     let this = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    assert_eq!(program(this.as_slice(), true).unwrap(), None);
+    assert_eq!(look(&this, true).unwrap(), None);
 }
 
 /// Cut or damaged, an executable is an error or no program in Go; nothing else comes of it.
@@ -104,14 +102,14 @@ fn go_itself_and_this_test() {
 fn damaged_executables() {
     let Ok(mut data) = std::fs::read("/usr/local/go/bin/go") else { return };
     for len in (0..8192).step_by(37) {
-        let _ = program(&data[..len], true);
+        let _ = look(&data[..len], true);
     }
     let sections = usize::try_from(u64::from_le_bytes(data[40..48].try_into().unwrap())).unwrap();
     for at in (16..512).chain(sections..(sections + 2048).min(data.len())) {
         let before = data[at];
         for value in [0, 1, 0x7f, 0xff] {
             data[at] = value;
-            let _ = program(data.as_slice(), false);
+            let _ = look(&data, false);
         }
         data[at] = before;
     }
@@ -121,16 +119,19 @@ fn damaged_executables() {
 #[test]
 fn functions_are_where_their_symbols_are() {
     let Ok(go) = std::fs::read("/usr/local/go/bin/go") else { return };
-    let elf = Elf::parse(go.as_slice()).unwrap();
+    let data = go.as_slice();
+    let elf = Elf::parse(&data).unwrap();
+    let sections = elf.sections().unwrap();
     let names = [name::ROUND_TRIP, "main.main", "no.such", name::TCP_CLOSE];
-    let found = functions::find(&elf, &names, 1);
-    for (name, found) in names.iter().zip(found) {
-        assert_eq!(found.map(|it| it.address), elf.symbol(name), "{name}");
+    let find = |names: &[&str]| functions::find(&elf, &sections, names, 1).unwrap();
+    for (name, found) in names.iter().zip(find(&names)) {
+        let symbol = elf.symbol(&sections, name).unwrap();
+        assert_eq!(found.map(|it| it.address), symbol, "{name}");
     }
     // An address is not one that the table of names only begins with.
-    assert_eq!(functions::find(&elf, &["net/http.(*persistConn).round"], 1), [None]);
+    assert_eq!(find(&["net/http.(*persistConn).round"]), [None]);
     // Without a function to be probed, nothing is looked at.
-    assert_eq!(functions::find(&elf, &["no.such", name::TCP_CLOSE], 1), [None, None]);
+    assert_eq!(find(&["no.such", name::TCP_CLOSE]), [None, None]);
 }
 
 #[test]
@@ -145,4 +146,61 @@ fn versions_of_modules() {
         assert_eq!(grpc(unknown), None, "{unknown}");
     }
     assert!(layout::of_x_net("v0.57.0").is_some() && layout::of_x_net("v0.99.0").is_none());
+}
+
+/// Bytes of Go's assembler (`go tool objdump` of kubectl and of Go's own tools).
+#[test]
+fn beginnings_of_functions() {
+    let code = made::PROLOGUE.to_vec();
+    let begins = |bytes: &[u8]| {
+        let code = [bytes, &[0x90; 32]].concat();
+        let functions = made::FUNCTIONS.map(|name| (name, 0));
+        let probes = look(&made::Made::go(code, &functions).bytes(), true).unwrap().unwrap().probes;
+        probes.first().map(|probe| probe.site.bytes.len())
+    };
+    assert_eq!(begins(&code), Some(6));
+    for (bytes, len) in [
+        (&[0x49, 0x3b, 0x66, 0x10, 0x0f, 0x86, 0x21, 1, 0, 0][..], Some(10)),
+        (
+            &[0x4c, 0x8d, 0x64, 0x24, 0xd8, 0x4d, 0x3b, 0x66, 0x10, 0x0f, 0x86, 0x10, 3, 0, 0],
+            Some(15),
+        ),
+        (
+            &[
+                0x4c, 0x8d, 0xa4, 0x24, 0x48, 0xfe, 0xff, 0xff, 0x4d, 0x3b, 0x66, 0x10, 0x0f, 0x86,
+                0x24, 0xc, 0, 0,
+            ],
+            Some(18),
+        ),
+        (
+            &[0x4c, 0x8d, 0xa4, 0x24, 0x48, 0xfe, 0xff, 0xff, 0x4d, 0x3b, 0x66, 0x10, 0x76, 0x24],
+            Some(14),
+        ),
+        // CMPQ alone, or of another register; LEAQ alone; a jump.
+        (&[0x49, 0x3b, 0x66, 0x10, 0x90], None),
+        (&[0x4d, 0x3b, 0x66, 0x10, 0x76, 0], None),
+        (&[0x4c, 0x8d, 0x64, 0x24, 0xd8, 0x90], None),
+        (&[0xe9, 0, 0, 0, 0], None),
+    ] {
+        assert_eq!(begins(bytes), len, "{bytes:x?}");
+    }
+}
+
+#[test]
+fn functions_of_a_made_up_program() {
+    let functions: Vec<_> =
+        made::FUNCTIONS.iter().enumerate().map(|(at, name)| (*name, 8 * at as u64)).collect();
+    let code = [made::PROLOGUE.as_slice(), &[0x90; 2]].concat().repeat(8);
+    let found = look(&made::Made::go(code.clone(), &functions).bytes(), true).unwrap().unwrap();
+    let sites: Vec<_> = found.probes.iter().map(|probe| probe.site.clone()).collect();
+    let expected: Vec<_> = (0..5)
+        .map(|at| Site { file_offset: made::CODE + 8 * at, bytes: made::PROLOGUE.to_vec() })
+        .collect();
+    assert_eq!(sites, expected);
+    let layout = found.layout.unwrap();
+    assert_eq!(layout.conn_close, [5, 6].map(|at| made::BASE + made::CODE + 8 * at));
+    // A function outside the code: then the table is not believed at all.
+    let outside = [&functions[1..], &[(made::FUNCTIONS[0], 4096)]].concat();
+    let found = look(&made::Made::go(code, &outside).bytes(), true).unwrap().unwrap();
+    assert_eq!(found.probes, []);
 }

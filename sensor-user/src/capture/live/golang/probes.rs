@@ -1,16 +1,18 @@
 //! Probes in programs written in Go: one set for each executable, as long as a process runs it.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
-use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
 use aya::Ebpf;
 use aya::programs::UProbe;
-use aya::programs::uprobe::{UProbeLinkId, UProbeScope};
 use sensor_ebpf::abi::GoStreams;
 
-use super::FileId;
+use super::process;
 use crate::capture::event::ProcessKey;
+use crate::capture::live::executable::{Attached, Executable, FileId};
+use crate::capture::live::privileges;
 use crate::metrics::{Counter, Metrics};
 use crate::process::golang::{Probe, ProbeKind, Program};
 
@@ -18,8 +20,17 @@ use crate::process::golang::{Probe, ProbeKind, Program};
 const PROGRAMS: [&str; 5] =
     ["go_round_trip", "go_grpc_client", "go_grpc_server", "go_http_handler", "go_xnet_handler"];
 
-/// Executables that are probed at once.
+/// Executables that are probed at once. Each holds up to six descriptors.
 const EXECUTABLES: usize = 256;
+
+/// Executables of one user that are probed at once.
+const EXECUTABLES_A_USER: usize = EXECUTABLES / 2;
+
+/// Executables that wait until they are detached.
+const DETACHED: usize = 64;
+
+/// Descriptors that the executables may hold.
+const DESCRIPTORS: u64 = 6 * (EXECUTABLES + DETACHED) as u64;
 
 fn name(kind: ProbeKind) -> &'static str {
     match kind {
@@ -36,6 +47,7 @@ fn name(kind: ProbeKind) -> &'static str {
 /// # Errors
 /// The reason, and what is lost.
 pub(in super::super) fn load(ebpf: &mut Ebpf) -> Result<(), String> {
+    privileges::raise_files(DESCRIPTORS);
     for name in PROGRAMS {
         program(ebpf, name)?.load().map_err(|error| {
             format!(
@@ -56,103 +68,138 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, String>
 /// What is attached where.
 #[derive(Default)]
 pub(super) struct Probes {
-    executables: HashMap<FileId, Executable>,
+    executables: HashMap<FileId, Probed>,
     files: HashMap<ProcessKey, FileId>,
-    /// Processes that have ended.
-    pub(super) gone: Vec<ProcessKey>,
+    detacher: Option<Detacher>,
 }
 
-/// An executable that is probed.
-#[derive(Default)]
-struct Executable {
+/// Detaches in a thread of its own: for each probe the kernel waits until all cores have left what may
+/// use it, some ten milliseconds, in which nobody would read the rings.
+struct Detacher {
+    links: SyncSender<Probed>,
+    thread: JoinHandle<()>,
+}
+
+impl Detacher {
+    fn start() -> Option<Self> {
+        let (links, detached) = sync_channel(DETACHED);
+        let thread = thread::Builder::new().name("golang-detach".into());
+        let thread = thread.spawn(move || detached.into_iter().for_each(drop)).ok()?;
+        Some(Self { links, thread })
+    }
+}
+
+/// An executable that is probed. Its number is no other file's, since it is open.
+struct Probed {
+    _executable: Arc<Executable>,
+    /// Who first ran it.
+    user: u32,
+    /// The traced processes that run it.
     users: HashSet<ProcessKey>,
-    links: Vec<(&'static str, UProbeLinkId)>,
+    _attached: Vec<Attached>,
 }
 
 impl Probes {
-    /// Probes a process's program, if it is not yet. `path` leads to its executable.
+    /// Probes a process's program, if it is not yet.
     pub(super) fn attach(
         &mut self,
         ebpf: &mut Ebpf,
-        process: ProcessKey,
-        file: FileId,
-        path: &Path,
+        key: ProcessKey,
+        user: u32,
+        executable: Executable,
         found: &Program,
         metrics: &Metrics,
     ) {
+        let file = executable.id();
+        if self.files.get(&key).is_some_and(|&before| before != file) {
+            self.gone(key);
+        }
         if found.probes.is_empty() {
             return;
         }
-        if self.files.get(&process).is_some_and(|&before| before != file) {
-            self.leave(ebpf, process);
-        }
         if !self.executables.contains_key(&file) {
-            if self.executables.len() >= EXECUTABLES {
-                metrics.inc(Counter::GoProbesFailed);
+            let of_user = self.executables.values().filter(|it| it.user == user).count();
+            if self.executables.len() >= EXECUTABLES || of_user >= EXECUTABLES_A_USER {
+                metrics.add(Counter::GoProbesFailed, found.probes.len() as u64);
                 tracing::debug!(
-                    pid = process.tgid.0,
-                    "not probed: {EXECUTABLES} executables are already"
+                    pid = key.tgid.0,
+                    user,
+                    of_user,
+                    "not probed: too many executables are"
                 );
                 return;
             }
-            let mut executable = Executable::default();
-            for &Probe { kind, file_offset } in &found.probes {
-                let name = name(kind);
-                let link = program(ebpf, name).and_then(|program| {
-                    program
-                        .attach(file_offset, path, UProbeScope::AllProcesses)
-                        .map_err(|error| format!("{name}: {error}"))
-                });
-                match link {
-                    Ok(link) => {
-                        metrics.inc(Counter::GoProbes);
-                        executable.links.push((name, link));
-                    }
-                    Err(error) => {
-                        metrics.inc(Counter::GoProbesFailed);
-                        tracing::debug!(pid = process.tgid.0, error, "not probed");
-                    }
-                }
-            }
-            let names: Vec<_> = executable.links.iter().map(|(name, _)| name).collect();
-            tracing::debug!(pid = process.tgid.0, version = found.version, ?names, "probed");
-            self.executables.insert(file, executable);
+            let probed = probe(ebpf, key, user, Arc::new(executable), found, metrics);
+            self.executables.insert(file, probed);
         }
         if let Some(executable) = self.executables.get_mut(&file) {
-            executable.users.insert(process);
-            self.files.insert(process, file);
+            executable.users.insert(key);
+            self.files.insert(key, file);
         }
     }
 
-    /// Takes leave of the processes that have ended.
-    pub(super) fn settle(&mut self, ebpf: &mut Ebpf) {
-        while let Some(process) = self.gone.pop() {
-            self.leave(ebpf, process);
-        }
-    }
-
-    /// Finds processes whose end went by unseen.
+    /// Finds processes whose end, or next program, went by unseen.
     pub(super) fn tidy(&mut self) {
-        let is_gone = |process: &&ProcessKey| {
-            fs::symlink_metadata(format!("/proc/{}", process.tgid.0)).is_err()
-        };
-        self.gone.extend(self.files.keys().filter(is_gone));
+        let is_gone = |&(&key, &file): &(&ProcessKey, &FileId)| !process::runs(key, file);
+        let gone: Vec<_> = self.files.iter().filter(is_gone).map(|(&key, _)| key).collect();
+        for key in gone {
+            self.gone(key);
+        }
     }
 
-    /// Detaches what no process has any more.
-    fn leave(&mut self, ebpf: &mut Ebpf, process: ProcessKey) {
-        let Some(file) = self.files.remove(&process) else { return };
+    /// A process does not run its program any more. Detaches what no process has.
+    pub(super) fn gone(&mut self, key: ProcessKey) {
+        let Some(file) = self.files.remove(&key) else { return };
         let Some(executable) = self.executables.get_mut(&file) else { return };
-        executable.users.remove(&process);
-        if !executable.users.is_empty() {
-            return;
+        executable.users.remove(&key);
+        if executable.users.is_empty()
+            && let Some(probed) = self.executables.remove(&file)
+        {
+            self.detacher = self.detacher.take().or_else(Detacher::start);
+            // Without a thread, or if it has too much to do, it is done here.
+            drop(self.detacher.as_ref().map(|detacher| detacher.links.try_send(probed)));
         }
-        for (name, link) in self.executables.remove(&file).unwrap_or_default().links {
-            let detached = program(ebpf, name)
-                .and_then(|program| program.detach(link).map_err(|error| error.to_string()));
-            if let Err(error) = detached {
-                tracing::debug!(error, name, "not detached");
+    }
+}
+
+impl Drop for Probes {
+    /// Waits until everything is detached.
+    fn drop(&mut self) {
+        self.executables.clear();
+        if let Some(Detacher { links, thread }) = self.detacher.take() {
+            drop(links);
+            let _ = thread.join();
+        }
+    }
+}
+
+fn probe(
+    ebpf: &mut Ebpf,
+    key: ProcessKey,
+    user: u32,
+    executable: Arc<Executable>,
+    found: &Program,
+    metrics: &Metrics,
+) -> Probed {
+    let mut names = Vec::new();
+    let mut attached = Vec::new();
+    for Probe { kind, site } in &found.probes {
+        let name = name(*kind);
+        let link = program(ebpf, name).and_then(|program| {
+            executable.attach(program, site).map_err(|error| format!("{name}: {error}"))
+        });
+        match link {
+            Ok(link) => {
+                metrics.inc(Counter::GoProbes);
+                names.push(name);
+                attached.push(link);
+            }
+            Err(error) => {
+                metrics.inc(Counter::GoProbesFailed);
+                tracing::debug!(pid = key.tgid.0, error, "not probed");
             }
         }
     }
+    tracing::debug!(pid = key.tgid.0, version = found.version, ?names, "probed");
+    Probed { _executable: executable, user, users: HashSet::new(), _attached: attached }
 }
