@@ -15,11 +15,12 @@
 //! What comes of a doubt is a root with a link to the candidate and the reason. Nothing waits for
 //! ever: after [`FORCED`], or if too many wait, a span goes as what is known by then makes it.
 
+mod pairing;
 mod place;
+mod slots;
 mod strangers;
 mod watch;
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use super::identity::{Identity, Seed};
@@ -303,12 +304,6 @@ impl Forest {
         self.run();
     }
 
-    /// An exchange is over: if a stranger's, what it has left behind may go on.
-    fn leave(&mut self, id: NodeId, now: Monotonic) {
-        let Some(node) = self.get(id).filter(|node| node.stranger) else { return };
-        self.strangers.over(node.process, now);
-    }
-
     /// It is this late: of what was before, hardly anything is to come.
     pub(super) fn advance(&mut self, now: Monotonic, metrics: &Metrics) {
         self.now = self.now.max(now);
@@ -352,93 +347,6 @@ impl Forest {
     #[cfg(test)]
     pub(super) fn listed(&self) -> usize {
         self.slots.iter().filter_map(|(_, node)| node.as_ref()).map(|node| node.below.len()).sum()
-    }
-
-    fn place(&mut self, node: Node) -> NodeId {
-        match self.free.pop() {
-            Some(index) => {
-                let (generation, slot) = &mut self.slots[index as usize];
-                *slot = Some(node);
-                NodeId { index, generation: *generation }
-            }
-            None => {
-                self.slots.push((0, Some(node)));
-                let index = u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX);
-                NodeId { index, generation: 0 }
-            }
-        }
-    }
-
-    fn get(&self, id: NodeId) -> Option<&Node> {
-        let (generation, node) = self.slots.get(id.index as usize)?;
-        node.as_ref().filter(|_| *generation == id.generation)
-    }
-
-    fn get_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        let (generation, node) = self.slots.get_mut(id.index as usize)?;
-        node.as_mut().filter(|_| *generation == id.generation)
-    }
-
-    fn with(&mut self, id: NodeId, act: impl FnOnce(&mut Node)) {
-        if let Some(node) = self.get_mut(id) {
-            act(node);
-        }
-    }
-
-    fn remove(&mut self, id: NodeId) {
-        let Some((generation, slot)) = self.slots.get_mut(id.index as usize) else { return };
-        if *generation != id.generation {
-            return;
-        }
-        let Some(node) = slot.take() else { return };
-        *generation = generation.wrapping_add(1);
-        self.free.push(id.index);
-        self.waiting -= usize::from(node.span.is_some());
-        if node.pair.is_none()
-            && let Entry::Occupied(there) = self.unpaired.entry(node.key)
-            && *there.get() == id
-        {
-            there.remove();
-        }
-    }
-
-    /// Finds the other end of an exchange, or lets it be found.
-    fn pair(&mut self, id: NodeId, key: Seed, kind: SpanKind, start: Monotonic) {
-        let other = self.unpaired.insert(key, id);
-        let Some(other) = other else { return };
-        let Some(there) = self.get_mut(other).filter(|there| there.kind != kind) else {
-            return;
-        };
-        there.pair = Some(id);
-        there.pair_start = Some(start);
-        let (other_start, other_end) = (there.start, there.end);
-        self.unpaired.remove(&key);
-        self.with(id, |node| {
-            node.pair = Some(other);
-            node.pair_start = Some(other_start);
-            node.pair_end = other_end;
-        });
-        let (server, client) = if kind == SpanKind::Server { (id, other) } else { (other, id) };
-        self.introduce(server, client);
-        self.tasks.push_back(Task::Settle(server));
-        self.run();
-    }
-
-    /// The caller of an exchange is seen here: it is no stranger, but may pass on what one asks.
-    fn introduce(&mut self, server: NodeId, client: NodeId) {
-        let stranger = self.get(client).is_some_and(|client| match client.cause {
-            Ok(Some(cause)) => self.get(cause.node).is_none_or(|above| above.stranger),
-            _ => self.strangers.may_cause(client.process, client.start),
-        });
-        let Some(node) = self.get_mut(server) else { return };
-        let stranger = stranger && node.identity.remote_sampled == Some(false);
-        let before = std::mem::replace(&mut node.stranger, stranger);
-        let (process, start, open) = (node.process, node.start, node.end.is_none());
-        match (before, stranger) {
-            (true, false) if open => self.strangers.known(process),
-            (false, true) if open => self.strangers.enter(process, start),
-            _ => {}
-        }
     }
 
     /// Has those look again that hang below an exchange.
