@@ -37,6 +37,8 @@ fuzz_target!(|input: &[u8]| {
         let fields = text.rsplit_once(')').expect("a name").1;
         assert!(fields.split_ascii_whitespace().any(|it| it.parse() == Ok(parent)));
     }
+    // As much as is read of `/proc/PID/comm`.
+    let comm = comm.get(..64).unwrap_or(comm);
     let exe = std::str::from_utf8(exe).ok();
     let cgroup = String::from_utf8_lossy(cgroup);
     let facts = Facts {

@@ -68,19 +68,19 @@ impl Root {
         facts(&self.open(path, NAME)?)
     }
 
-    /// Opens a directory to read its entries. With `automount`, an automount may be triggered by
-    /// that.
+    /// Opens a directory to read its entries. That triggers an automount only with `automount`.
     ///
     /// # Errors
-    /// When the path is not that of a directory within the root.
+    /// When the path is not that of a directory within the root, or an automount is pending.
     pub(super) fn directory(&self, path: &Path, automount: bool) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let found = self.open(path, NAME | OFlags::DIRECTORY)?;
-        if !automount && fstatfs(&found)?.f_type == AUTOFS {
+        // `O_PATH` does not trigger an automount at the end of a path, `O_DIRECTORY` does (open(2)).
+        let named = self.open(path, if automount { NAME | OFlags::DIRECTORY } else { NAME })?;
+        if !automount && fstatfs(&named)?.f_type == AUTOFS {
             return Err(Errno::NOENT.into());
         }
-        // Reading leaves no trace where the owner's privileges are given (CAP_FOWNER).
-        let open = |flags| openat(&found, ".", flags, Mode::empty());
+        // With CAP_FOWNER, reading leaves no trace in the access time.
+        let open = |flags| openat(&named, ".", flags, Mode::empty());
         Ok(open(flags | OFlags::NOATIME).or_else(|_| open(flags))?)
     }
 
