@@ -32,15 +32,15 @@ impl Forest {
     fn introduce(&mut self, server: NodeId, client: NodeId) {
         let stranger = self.get(client).is_some_and(|client| match client.cause {
             Ok(Some(cause)) => self.get(cause.node).is_none_or(|above| above.stranger),
-            _ => self.strangers.may_cause(client.tgid, client.start),
+            _ => self.strangers.may_cause(client.process, client.start),
         });
         let Some(node) = self.get_mut(server) else { return };
         let stranger = stranger && node.identity.remote_sampled == Some(false);
         let before = std::mem::replace(&mut node.stranger, stranger);
-        let (tgid, start, open) = (node.tgid, node.start, node.end.is_none());
+        let (process, start, open) = (node.process, node.start, node.end.is_none());
         match (before, stranger) {
-            (true, false) if open => self.strangers.known(tgid),
-            (false, true) if open => self.strangers.enter(tgid, start),
+            (true, false) if open => self.strangers.known(process),
+            (false, true) if open => self.strangers.enter(process, start),
             _ => {}
         }
     }
@@ -48,6 +48,6 @@ impl Forest {
     /// An exchange is over: if a stranger's, what it has left behind may go on.
     pub(super) fn leave(&mut self, id: NodeId, now: Monotonic) {
         let Some(node) = self.get(id).filter(|node| node.stranger) else { return };
-        self.strangers.over(node.tgid, now);
+        self.strangers.over(node.process, now);
     }
 }
