@@ -31,7 +31,7 @@ use super::forest::{Cause, Doubt, Evidence, Forest, NodeId, Unknown};
 use super::identity::{InContext, Seed};
 use crate::capture::event::{self, Caller, FlowId, Goroutine, Monotonic, ProcessKey};
 use crate::context::RequestId;
-use crate::model::{Resource, TraceId};
+use crate::model::{Resource, SpanId, TraceId};
 use crate::table::Table;
 pub(super) use lines::Found;
 use lines::Past;
@@ -313,7 +313,7 @@ impl Causes {
             |node, answer| Cause { node, evidence: Evidence::Context, thread: None, answer };
         let among = match context {
             InContext::One(node) => return Ok(Some(by_context(node, false))),
-            InContext::Several(nodes) => Some((Evidence::Context, nodes)),
+            InContext::Several(parent) => Some(Among::Context(parent)),
             InContext::Over(span) => {
                 let candidate = Some((begun.trace_id, span));
                 return Err(Unknown { doubt: Doubt::Outlived, candidate });
@@ -325,7 +325,7 @@ impl Causes {
                         return Ok(Some(Cause { node, evidence, thread: None, answer: false }));
                     }
                     Held::Nowhere | Held::One(_) => None,
-                    Held::Several(nodes) => Some((Evidence::RequestId, nodes)),
+                    Held::Several(nodes) => Some(Among::Requests(nodes)),
                 }
             }
         };
@@ -341,12 +341,13 @@ impl Causes {
         };
         match (found, among) {
             (Ok(found), None) => Ok(found),
-            // The context says which trace; an identifier that several have proves nothing.
-            (Ok(Some(found)), Some((evidence, nodes))) if nodes.contains(&found.node) => {
-                Ok(Some(match evidence {
-                    Evidence::Context => by_context(found.node, found.answer),
-                    _ => found,
-                }))
+            (Ok(Some(found)), Some(Among::Context(parent)))
+                if forest.came_in_by(found.node, begun.trace_id, parent) =>
+            {
+                Ok(Some(by_context(found.node, found.answer)))
+            }
+            (Ok(Some(found)), Some(Among::Requests(nodes))) if nodes.contains(&found.node) => {
+                Ok(Some(found))
             }
             _ => Err(Doubt::Ambiguous.into()),
         }
@@ -438,6 +439,15 @@ impl Causes {
     fn is_go(&self, process: ProcessKey) -> bool {
         self.go.contains(&process)
     }
+}
+
+/// Several exchanges of which other evidence has to name one.
+#[derive(Debug)]
+enum Among {
+    /// Those that came in by the trace, or by that parent in it. The context goes on to say which trace.
+    Context(Option<SpanId>),
+    /// These. An identifier that several have proves nothing.
+    Requests(Vec<NodeId>),
 }
 
 /// There are several.

@@ -220,25 +220,21 @@ pub(super) enum InContext {
     Nothing,
     /// It came in by this exchange, which is still open, and by no other.
     One(NodeId),
-    /// By several, and these are open, up to [`few::LISTED`] of them; or by another one lately.
-    Several(Vec<NodeId>),
+    /// By several, or by another one lately: by the trace alone, or by this parent in it.
+    Several(Option<SpanId>),
     /// By this one alone, which is over.
     Over(SpanId),
 }
 
 impl InContext {
-    fn of(servers: impl Iterator<Item = Server> + Clone) -> Self {
-        let mut all = servers.clone();
-        match (all.next(), all.next()) {
+    /// Of those that came in by `parent`, or by any in their trace.
+    fn of(mut servers: impl Iterator<Item = Server>, parent: Option<SpanId>) -> Self {
+        match (servers.next(), servers.next()) {
             (None, _) => Self::Nothing,
             (Some(only), None) if only.over => Self::Over(only.span),
             (Some(only), None) => Self::One(only.node),
-            _ => Self::several(servers),
+            _ => Self::Several(parent),
         }
-    }
-
-    fn several(servers: impl Iterator<Item = Server>) -> Self {
-        Self::Several(servers.filter(|server| !server.over).map(|it| it.node).collect())
     }
 }
 
@@ -279,16 +275,15 @@ impl Contexts {
         // be seen before its send. A request is not its own cause.
         let all = open.into_iter().flat_map(Few::iter).filter(|server| server.key != *key);
         let came_in = all.clone().filter(|server| server.came_in == parent_id);
-        // Of those that are not listed, it is only known what they came in by.
         let whole = open.is_none_or(Few::is_whole);
         let forwarded = match whole || !self.unlisted.contains_key(&(of_trace, parent_id)) {
-            true => InContext::of(came_in),
-            false => InContext::several(came_in),
+            true => InContext::of(came_in, Some(parent_id)),
+            false => InContext::Several(Some(parent_id)),
         };
         if !matches!(forwarded, InContext::Nothing) {
             return (identity, forwarded);
         }
-        let any = if whole { InContext::of(all) } else { InContext::several(all) };
+        let any = if whole { InContext::of(all, None) } else { InContext::Several(None) };
         if self.take(trace_id, parent_id) {
             identity.span_id = parent_id;
             identity.minted = true;
@@ -507,8 +502,7 @@ mod tests {
         assert!(matches!(out(&mut contexts, 1, 10), InContext::Over(span) if span == first));
         assert!(matches!(out(&mut contexts, 7, 11), InContext::Over(_)));
         open(&mut contexts, 1);
-        let is_second = |open: &[NodeId]| open == [nodes[1]];
-        assert!(matches!(out(&mut contexts, 8, 12), InContext::Several(open) if is_second(&open)));
+        assert!(matches!(out(&mut contexts, 8, 12), InContext::Several(None)));
         assert!(matches!(out(&mut contexts, 2, 13), InContext::One(node) if node == nodes[1]));
         // Until it is long ago.
         open(&mut contexts, 2);

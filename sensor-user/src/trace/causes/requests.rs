@@ -64,12 +64,12 @@ impl Holder {
 /// Who has all of some identifiers.
 #[derive(Debug)]
 pub(super) enum Held {
-    /// No exchange has any of them.
+    /// No exchange has any of them, or too many have.
     Nowhere,
     /// This one alone.
     One(Holder),
-    /// It can be each of these, of which other evidence has to name one. None, where no exchange has all
-    /// of them, or too many have.
+    /// It can be each of these, of which other evidence has to name one; none, where no exchange has all of
+    /// them.
     Several(Vec<NodeId>),
 }
 
@@ -124,15 +124,10 @@ impl Requests {
         key: Seed,
         time: Monotonic,
     ) -> Held {
-        let known = || ids.iter().filter_map(|&id| self.holders.get(&(process, id)));
-        // One that too many have does not tell them apart.
-        let mut some = known().filter(|few| few.is_whole() && at(few, key, time).next().is_some());
-        let Some(first) = some.next() else {
-            return match known().all(Few::is_whole) {
-                true => Held::Nowhere,
-                false => Held::Several(Vec::new()),
-            };
-        };
+        // An id that too many requests have says nothing, neither for one of them nor against it.
+        let known = ids.iter().filter_map(|&id| self.holders.get(&(process, id)));
+        let mut some = known.filter(|few| few.is_whole() && at(few, key, time).next().is_some());
+        let Some(first) = some.next() else { return Held::Nowhere };
         let has = |few, node| at(few, key, time).any(|it| it.node == node);
         let mut all =
             at(first, key, time).filter(|it| some.clone().all(|other| has(other, it.node)));

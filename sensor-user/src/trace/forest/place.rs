@@ -103,6 +103,21 @@ pub(super) struct Settled {
 }
 
 impl Forest {
+    /// Whether a server exchange goes on that came in by a context of this trace, and by this parent if one
+    /// is named.
+    pub(in crate::trace) fn came_in_by(
+        &self,
+        id: NodeId,
+        trace_id: TraceId,
+        parent: Option<SpanId>,
+    ) -> bool {
+        self.get(id).is_some_and(|node| {
+            let own = &node.identity;
+            let named = own.parent.is_some() && parent.is_none_or(|it| own.parent == Some(it));
+            node.end.is_none() && own.trace_id == trace_id && named
+        })
+    }
+
     /// Where an exchange belongs; `None` where that is not known yet.
     pub(super) fn decide(&self, node: &Node, force: bool) -> Option<Settled> {
         let settled = self.belongs(node, force)?;

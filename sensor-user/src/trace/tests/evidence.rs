@@ -213,17 +213,21 @@ fn an_identifier_that_everybody_has() {
         })
         .collect();
     assert_eq!(service.line(2_000, nobody(), &[R1]), None);
-    // Who forwards the context that they came with has no span of that name.
-    let client = service.client(251);
-    service.asks_with(
-        &client,
-        2_000,
-        nobody(),
-        &format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-01"),
-    );
-    service.answered(&client, 2_500, nobody());
-    for flow in &flows[1..] {
-        service.answers(flow, 3_000, thread(1));
+    // Who forwards the context that they came with has no span of that name; and other evidence says which of them
+    // it is all the same.
+    let context = |parent: &str| format!("traceparent: 00-{TRACE}-{parent}-01");
+    let calls = [
+        (251, nobody(), "00f067aa0ba902b7"),
+        (252, thread(390), "00f067aa0ba902b7"),
+        (253, thread(391), "b7ad6b7169203331"),
+    ];
+    for (flow, caller, parent) in calls {
+        let client = service.client(flow);
+        service.asks_with(&client, 2_000 + u64::from(flow), caller, &context(parent));
+        service.answered(&client, 2_500, caller);
+    }
+    for (n, flow) in (0..).zip(&flows).skip(1) {
+        service.answers(flow, 3_000, thread(100 + n));
     }
     // One is open, and the others were lately.
     assert_eq!(service.line(4_000, nobody(), &[R1]), None);
@@ -233,10 +237,22 @@ fn an_identifier_that_everybody_has() {
     let alone = service.line(2 * AFTER + SECOND, nobody(), &[R1]);
     assert_eq!(alone, Some((1_000, "request_id")));
     let spans = service.spans();
-    let call = spans.iter().find(|span| span.kind == SpanKind::Client).unwrap();
-    assert_eq!(call.trace_id.to_string(), TRACE);
-    assert_ne!(call.span_id.to_string(), "00f067aa0ba902b7");
-    assert_eq!(text(call, DOUBT), Some("ambiguous"));
+    let calls: Vec<_> = spans.iter().filter(|span| span.kind == SpanKind::Client).collect();
+    let parent = |call: &Span| {
+        let parent = spans.iter().find(|span| Some(span.span_id) == call.parent_span_id)?;
+        Some(parent.start_unix_ns - 3_600 * SECOND)
+    };
+    let why = |call: &Span| text(call, EVIDENCE).or_else(|| text(call, DOUBT)).map(str::to_owned);
+    let told = |call: &&Span| (parent(call), why(call).unwrap(), call.span_id.to_string());
+    let [alone, forwards, own] = &calls[..] else { panic!("{calls:#?}") };
+    assert_eq!((parent(alone), why(alone).as_deref()), (None, Some("ambiguous")));
+    assert_ne!(alone.span_id.to_string(), "00f067aa0ba902b7");
+    let (from, evidence, span_id) = told(forwards);
+    assert_eq!((from, evidence.as_str()), (Some(1_290), "context"));
+    assert_ne!(span_id, "00f067aa0ba902b7");
+    let minted = (Some(1_291), "context".to_owned(), "b7ad6b7169203331".to_owned());
+    assert_eq!(told(own), minted);
+    assert!(calls.iter().all(|call| call.trace_id.to_string() == TRACE));
 }
 
 fn evidence(service: &mut Service, ids: &LogIds) -> &'static str {
