@@ -276,14 +276,16 @@ impl Contexts {
         let all = open.into_iter().flat_map(Few::iter).filter(|server| server.key != *key);
         let came_in = all.clone().filter(|server| server.came_in == parent_id);
         let whole = open.is_none_or(Few::is_whole);
+        let listed = InContext::of(came_in, Some(parent_id));
         let forwarded = match whole || !self.unlisted.contains_key(&(of_trace, parent_id)) {
-            true => InContext::of(came_in, Some(parent_id)),
+            true => listed,
             false => InContext::Several(Some(parent_id)),
         };
         if !matches!(forwarded, InContext::Nothing) {
             return (identity, forwarded);
         }
-        let any = if whole { InContext::of(all, None) } else { InContext::Several(None) };
+        let listed = InContext::of(all, None);
+        let any = if whole { listed } else { InContext::Several(None) };
         if self.take(trace_id, parent_id) {
             identity.span_id = parent_id;
             identity.minted = true;
