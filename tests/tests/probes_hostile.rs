@@ -395,7 +395,8 @@ fn executables_that_ask_too_much(engine: Engine) {
     let hostile = made::hostile();
     for (name, made) in &hostile {
         let code = sleep().finish(Path::new("/"), &[], &[], (LATER, &[]));
-        let path = files.write(name, &Made { code, ..made.clone() });
+        let made = Made { code, ..made.clone() };
+        let path = files.write(name, &made);
         File::options().write(true).open(&path).unwrap().set_len(made.file_len()).unwrap();
         held.push(Held::new(&Command::new(path)).unwrap());
     }

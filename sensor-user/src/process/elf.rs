@@ -78,6 +78,9 @@ mod section_header {
 /// A symbol (`Elf64_Sym`).
 const SYMBOL: u64 = 24;
 
+/// What a symbol costs in steps: there may be a million.
+const SYMBOL_STEPS: u64 = 4;
+
 /// A segment of the file that becomes executable memory (`PT_LOAD` with `PF_X`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -297,7 +300,7 @@ impl<'a> Elf<'a> {
         }
         let mut window = Window::new(&self.reader, symbols);
         for index in 0..symbols.len / SYMBOL {
-            self.reader.step(1)?;
+            self.reader.step(SYMBOL_STEPS)?;
             let Some(symbol) = window.array::<{ SYMBOL as usize }>(index * SYMBOL)? else { break };
             let defined = u16_at(&symbol, 6) != 0;
             let name = u64::from(u32_at(&symbol, 0));

@@ -11,7 +11,7 @@ use super::ElfError;
 
 /// The most that is read of one file, in bytes. The largest program that was looked at (700 MB, half
 /// a million functions) takes 130 MB.
-pub const BYTES: u64 = 192 << 20;
+pub const BYTES: u64 = 160 << 20;
 
 /// A read counts as at least this many bytes, so that small ones are bounded too.
 pub const READ_MIN: u64 = 4096;
@@ -21,6 +21,9 @@ pub const STEPS: u64 = 4 << 20;
 
 /// The most that is held of a file at a time for each table, in bytes.
 pub const WINDOW: usize = 64 << 10;
+
+/// What is read where a table is not read forwards, in bytes. It counts as a whole window.
+const LEAP: usize = 4 << 10;
 
 /// A file, or what stands for one.
 pub trait Source {
@@ -86,6 +89,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    fn charge(&self, bytes: u64) -> Result<(), ElfError> {
+        let left = self.bytes.get().checked_sub(bytes);
+        self.bytes.set(left.ok_or(ElfError::Budget("more than 160 MiB to be read"))?);
+        Ok(())
+    }
+
     /// Fills a buffer from an offset.
     ///
     /// # Errors
@@ -94,8 +103,7 @@ impl<'a> Reader<'a> {
         let mut done = 0;
         while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let cost = u64::try_from(rest.len()).unwrap_or(u64::MAX).max(READ_MIN);
-            let left = self.bytes.get().checked_sub(cost);
-            self.bytes.set(left.ok_or(ElfError::Budget("more than 192 MiB to be read"))?);
+            self.charge(cost)?;
             let behind_end = ElfError::Malformed("a part lies behind its end");
             let Some(at) = offset.checked_add(done as u64) else { return Err(behind_end) };
             match self.source.read_at(at, rest) {
@@ -215,7 +223,9 @@ impl<'a> Window<'a> {
         let begin = if let Some(begin) = held {
             begin
         } else {
-            let size = usize::try_from(left).map_or(WINDOW, |left| left.min(WINDOW));
+            let size = if self.is_forwards(at) { WINDOW } else { LEAP.max(len) };
+            self.reader.charge((WINDOW - size) as u64)?;
+            let size = usize::try_from(left).map_or(size, |left| left.min(size));
             let offset = self.range.offset.checked_add(at);
             let offset = offset.ok_or(ElfError::Malformed("a part lies behind its end"))?;
             self.bytes.resize(size, 0);
@@ -224,6 +234,11 @@ impl<'a> Window<'a> {
             0
         };
         Ok(self.bytes.get(begin..begin + len).unwrap_or_default())
+    }
+
+    /// Whether a place is not far behind what is held.
+    fn is_forwards(&self, at: u64) -> bool {
+        at >= self.at && at - self.at <= (self.bytes.len() + LEAP) as u64
     }
 
     /// A few bytes at a place; none where they are not within the range.

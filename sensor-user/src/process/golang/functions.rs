@@ -17,6 +17,13 @@ const HEADER: usize = 72;
 /// The most places of the table of names that are remembered: each name has one.
 const NAMES_FOUND: usize = 64;
 
+/// What a function costs in steps: there may be two million.
+const FUNCTION_STEPS: u64 = 2;
+
+/// How far from its beginning a table is looked for in `.data.rel.ro`, in bytes: what is in front of it
+/// there is less than a tenth of a program.
+const SEARCHED: u64 = 48 << 20;
+
 /// Offset of `text` in `runtime.moduledata` (Go 1.18 to 1.27), which has a section of its own since 1.26.
 const MODULEDATA_TEXT: u64 = 176;
 
@@ -170,7 +177,7 @@ impl Table {
             if left == 0 {
                 break;
             }
-            elf.reader().step(1)?;
+            elf.reader().step(FUNCTION_STEPS)?;
             let Some(place) = table.array(8 * index + 4)? else { break };
             // `_func.entryOff`, `_func.nameOff`.
             let Some(description) = descriptions.array::<8>(u32::from_le_bytes(place).into())?
@@ -206,7 +213,8 @@ fn place(elf: &Elf<'_>, sections: &Sections) -> Result<Option<Range>, ElfError> 
     });
     let finders = beginnings.each_ref().map(Finder::new);
     let mut found = [None; MAGIC.len()];
-    elf.reader().scan(data, 7, |at, bytes| {
+    let searched = Range { len: data.len.min(SEARCHED), ..data };
+    elf.reader().scan(searched, 7, |at, bytes| {
         for (found, finder) in found.iter_mut().zip(&finders) {
             if found.is_none() {
                 *found = finder.find(bytes).map(|within| at + within as u64);
@@ -214,5 +222,9 @@ fn place(elf: &Elf<'_>, sections: &Sections) -> Result<Option<Range>, ElfError> 
         }
         Ok(if found[0].is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
-    Ok(found.into_iter().flatten().next().and_then(|at| data.part(at, data.len)))
+    match found.into_iter().flatten().next() {
+        Some(at) => Ok(data.part(at, data.len)),
+        None if data.len > SEARCHED => Err(ElfError::Budget("more than 48 MiB of .data.rel.ro")),
+        None => Ok(None),
+    }
 }
