@@ -31,7 +31,9 @@ mod service;
 pub use host::{Host, utc_offset};
 pub use identify::{Identified, Identifier, copied};
 pub use resource::{Facts, Identity, resource};
-pub use selection::{ProcessFacts, Selection, SelectionError, facts, initial_selection};
+pub use selection::{
+    ProcessFacts, Selection, SelectionError, executable, initial_selection, is_selected,
+};
 
 /// The most that is taken of a process's environment, in bytes.
 pub const ENVIRONMENT_MAX: u64 = 1024 * 1024;
