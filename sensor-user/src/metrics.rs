@@ -34,7 +34,7 @@ counters! {
     EventsUndecodable = "capture.undecodable",
     /// Processes whose identity could not be read before they ended.
     ProcessesUnknown = "capture.processes_unknown",
-    /// Records dropped of processes that had ended before it could be told whether they are selected.
+    /// Records dropped: their processes had ended before it was known whether they are selected.
     ProcessesUndecided = "capture.processes_undecided",
     /// Processes whose OTEL_RESOURCE_ATTRIBUTES break the grammar: ignored as a whole.
     ProcessAttributesMalformed = "capture.process_attributes_malformed",

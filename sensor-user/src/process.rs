@@ -37,7 +37,9 @@ pub(crate) use directory::Directory;
 pub use host::{Host, utc_offset};
 pub use identify::{Identified, Identifier, copied};
 pub use resource::{Facts, Identity, resource};
-pub use selection::{ProcessFacts, Selection, SelectionError, facts, initial_selection};
+pub use selection::{
+    ProcessFacts, Selection, SelectionError, executable, initial_selection, is_selected,
+};
 
 /// How far a process is believed in what it declares of itself (`OTEL_SERVICE_NAME`,
 /// `OTEL_RESOURCE_ATTRIBUTES`).

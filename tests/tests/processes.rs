@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "this is how a test fails")]
 
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use sensor_tests::edges::driver::Workload;
 use sensor_tests::process::fresh_directory;
 use sensor_tests::sensor::{Engine, Report, Sensor, SpanJson, python};
 use sensor_tests::skip;
+use sensor_tests::workloads::source;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sensor-workload");
 
@@ -47,7 +48,7 @@ impl Forks {
         if !program.exists() {
             symlink(&self.python, &program).expect("a link");
         }
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads/python/forks.py");
+        let script = source("python/forks.py");
         let port = self.server.said("port")[0].to_owned();
         let mut workload = Workload::spawn(
             Command::new(program)
@@ -72,8 +73,8 @@ fn unique(engine: Engine) -> String {
     format!("{}{}", &engine.to_string()[..2], std::process::id())
 }
 
-/// Each worker's exchange is there, as the parent's service and the worker's own process, or, where the
-/// kernel left out runs, counted.
+/// Each worker's exchange is there, as the parent's service and the worker's own process, or, where
+/// the kernel left out runs, counted.
 fn assert_workers(report: &Report, parent: u32) {
     let text =
         |span: &SpanJson, key| span.resource(key).and_then(|it| it.as_str().map(str::to_owned));

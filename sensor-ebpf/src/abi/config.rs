@@ -262,21 +262,21 @@ pub struct Config {
     pub reserved: u32,
 }
 
-/// What user space has decided on a process: a value of the map `VERDICTS`, by process id. It counts
-/// for the process that was started then, and for no later one with the same id.
+/// User space's decision on a process: a value of the map `VERDICTS`, by process id. It counts for
+/// the process with this start time only, not for a later one with the same id.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
 pub struct Verdict {
-    /// See [`super::SegmentRecord::start_ns`]; the process was started then, or up to
-    /// [`crate::limits::START_TICK_NS`] later.
+    /// See [`super::SegmentRecord::start_ns`]. User space knows ticks only: the process was started
+    /// up to [`crate::limits::START_TICK_NS`] later.
     pub start_ns: u64,
-    /// See [`super::SegmentRecord::execs`]. Another program of the same process stays traced, but
-    /// does not stay left out: it is undecided.
+    /// See [`super::SegmentRecord::execs`]. After an exec, a traced process stays traced; one that
+    /// is not traced becomes undecided.
     pub execs: u32,
     /// 1: traced; 0: not.
     pub traced: u8,
-    /// 1: user space keeps state of this process, and hears of its end; 0: inherited by a fork.
+    /// 1: user space keeps state of this process and needs its exit record; 0: copied by a fork.
     pub told: u8,
     /// Zero.
     pub reserved: [u8; 2],

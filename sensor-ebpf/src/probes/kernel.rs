@@ -43,8 +43,8 @@ pub(crate) fn masked<const MASK: u64>(value: u64) -> u64 {
     value
 }
 
-/// What tells a process from others that had or will have its id, and its program from others that it
-/// had or will have.
+/// The start time and the exec count of a process: together with its id they identify the process
+/// and the program that it runs.
 #[derive(Clone, Copy)]
 pub(crate) struct Process {
     /// See [`sensor_ebpf::abi::SegmentRecord::start_ns`].
@@ -54,7 +54,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// That of a task that the verifier has no type for.
+    /// Of a task that the verifier has no type for.
     #[inline(always)]
     pub(crate) fn of(task: u64) -> Self {
         let leader: u64 = probe(task, setting!(OFFSETS.task_group_leader));
@@ -64,7 +64,7 @@ impl Process {
         }
     }
 
-    /// The current one, without types.
+    /// Of the current task, read without types.
     #[inline(always)]
     pub(crate) fn current() -> Self {
         // SAFETY: no memory is passed.

@@ -1,5 +1,5 @@
-//! Processes: children inherit their parent's verdict and say whose copy they are, programs introduce
-//! themselves, and the end is seen.
+//! The life of processes. A fork copies the parent's verdict and is reported, an exec is reported
+//! with the program's arguments and environment, and an exit removes what is kept of the process.
 
 use core::mem::size_of;
 
@@ -36,7 +36,7 @@ pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
     if pid != tgid {
         return 0;
     }
-    // What was known of an earlier process with this id, whose end went by unseen.
+    // An earlier process with this id may have left entries, if its exit was missed.
     let _ = GO.remove(tgid);
     forget_lines(tgid);
     let child = Process::of(child);
@@ -87,7 +87,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let tgid: u32 = probe(task, setting!(OFFSETS.task_tgid));
     let _ = GO.remove(tgid);
     forget_lines(tgid);
-    // A verdict against the program before does not count for this one.
+    // A negative verdict on the previous program does not count for the new one.
     if !select::process(tgid, || Process::of(task)) {
         return 0;
     }

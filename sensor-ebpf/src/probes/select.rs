@@ -12,8 +12,9 @@ use super::{
     state::Ends,
 };
 
-/// Whether a process, the current one as a rule, is traced. The sensor itself never is. `which` tells
-/// it from others with this id; that is asked only where there is a verdict.
+/// Whether a process (normally the current one) is traced. The sensor itself never is. `which`
+/// reads the process's start time and exec count; it is called only if there is a verdict for the
+/// id.
 #[inline(always)]
 pub(crate) fn process(tgid: u32, which: impl FnOnce() -> Process) -> bool {
     if tgid == setting!(CONFIG.self_tgid) {
@@ -29,7 +30,7 @@ pub(crate) fn process(tgid: u32, which: impl FnOnce() -> Process) -> bool {
     in_cgroups() || mode == mode::UNDECIDED
 }
 
-/// The verdict on a process, if there is one that counts.
+/// The verdict on a process. A verdict on an earlier process with this id does not count.
 #[inline(always)]
 pub(crate) fn verdict(tgid: u32, which: impl FnOnce() -> Process) -> Option<Verdict> {
     // SAFETY: a live map value, which is replaced as a whole.

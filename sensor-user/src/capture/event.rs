@@ -29,7 +29,7 @@ pub enum SocketId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tgid(pub u32);
 
-/// A process. Its id may be another's later; together with its start it is its own.
+/// A process: ids are used again, so its start time is part of its identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProcessKey {
     /// Its id.
@@ -38,10 +38,10 @@ pub struct ProcessKey {
     pub start: StartTime,
 }
 
-/// When a process was started: hundredths of a second since the machine's boot (`CLOCK_BOOTTIME` of the
-/// initial time namespace), rounded down. That is what `/proc/PID/stat` shows (`USER_HZ`), so a process
-/// is the same one there and in the kernel's records. Ids are given out in turn: none comes round
-/// within such a tick. An exec leaves the time as it is. 0 where the source does not know it.
+/// When a process was started: hundredths of a second since the machine's boot (`CLOCK_BOOTTIME` of
+/// the initial time namespace), rounded down. That is what `/proc/PID/stat` shows (`USER_HZ`), so a
+/// process is the same one there and in the kernel's records. Ids are given out in turn: none comes
+/// round within such a tick. An exec leaves the time as it is. 0 where the source does not know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StartTime(pub u64);
 

@@ -1,10 +1,10 @@
 //! Packet captures: pcap and pcapng.
 //!
-//! A packet capture sees both ends of a connection from the middle, and tells nothing of
-//! processes. Each TCP connection becomes *one* flow, seen from the server (whoever received the
-//! SYN; `pcap/flow.rs` says who it is without one), so that requests are received and responses are
-//! sent. There are no [`Event::Process`] events, and [`super::event::Segment::process`] is `ProcessKey::UNKNOWN`,
-//! which is no process: unknown.
+//! A packet capture sees both ends of a connection from the middle, and tells nothing of processes.
+//! Each TCP connection becomes *one* flow, seen from the server (whoever received the SYN;
+//! `pcap/flow.rs` says who it is without one), so that requests are received and responses are
+//! sent. There are no [`Event::Process`] events, and [`super::event::Segment::process`] is
+//! `ProcessKey::UNKNOWN`, which is no process: unknown.
 //!
 //! Packets carry wall-clock times, so the one [`Event::Clock`], which comes first, says that the
 //! monotonic clock *is* nanoseconds since the Unix epoch.

@@ -1,9 +1,10 @@
 //! One process's directory in `/proc`, read through one descriptor.
 //!
-//! The descriptor is of the process, not of its id: when the process has ended, what is opened through
-//! it fails, also when the id is another process's by then. Which process it is, `stat` says by the
-//! time of its start: in the reader's time namespace, whose offset is taken off again. (One that is not
-//! of whole ticks makes every process another one; the initial namespace has none.)
+//! The descriptor belongs to the process, not to its id: after the end of the process, opening a
+//! file through it fails, even if the id has been given to another process. The start time in
+//! `stat` identifies the process. It is shown in the reader's time namespace, whose offset is
+//! subtracted. (The offset has to be of whole ticks, else no process is recognised; the initial
+//! time namespace has none.)
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -18,7 +19,7 @@ use crate::capture::event::{ProcessKey, StartTime, Tgid};
 /// Longest `/proc/PID/stat`: a name of up to 64 bytes and 51 numbers.
 const STAT_MAX: u64 = 4096;
 
-/// `PF_EXITING` (include/linux/sched.h): the process has begun to give up what it has.
+/// `PF_EXITING` (include/linux/sched.h): the process gives up its resources.
 const EXITING: u64 = 4;
 
 /// The directory of a process.
@@ -39,8 +40,7 @@ pub(super) struct Stat {
     pub(super) parent: u32,
     /// When the process was started; 0 where the line ends before that.
     pub(super) start: StartTime,
-    /// Its memory, and with it arguments and environment, is gone or about to go: what they read as is
-    /// not what they were.
+    /// The process gives up its memory: arguments and environment may read as empty.
     pub(super) exiting: bool,
 }
 
@@ -128,7 +128,8 @@ static NAMESPACE_TICKS: LazyLock<i64> = LazyLock::new(|| {
     namespace_ticks(&offsets).unwrap_or(0)
 });
 
-/// The same by `/proc/PID/timens_offsets` (time_namespaces(7)): lines of a clock, seconds, nanoseconds.
+/// The same by `/proc/PID/timens_offsets` (time_namespaces(7)): lines of a clock, seconds,
+/// nanoseconds.
 fn namespace_ticks(offsets: &str) -> Option<i64> {
     let line = offsets.lines().find_map(|line| line.strip_prefix("boottime"))?;
     let mut numbers = line.split_ascii_whitespace().map(str::parse::<i64>);

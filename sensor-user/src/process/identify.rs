@@ -23,12 +23,12 @@ pub struct Identifier {
     metrics: Arc<Metrics>,
 }
 
-/// What `/proc` says of a process.
+/// The identity of a process by `/proc`.
 #[derive(Debug)]
 pub struct Identified {
     /// Who it is.
     pub resource: Resource,
-    /// False where it was ending while it was looked at: then parts of it are missing.
+    /// False if the process was ending meanwhile: parts may be missing.
     pub complete: bool,
 }
 
@@ -51,7 +51,7 @@ impl Identifier {
         let env = directory.read("environ", ENVIRONMENT_MAX).unwrap_or_default();
         let exe = directory.exe();
         let cgroup = cgroup(&directory);
-        // Last: it was there until now, with what was read.
+        // Last: the process was there until now.
         let stat = directory.stat().ok();
         let resource = self.identity(&Facts {
             pid: process.tgid.0,
@@ -146,8 +146,8 @@ impl Identifier {
     }
 }
 
-/// Who a process is that was a copy of `parent`, which was `resource`, and ran no other program: the
-/// same but for the ids.
+/// The identity of a process that was forked from `parent` and has run no other program: the
+/// parent's `resource` with the ids of the child.
 pub fn copied(resource: &Resource, process: ProcessKey, parent: ProcessKey) -> Resource {
     let mut resource = resource.clone();
     let mut has_parent = false;

@@ -103,7 +103,12 @@ impl Selection {
 
     /// Whether programs that start later may be selected by their name.
     pub fn by_name(&self) -> bool {
-        !(self.comm.is_empty() && self.exe_path.is_empty() && self.exe_name.is_empty())
+        !self.comm.is_empty() || self.by_executable()
+    }
+
+    /// Whether executables are asked for.
+    pub fn by_executable(&self) -> bool {
+        !(self.exe_path.is_empty() && self.exe_name.is_empty())
     }
 
     /// The ids that are asked for.
@@ -117,8 +122,8 @@ impl Selection {
         self.is_empty() || self.pids.contains(&facts.tgid) || self.matches_name(facts)
     }
 
-    /// Whether a process that came later is selected by itself: an id that was asked for may be its
-    /// own by now, and was not meant.
+    /// Whether a process that was started later is selected by itself. Ids do not count: `--pid`
+    /// names a process that ran at the start.
     pub fn matches_name(&self, facts: &ProcessFacts<'_>) -> bool {
         let &ProcessFacts { tgid: _, comm, exe } = facts;
         self.comm.is_match(comm)
@@ -167,16 +172,19 @@ pub fn initial_selection(
     Ok(all)
 }
 
-/// Hands what a selection looks at of a process to `take`; `None` if there is no such process.
-pub fn facts<T>(
-    proc_root: &Path,
-    process: ProcessKey,
-    take: impl FnOnce(&ProcessFacts<'_>) -> T,
-) -> Option<T> {
+/// Whether a process that was started later is selected by itself; `None` if it has ended, or is
+/// ending and its executable cannot be read any more.
+pub fn is_selected(proc_root: &Path, process: ProcessKey, selection: &Selection) -> Option<bool> {
     let directory = Directory::open(proc_root, process).ok()?;
-    let taken = look(&directory, process.tgid, take);
-    // What was read is this process's if it is there still.
-    directory.stat().is_ok_and(|stat| !stat.exiting).then_some(taken).flatten()
+    let selected = look(&directory, process.tgid, |facts| selection.matches_name(facts))?;
+    // The process was there until now. At its end, the executable goes first.
+    let exiting = directory.stat().ok()?.exiting;
+    (selected || !exiting || !selection.by_executable()).then_some(selected)
+}
+
+/// The executable of a process, where it is there and may be read.
+pub fn executable(proc_root: &Path, process: ProcessKey) -> Option<String> {
+    Directory::open(proc_root, process).ok()?.exe()
 }
 
 fn look<T>(

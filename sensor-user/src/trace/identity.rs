@@ -256,7 +256,8 @@ impl Contexts {
         identity(incoming, seed, SpanKind::Server)
     }
 
-    /// The identity of a client span of `process`, which sent `outgoing`, and what that says of its cause.
+    /// The identity of a client span of `process`, which sent `outgoing`, and what that says of its
+    /// cause.
     pub(super) fn client(
         &mut self,
         outgoing: Option<Traceparent>,

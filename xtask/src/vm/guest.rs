@@ -206,7 +206,9 @@ impl Guest {
                 self.libraries_of(path)?;
             }
         }
-        for program in ["python/server.py", "python/relay.py", "lines/writers.py"] {
+        let programs =
+            ["python/server.py", "python/relay.py", "python/forks.py", "lines/writers.py"];
+        for program in programs {
             self.tree.same(workspace::root().join("tests/workloads").join(program));
         }
         Ok(())
@@ -217,7 +219,7 @@ impl Guest {
 /// of all that those import.
 const PYTHON: &str = "
 import os, sys, json, time, http.server
-import pty, socket, threading, tty
+import ctypes, pty, socket, threading, tty
 import asyncio, concurrent.futures.thread, http.client
 import encodings.idna, encodings.latin_1, encodings.ascii, mimetypes, urllib.parse, email.parser
 print(os.path.realpath(sys.executable))

@@ -15,7 +15,7 @@ pub(super) struct Suite {
     quick: &'static [&'static str],
 }
 
-pub(super) const SUITES: [Suite; 12] = [
+pub(super) const SUITES: [Suite; 13] = [
     Suite {
         binary: "http1_nginx",
         skip: &["wrk_at_a_rate", "wrk_at_saturation"],
@@ -27,6 +27,11 @@ pub(super) const SUITES: [Suite; 12] = [
     Suite { binary: "edges_ways", skip: &[], quick: &["every_way_in_and_out"] },
     Suite { binary: "edges_cuts", skip: &[], quick: &[] },
     Suite { binary: "edges_select", skip: &[], quick: &["a_cgroup"] },
+    Suite {
+        binary: "processes",
+        skip: &[],
+        quick: &["workers_of_a_process", "an_id_that_is_used_again"],
+    },
     Suite { binary: "edges_hostile", skip: &[], quick: &["hostile_bytes"] },
     Suite { binary: "edges_load", skip: &[], quick: &["a_small_ring"] },
     Suite {

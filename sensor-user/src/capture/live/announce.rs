@@ -27,7 +27,7 @@ pub(super) struct Announcer<'a> {
     pub(super) lines: &'a mut Lines,
 }
 
-/// The process that a record names, and what it ran when.
+/// The process that a record names, its exec count, and the record's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Runs {
     process: ProcessKey,
@@ -60,8 +60,8 @@ impl Announcer<'_> {
         }
     }
 
-    /// Announces a process that is not known yet, or runs another program than it did. Returns whether
-    /// it is wanted.
+    /// Announces a process if it is new or runs another program than before. Returns whether it is
+    /// wanted.
     fn process(&mut self, runs: Runs, sink: &mut dyn FnMut(Raw<'_>)) -> bool {
         let Runs { process, execs, time } = runs;
         if let Some(there) = self.processes.get(process)
@@ -80,11 +80,12 @@ impl Announcer<'_> {
             self.metrics.inc(Counter::ProcessesUnknown);
             Arc::new(identifier.unknown(process))
         });
-        self.introduce(process, execs, resource, sink);
+        self.introduce(process, execs, &resource, sink);
         true
     }
 
-    /// Whether records of a process are wanted. What is refused without knowing is counted.
+    /// Whether records of a process are wanted. A record is dropped and counted if that cannot be
+    /// known.
     fn wants(&mut self, process: ProcessKey, execs: u32) -> bool {
         if !self.scope.decides() {
             return true;
@@ -119,7 +120,7 @@ impl Announcer<'_> {
                     return false;
                 }
                 let resource = Arc::new(self.identifier.identify_exec(&record));
-                self.introduce(process, execs, resource, sink);
+                self.introduce(process, execs, &resource, sink);
                 // The record itself carries the whole environment, which is nobody's business.
                 false
             }
@@ -132,7 +133,8 @@ impl Announcer<'_> {
         }
     }
 
-    /// Something is seen of a process: the former one with its id has ended by then, at the latest.
+    /// Notes that a process exists. If the exit of the former process with its id was lost, an exit
+    /// record takes its place.
     fn appears(&mut self, process: ProcessKey, time: Monotonic, sink: &mut dyn FnMut(Raw<'_>)) {
         let Some(former) = self.processes.seen(process) else { return };
         if !self.ends(former, sink) {
@@ -147,7 +149,8 @@ impl Announcer<'_> {
         sink(Raw::Record(exit.as_bytes()));
     }
 
-    /// A process has ended. Returns whether the later stages have to hear of that.
+    /// Removes the state of a process that has ended. Returns whether the later stages need its
+    /// end.
     fn ends(&mut self, process: ProcessKey, sink: &mut dyn FnMut(Raw<'_>)) -> bool {
         let (announced, decided) = self.processes.end(process);
         if decided {
@@ -163,21 +166,21 @@ impl Announcer<'_> {
         &mut self,
         process: ProcessKey,
         execs: u32,
-        resource: Arc<Resource>,
+        resource: &Arc<Resource>,
         sink: &mut dyn FnMut(Raw<'_>),
     ) {
         let there = self.processes.entry(process);
         let exec = there.announced;
         there.announced = true;
-        there.known = Some(Known { execs, resource: Arc::clone(&resource) });
+        there.known = Some(Known { execs, resource: Arc::clone(resource) });
         if exec {
             self.golang.announce_anew(process);
         } else {
             self.golang.announce(process);
         }
         self.lines.part(process, sink);
-        sink(Raw::Process { process, exec, resource: &resource });
-        self.lines.introduce(process, &resource);
+        sink(Raw::Process { process, exec, resource });
+        self.lines.introduce(process, resource);
     }
 }
 

@@ -1,12 +1,12 @@
-//! What is known of processes: whose copies they are, what was decided on them, and who they are.
+//! The state that is kept of each process: its parent at the fork, the verdict, and the identity.
 //!
-//! All of it belongs to a process, never to its id. A record of another process with an id that is
-//! known means that the end of the former went by unseen; one with a newer count of execs, that an
-//! exec did.
+//! State belongs to a process (id and start time), never to an id. A record of another process with
+//! a known id shows that the exit record of the former process was lost; a newer exec count shows
+//! that an exec record was lost.
 //!
-//! A process that ends before `/proc` is read is what it was forked from, as long as it ran the same
-//! program: the count of execs says that. So ended processes that others are copies of are kept for a
-//! while.
+//! A process may end before `/proc` is read. If it ran the program of its parent (the exec count
+//! shows that), it has its parent's verdict and identity. Ended processes with children are
+//! therefore kept for a while.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,34 +22,34 @@ use crate::table::Table;
 /// Ended processes that are kept for those that were forked from them.
 const ENDED: usize = 1024;
 
-/// How many forks without an exec are followed back.
+/// Ancestors that are looked at.
 const FORKS: usize = 16;
 
-/// The processes that there is something to know of.
+/// Processes by id and start time, with a cap: unused ones make room.
 #[derive(Debug)]
 pub(super) struct Processes {
     table: Table<ProcessKey, Process>,
     /// The latest of each id, of those in the table.
     latest: FxHashMap<Tgid, ProcessKey>,
-    /// Those that have ended, the first first.
+    /// Ended processes that have children, oldest first.
     ended: VecDeque<ProcessKey>,
 }
 
-/// What there is to know of a process.
+/// The state of one process.
 #[derive(Debug, Default)]
 pub(super) struct Process {
-    /// What it was forked from, if that was seen.
+    /// The fork that made it, if its record was seen.
     pub(super) origin: Option<Origin>,
-    /// What was decided on it, where that is user space's business.
+    /// Whether it is traced, where user space decides that.
     pub(super) verdict: Option<Decided>,
     pub(super) known: Option<Known>,
-    /// The later stages have heard who it is.
+    /// The later stages know its identity.
     pub(super) announced: bool,
-    /// Others are copies of it.
+    /// It has forked.
     copied: bool,
 }
 
-/// What a process was forked from.
+/// The fork that made a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) parent: ProcessKey,
@@ -57,22 +57,22 @@ pub(super) struct Origin {
     pub(super) execs: u32,
 }
 
-/// A decision, and the count of execs of the program that it was made for. Other programs of the same process
-/// stay traced, but not untraced.
+/// A verdict, and the exec count of the program that it was made for. It holds for later programs
+/// of the process if it is positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Decided {
     pub(super) traced: bool,
     pub(super) execs: u32,
 }
 
-/// Who a process is while it runs the program of that count of execs.
+/// The identity of a process while it runs the program with this exec count.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     pub(super) execs: u32,
     pub(super) resource: Arc<Resource>,
 }
 
-/// Whether a count of execs is of a later program.
+/// Whether an exec count belongs to a later program. Counts may wrap.
 pub(super) fn is_newer(execs: u32, than: u32) -> bool {
     let distance = execs.wrapping_sub(than);
     distance != 0 && distance <= u32::MAX / 2
@@ -93,7 +93,7 @@ impl Processes {
         self.table.get_mut(process)
     }
 
-    /// The same, beginning to know of it.
+    /// The state of a process, new if there is none yet.
     pub(super) fn entry(&mut self, process: ProcessKey) -> &mut Process {
         let (entry, evicted) = self.table.get_or_insert_with(process, Process::default);
         if let Some((evicted, _)) = evicted
@@ -104,11 +104,11 @@ impl Processes {
         entry
     }
 
-    /// Something is seen of a process. Gives the former one with its id, if that is not known to have
-    /// ended.
+    /// Notes that a process exists. Returns the former process with its id, if its exit was not
+    /// seen.
     pub(super) fn seen(&mut self, process: ProcessKey) -> Option<ProcessKey> {
         let before = self.latest.get(&process.tgid).copied();
-        // Of the former one, something may come late.
+        // A record of the former process may come late.
         if before.is_none_or(|before| before.start < process.start) {
             self.entry(process);
             self.latest.insert(process.tgid, process);
@@ -117,14 +117,14 @@ impl Processes {
         None
     }
 
-    /// A process is a copy of another.
+    /// Notes a fork.
     pub(super) fn forked(&mut self, child: ProcessKey, origin: Origin) {
         self.entry(origin.parent).copied = true;
         self.entry(child).origin = Some(origin);
     }
 
-    /// A process has ended. Says whether the later stages have to hear of it, and whether there was a
-    /// decision on it.
+    /// Ends a process. Returns whether the later stages need its end, and whether there was a
+    /// verdict.
     pub(super) fn end(&mut self, process: ProcessKey) -> (bool, bool) {
         if self.latest.get(&process.tgid) == Some(&process) {
             self.latest.remove(&process.tgid);
@@ -147,9 +147,9 @@ impl Processes {
         ended
     }
 
-    /// Whether a process is traced while it runs the program of that count of execs; `None` where there
-    /// is no telling: it has ended. `look` says whether it is selected by what it runs now, if it
-    /// is still there.
+    /// Whether a process is traced while it runs the program with this exec count; `None` if that
+    /// cannot be known any more. `look` says whether a process is selected by its current program,
+    /// or `None` if the process has ended.
     pub(super) fn decide(
         &mut self,
         process: ProcessKey,
@@ -174,7 +174,7 @@ impl Processes {
                 return (!is_newer(since, execs)).then_some(true);
             }
             Some(Decided { traced: false, execs: of }) if of == execs => return Some(false),
-            // It may have been another program.
+            // The verdict is on a later program.
             Some(Decided { traced: false, execs: of }) if is_newer(of, execs) => return None,
             _ => {}
         }
@@ -182,7 +182,7 @@ impl Processes {
         let traced = if own == Some(true) {
             Some(true)
         } else {
-            // What is forked from a process that is selected is selected with it.
+            // Children of a selected process are selected.
             let inherited = origin.and_then(|origin| {
                 let Origin { parent, execs: then } = origin;
                 let traced = self.decide_within(parent, then, look, forks);
@@ -196,8 +196,8 @@ impl Processes {
         traced
     }
 
-    /// Who a process is while it runs the program of that count of execs; `None` where there is no
-    /// telling. `look` asks `/proc`.
+    /// The identity of a process while it runs the program with this exec count; `None` if that
+    /// cannot be known any more. `look` reads `/proc`.
     pub(super) fn identity(
         &mut self,
         process: ProcessKey,
@@ -218,7 +218,7 @@ impl Processes {
         let origin = self.get(process).and_then(|there| there.origin);
         match self.get(process).and_then(|there| there.known.as_ref()) {
             Some(known) if known.execs == execs => return Some(Arc::clone(&known.resource)),
-            // What `/proc` says is of a later program.
+            // `/proc` shows a later program.
             Some(known) if is_newer(known.execs, execs) => return None,
             _ => {}
         }

@@ -13,7 +13,7 @@ use super::processes::{Decided, Origin, Processes};
 use super::{OpenError, Options, take_map};
 use crate::capture::decode::ProcessRecordView;
 use crate::capture::event::ProcessKey;
-use crate::process::{ProcessFacts, Selection, facts, initial_selection};
+use crate::process::{ProcessFacts, Selection, executable, initial_selection, is_selected};
 
 const PROC: &str = "/proc";
 
@@ -30,7 +30,7 @@ pub(super) struct Scope {
     selection: Selection,
     mode: u32,
     map: Option<BpfHashMap<MapData, u32, Value>>,
-    /// The map was full, and that was said.
+    /// The warning that the map is full was given.
     warned: bool,
 }
 
@@ -121,7 +121,8 @@ impl Scope {
             .map_err(|error| OpenError::Scope(format!("/proc cannot be listed: {error}")))
     }
 
-    /// Who is not selected is decided on when something is seen of it: another program may run by then.
+    /// Processes that are not selected are decided on at their first record: they may run another
+    /// program by then.
     fn tell_all(&mut self, all: Vec<(ProcessKey, bool)>, processes: &mut Processes) {
         for (process, _) in all.into_iter().filter(|&(_, selected)| selected) {
             if self.decides() {
@@ -139,7 +140,7 @@ impl Scope {
 
     /// Whether a process is selected by what it runs now; `None` if it has ended.
     pub(super) fn selects(&self, process: ProcessKey) -> Option<bool> {
-        facts(Path::new(PROC), process, |facts| self.selection.matches_name(facts))
+        is_selected(Path::new(PROC), process, &self.selection)
     }
 
     /// Decides on a program that has just begun.
@@ -163,7 +164,7 @@ impl Scope {
                 processes.decide(parent, execs, &mut |process| self.selects(process)) == Some(true)
             });
         let traced = inherited || {
-            let exe = facts(Path::new(PROC), process, |it| it.exe.map(str::to_owned)).flatten();
+            let exe = executable(Path::new(PROC), process);
             self.selection.matches_name(&ProcessFacts {
                 tgid: process.tgid,
                 comm: &String::from_utf8_lossy(comm),
@@ -175,8 +176,8 @@ impl Scope {
         traced
     }
 
-    /// A process has ended on which there was a decision. The kernel side has forgotten it, unless it was
-    /// told only then.
+    /// Removes the verdict on a process that has ended. The kernel side has removed it at the exit,
+    /// but it may have been written after that.
     pub(super) fn forget(&mut self, process: ProcessKey) {
         let start_ns = process.start.boottime().to_ne_bytes();
         if self.decides()
@@ -184,12 +185,12 @@ impl Scope {
             && let Ok(value) = map.get(&process.tgid.0, 0)
             && value.starts_with(&start_ns)
         {
-            // A process that got the id just now is undecided then, and is decided on.
+            // If a new process got the id just now, it becomes undecided, and is decided on.
             let _ = map.remove(&process.tgid.0);
         }
     }
 
-    /// Tells the kernel side what was decided on a process and its program of that count of execs.
+    /// Writes the verdict on a process that runs the program with this exec count.
     pub(super) fn tell(&mut self, process: ProcessKey, execs: u32, traced: bool) {
         let Some(map) = &mut self.map else { return };
         let start_ns = process.start.boottime();

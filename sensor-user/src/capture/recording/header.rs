@@ -85,8 +85,8 @@ impl Header {
     pub(super) fn unreadable(&self) -> Option<String> {
         if ![ABI_OLDER, ABI_VERSION].contains(&self.abi_version) {
             return Some(format!(
-                "its records are of version {}, and this build reads versions {ABI_OLDER} and {ABI_VERSION}; \
-                 replay it with the release of sensor that made it",
+                "its records are of version {}, and this build reads versions {ABI_OLDER} and \
+                 {ABI_VERSION}; replay it with the release of sensor that made it",
                 self.abi_version
             ));
         }

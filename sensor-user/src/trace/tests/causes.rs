@@ -161,8 +161,8 @@ fn the_same_thread_id_in_another_process() {
     joined(&service.spans(), "thread");
 }
 
-/// Of Node.js, a second loop takes away what the first one's order says; so does not to hear again who it
-/// is, but for an exec.
+/// Of Node.js, a second loop takes away what the first one's order says; so does not to hear again
+/// who it is, but for an exec.
 #[test]
 fn to_hear_again_who_a_process_is_changes_nothing() {
     let run = |exec| {
