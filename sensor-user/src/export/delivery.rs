@@ -21,6 +21,7 @@ mod item;
 mod lanes;
 mod load;
 mod queue;
+mod recent;
 mod retry;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,5 @@
 //! What is delivered, and how much of it there is.
 
-use std::hash::Hasher;
 use std::sync::Arc;
 
 use crate::model::{Attribute, LogRecord, LogSource, Resource, Span, Text, Value};
@@ -11,10 +10,13 @@ pub(in crate::export) trait Item: Send + Sync + 'static {
     fn weight(&self) -> usize;
 
     /// The process that it is from.
-    fn resource(&self) -> &Resource;
+    fn resource(&self) -> &Arc<Resource>;
 
-    /// Hashes what distinguishes its stream among those of one owner. By default there is one.
-    fn stream(&self, _hasher: &mut impl Hasher) {}
+    /// A number that distinguishes its stream among those of one service and owner. By default
+    /// they have one together.
+    fn stream(&self) -> Option<u8> {
+        None
+    }
 }
 
 /// The key of a share: the container, or the service where there is no container. A process can
@@ -34,7 +36,7 @@ impl Item for Arc<Span> {
             + 64 * (self.events.len() + self.links.len())
     }
 
-    fn resource(&self) -> &Resource {
+    fn resource(&self) -> &Arc<Resource> {
         &self.resource
     }
 }
@@ -44,7 +46,7 @@ impl Item for Arc<LogRecord> {
         weight_of_record(self)
     }
 
-    fn resource(&self) -> &Resource {
+    fn resource(&self) -> &Arc<Resource> {
         &self.resource
     }
 }

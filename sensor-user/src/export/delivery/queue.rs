@@ -1,14 +1,13 @@
 //! The bounded queue between the threads that make spans and records and the task that delivers them.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::item::owner;
-use super::lanes::{Amount, Batch, Due, LaneKey, Lanes, Ticket};
+use super::lanes::{Amount, Batch, Due, Lanes, Ticket};
+use super::recent::Recent;
 use super::{Grouping, Item, Ledger, Loss, Policy};
 use crate::export::text;
 use crate::metrics::{Counter, Metrics};
@@ -35,8 +34,6 @@ pub(crate) struct Queue<T> {
     wake: Notify,
     /// When to stop trying, once the queue is closed.
     closing: watch::Sender<Option<Instant>>,
-    /// Hashes of lanes, keyed by this process: no service can choose a name that collides.
-    hashes: RandomState,
     policy: Policy,
     ledger: &'static Ledger,
     metrics: Arc<Metrics>,
@@ -45,6 +42,7 @@ pub(crate) struct Queue<T> {
 #[derive(Debug)]
 struct State<T> {
     lanes: Lanes<T>,
+    recent: Recent,
     /// Accepted and not settled. The bytes of a batch are freed when all of it is settled.
     held: Amount,
     /// An item was refused since the last batch was taken: the next one is due at once.
@@ -73,6 +71,7 @@ impl<T: Item> Queue<T> {
         let batch = Amount { items: policy.batch_items, bytes: policy.batch_bytes };
         let state = State {
             lanes: Lanes::new(grouping, batch),
+            recent: Recent::new(),
             held: Amount::default(),
             pressed: false,
             overflowing: false,
@@ -83,7 +82,6 @@ impl<T: Item> Queue<T> {
             state: Mutex::new(state),
             wake: Notify::new(),
             closing: watch::Sender::new(None),
-            hashes: RandomState::new(),
             policy,
             ledger,
             metrics,
@@ -95,12 +93,12 @@ impl<T: Item> Queue<T> {
     pub(crate) fn offer(&self, item: T) {
         self.metrics.inc(self.ledger.offered);
         let weight = item.weight();
-        let lane = self.lane(&item);
         let mut state = self.lock();
         if state.abandoned {
             drop(state);
             return self.metrics.inc(self.ledger.lost_failed);
         }
+        let lane = state.recent.lane(&item);
         if let Some(refusal) = self.refusal(&state, lane.owner, weight) {
             return self.refuse(state, refusal, lane.owner, &item);
         }
@@ -110,12 +108,6 @@ impl<T: Item> Queue<T> {
         if wake {
             self.wake.notify_one();
         }
-    }
-
-    fn lane(&self, item: &T) -> LaneKey {
-        let mut stream = self.hashes.build_hasher();
-        item.stream(&mut stream);
-        LaneKey { owner: self.hashes.hash_one(owner(item.resource())), stream: stream.finish() }
     }
 
     /// A first item is accepted whatever its size, so that a giant is not lost for its size alone.
