@@ -214,7 +214,7 @@ struct Server {
 }
 
 /// What the trace context that a request takes out says of its cause.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum InContext {
     /// Nothing: there is none, or it did not come in.
     Nothing,
