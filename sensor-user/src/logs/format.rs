@@ -282,11 +282,11 @@ impl Formats {
         let said = message.unwrap_or(line).trim_end();
         if json::is_object(said.trim_start()) {
             let _whole = json::read(said.trim_start(), draft);
-        } else if message.is_some() || !dotnet::systemd(said, draft) {
-            if self.line(said, draft).is_none() {
-                draft.message(said);
-                pairs::within(said, draft);
-            }
+        } else if (message.is_some() || !dotnet::systemd(said, draft))
+            && self.line(said, draft).is_none()
+        {
+            draft.message(said);
+            pairs::within(said, draft);
         }
         self.rest(rest, draft);
         draft.silent_level(severity);
