@@ -87,6 +87,8 @@ pub(super) struct Draft<'a> {
     level: Option<Slot<'a, Severity>>,
     /// A level that is a number: whose numbers they are is known at the end.
     number: Option<Slot<'a, i64>>,
+    /// A field named for it has something else.
+    odd_level: bool,
     /// A number that says so, if there is no word.
     level_number: Option<Severity>,
     message: Option<Slot<'a, Cow<'a, str>>>,
@@ -122,6 +124,7 @@ impl<'a> Draft<'a> {
             instant: (None, None),
             level: None,
             number: None,
+            odd_level: false,
             level_number: None,
             message: None,
             event: None,
@@ -160,8 +163,7 @@ impl<'a> Draft<'a> {
             Some(time) if self.time.is_none() => {
                 self.time = Some(Slot::new("", IN_PLACE, Raw::Str(written.into()), time));
             }
-            Some(_) => {}
-            None => self.other("time", Raw::Str(written.into())),
+            _ => self.other("time", Raw::Str(written.into())),
         }
     }
 
@@ -363,14 +365,18 @@ impl<'a> Draft<'a> {
         if let Some(number) = self.number.take() {
             let scale = match self.dialect {
                 Dialect::Gelf => Scale::Syslog,
-                Dialect::Funcr => Scale::Verbosity,
-                Dialect::Common | Dialect::Compact => Scale::Pino,
+                // Verbosities stay below 10, and numbers of pino begin there.
+                Dialect::Funcr if number.value < 10 => Scale::Verbosity,
+                Dialect::Common | Dialect::Compact | Dialect::Funcr => Scale::Pino,
             };
             match level::number(scale, number.value) {
                 Some(severity) if self.level.is_none() => {
                     self.level = Some(number.with(severity));
                 }
-                _ => self.other(&number.key, number.raw),
+                _ => {
+                    self.odd_level = true;
+                    self.other(&number.key, number.raw);
+                }
             }
         }
         match self.level.take() {
@@ -379,7 +385,9 @@ impl<'a> Draft<'a> {
                 let text = (!text.is_empty()).then(|| self.cut(text.trim().into()));
                 (Some(it.value), text)
             }
-            None if self.dialect == Dialect::Compact => (Some(Severity::Info), None),
+            None if self.dialect == Dialect::Compact && !self.odd_level => {
+                (Some(Severity::Info), None)
+            }
             None => (self.level_number, None),
         }
     }

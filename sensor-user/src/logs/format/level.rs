@@ -134,7 +134,7 @@ pub(super) fn number(scale: Scale, number: i64) -> Option<Severity> {
         (Scale::OpenTelemetry, 17..=20) => Error,
         (Scale::OpenTelemetry, 21..=24) => Fatal,
         (Scale::Verbosity, 0) => Info,
-        (Scale::Verbosity, 1..=127) => Debug,
+        (Scale::Verbosity, 1..=9) => Debug,
         _ => return None,
     })
 }

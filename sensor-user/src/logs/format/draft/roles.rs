@@ -92,6 +92,7 @@ impl<'a> Draft<'a> {
             let left = Slot::new(key, name, value, number).offer(&mut self.number);
             self.left(left);
         } else {
+            self.odd_level = true;
             return Some(value);
         }
         None
@@ -107,7 +108,7 @@ impl<'a> Draft<'a> {
     fn message_field(&mut self, key: &str, name: Name, value: Raw<'a>) -> Option<Raw<'a>> {
         match name.plain {
             "shortmessage" => self.dialect = Dialect::Gelf,
-            "@mt" => self.dialect = Dialect::Compact,
+            "@m" | "@mt" => self.dialect = Dialect::Compact,
             _ => {}
         }
         let Raw::Str(text) = value else { return Some(value) };
