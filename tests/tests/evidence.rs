@@ -44,7 +44,7 @@ fn ask(service: &Server, id: &str) {
 
 fn line<'a>(report: &'a Report, id: &str) -> &'a LogJson {
     let is = |it: &&LogJson| it.message() == format!("swept request_id={id}");
-    report.logs.iter().find(is).expect("the line")
+    report.logs.iter().find(is).unwrap()
 }
 
 fn an_id_that_anybody_has_is_no_evidence(engine: Engine) {

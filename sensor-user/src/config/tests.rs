@@ -221,7 +221,7 @@ fn everything_wrong_is_said_at_once() {
         r#"--sampler "sometimes": expected always_on, always_off, traceidratio, parentbased_always_on"#,
         r#"--keep-slow "0": expected a duration above zero with its unit"#,
         r#"--existing-spans "drop": expected keep, skip or link"#,
-        r#"--drop "level >= loud": expected a level (trace, debug, info, warn, error or fatal) at column 10, not "loud""#,
+        r#"--drop "level >= loud": expected a level (debug, info, warn, error or fatal) at column 10, not "loud""#,
         r#"--log-sample "2": expected a ratio from 0 to 1, for example 0.1, or an expression"#,
         r#"--log-rate "many": expected records in a second (/s"#,
         r#"--log-class "other: level = info": expected business, middleware or infrastructure, a colon"#,

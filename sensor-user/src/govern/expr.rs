@@ -153,7 +153,7 @@ impl Subject for LogRecord {
         Some(match field {
             Field::Service => Said::text(self.resource.service_name()?),
             Field::Host => Said::text(self.resource.text("host.name")?),
-            Field::Level => Said::Level(self.severity?),
+            Field::Level => Said::Level(self.severity?.level()),
             Field::Message => Said::text(&self.message),
             Field::Class => Said::text(self.class.name()),
             Field::Caller => Said::text(self.caller.as_ref()?),

@@ -48,7 +48,7 @@ impl LogRecord {
 /// Severity, by the ranges of OpenTelemetry's `SeverityNumber`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// 1 to 4.
+    /// 1 to 4. In the schema of records, `debug`.
     Trace,
     /// 5 to 8.
     Debug,
@@ -63,11 +63,15 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// Its name, in lower case.
+    /// Its level in the schema of records, which has none below `debug`.
+    pub fn level(self) -> Self {
+        self.max(Self::Debug)
+    }
+
+    /// The name of its level, in lower case.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
+            Self::Trace | Self::Debug => "debug",
             Self::Info => "info",
             Self::Warn => "warn",
             Self::Error => "error",

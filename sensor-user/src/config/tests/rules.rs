@@ -152,7 +152,7 @@ fn rules_that_cannot_be_used() {
         ("", "a ratio from 0 to 1"),
         ("1.5", "a ratio from 0 to 1"),
         ("level = debug", "a ratio from 0 to 1"),
-        ("level = loud=0.1", "a level (trace, debug, info, warn, error or fatal) at column 9"),
+        ("level = loud=0.1", "a level (debug, info, warn, error or fatal) at column 9"),
         ("=0.1", "a field, `not`, `has` or `(` at column 1"),
     ] {
         let rules = RuleFlags { log_sample: texts(&[sample]), ..RuleFlags::default() };

@@ -11,7 +11,7 @@ const DEPTH_MAX: usize = 64;
 const LENGTH_MAX: usize = 16 << 10;
 
 const LEVELS: [(&str, Severity); 6] = [
-    ("trace", Severity::Trace),
+    ("trace", Severity::Debug),
     ("debug", Severity::Debug),
     ("info", Severity::Info),
     ("warn", Severity::Warn),
@@ -207,7 +207,7 @@ impl<'a> Parser<'a> {
         let test = match (order, &field, operator) {
             (Some(order), Field::Level, _) => {
                 let (_, level) = level.ok_or_else(|| {
-                    wrong("a level (trace, debug, info, warn, error or fatal)".to_owned())
+                    wrong("a level (debug, info, warn, error or fatal)".to_owned())
                 })?;
                 Test::Level(order, *level)
             }
@@ -225,7 +225,7 @@ impl<'a> Parser<'a> {
                 let text = match field {
                     Field::Level => {
                         level.map(|(_, level)| level.name().to_owned()).ok_or_else(|| {
-                            wrong("a level (trace, debug, info, warn, error or fatal)".to_owned())
+                            wrong("a level (debug, info, warn, error or fatal)".to_owned())
                         })?
                     }
                     Field::Class if class(text).is_none() => {
