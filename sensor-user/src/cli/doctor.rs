@@ -7,7 +7,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::capture::live::probe::{self, Answer, Check, Needed};
-
 use crate::system::restrict;
 
 use super::Failure;

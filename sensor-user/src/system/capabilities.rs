@@ -64,21 +64,24 @@ pub fn keep(set: CapabilitySet) -> io::Result<()> {
     let now = thread::capabilities(None)?;
     // Taking one from the bounding set takes SETPCAP, so that is the first step. Without it, a process that gets no
     // new privileges from executables has no use for the bounding set anyway.
-    if now.permitted.contains(CapabilitySet::SETPCAP) {
-        set_effective(CapabilitySet::SETPCAP)?;
-        bound(set)?;
-    }
-    match thread::clear_ambient_capability_set() {
+    let bounded = if now.permitted.contains(CapabilitySet::SETPCAP) {
+        set_effective(CapabilitySet::SETPCAP).and_then(|()| bound(set))
+    } else {
+        Ok(())
+    };
+    let cleared = match thread::clear_ambient_capability_set() {
         // Linux before 4.3 has no such set.
-        Ok(()) | Err(Errno::INVAL) => {}
-        Err(error) => return Err(error.into()),
-    }
+        Ok(()) | Err(Errno::INVAL) => Ok(()),
+        Err(error) => Err(io::Error::from(error)),
+    };
+    // Whatever came of those, what is kept has to be effective again.
     let sets = CapabilitySets {
         effective: now.permitted & set,
         permitted: now.permitted & set,
         inheritable: CapabilitySet::empty(),
     };
-    Ok(thread::set_capabilities(None, sets)?)
+    thread::set_capabilities(None, sets)?;
+    bounded.and(cleared)
 }
 
 fn bound(set: CapabilitySet) -> io::Result<()> {

@@ -8,7 +8,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Answer, Check, Needed};
 
@@ -23,6 +24,9 @@ const OUTPUT: &str = "/dev/null";
 
 /// The most that is read of an environment.
 const ENVIRONMENT_MAX: u64 = 64 * 1024;
+
+/// How long the end of the started process is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A process of another user.
 pub enum Stranger {
@@ -79,10 +83,12 @@ impl Stranger {
 impl Drop for Stranger {
     fn drop(&mut self) {
         if let Self::Started { child, .. } = self {
-            // Its standard input ends, and so does it; the signal is for one that does not.
+            // Its standard input ends, and so does it. There is no other way: the capability to signal it is given up.
             drop(child.stdin.take());
-            let _ = child.kill();
-            let _ = child.wait();
+            let deadline = Instant::now() + PATIENCE;
+            while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 }
