@@ -4,9 +4,9 @@ use aya_ebpf::helpers::{
     bpf_get_current_task, bpf_probe_read_kernel,
     generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
 };
-use sensor_ebpf::abi::NO_FIELD;
+use sensor_ebpf::abi::{NO_FIELD, SegmentRecord};
 
-use super::maps::{CALLS, setting};
+use super::maps::{CALLS, SCRATCH, setting};
 
 /// Reads a field of a structure that the verifier has no type for; zero when it cannot be read.
 #[inline(always)]
@@ -70,6 +70,35 @@ impl Process {
         // SAFETY: no memory is passed.
         Self::of(unsafe { bpf_get_current_task() })
     }
+
+    /// Of the current task, by plain loads (Linux 5.11).
+    #[inline(always)]
+    pub(crate) fn typed() -> Self {
+        // SAFETY: the helper returns a typed pointer, and so does the first load.
+        unsafe {
+            let task = bpf_get_current_task_btf() as u64;
+            let leader: u64 = direct(task, setting!(OFFSETS.task_group_leader));
+            Self {
+                start_ns: direct(leader, setting!(OFFSETS.task_start_boottime)),
+                execs: direct(task, setting!(OFFSETS.task_self_exec_id)),
+            }
+        }
+    }
+}
+
+/// Writes the current process's start time and exec count into the record of a direction. Global,
+/// for a stack of its own: see [`super::walk`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn record_process(direction: u64) -> u64 {
+    let Process { start_ns, execs } = Process::current();
+    let Some(scratch) = SCRATCH.get_ptr_mut(masked::<1>(direction) as u32) else { return 1 };
+    // SAFETY: this CPU's, and this direction's: nothing else uses it while the program runs.
+    unsafe {
+        (*scratch).record.start_ns = start_ns;
+        (*scratch).record.execs = execs;
+    }
+    0
 }
 
 /// How an engine reads the few fields that each call needs.
@@ -80,8 +109,8 @@ pub(crate) trait Access {
     fn tcp(sock: u64) -> u64;
     /// The caller's stack pointer, where [`super::golang::is_known`].
     fn stack_pointer() -> u64;
-    /// The current process.
-    fn process() -> Process;
+    /// Writes the current process's start time and exec count into the record of this direction.
+    fn process(direction: u64, record: &mut SegmentRecord);
 }
 
 /// The socket comes typed from a tracepoint.
@@ -112,16 +141,10 @@ impl Access for Typed {
     }
 
     #[inline(always)]
-    fn process() -> Process {
-        // SAFETY: the helper returns a typed pointer, and so does the first load.
-        unsafe {
-            let task = bpf_get_current_task_btf() as u64;
-            let leader: u64 = direct(task, setting!(OFFSETS.task_group_leader));
-            Process {
-                start_ns: direct(leader, setting!(OFFSETS.task_start_boottime)),
-                execs: direct(task, setting!(OFFSETS.task_self_exec_id)),
-            }
-        }
+    fn process(_: u64, record: &mut SegmentRecord) {
+        let Process { start_ns, execs } = Process::typed();
+        record.start_ns = start_ns;
+        record.execs = execs;
     }
 }
 
@@ -144,7 +167,7 @@ impl Access for Walked {
     }
 
     #[inline(always)]
-    fn process() -> Process {
-        Process::current()
+    fn process(direction: u64, _: &mut SegmentRecord) {
+        record_process(direction);
     }
 }

@@ -93,7 +93,7 @@ pub(crate) fn lines(ctx: BtfTracePointContext) -> i32 {
     }
     let thread = bpf_get_current_pid_tgid();
     let tgid = (thread >> 32) as u32;
-    if !select::process(tgid, Process::current) || !is_wanted(tgid) {
+    if !select::current(tgid) || !is_wanted(tgid) {
         return 0;
     }
     // SAFETY: no memory is passed.

@@ -1,5 +1,7 @@
 //! What both engines end in: bytes went by on a socket.
 
+use core::ptr::read_volatile;
+
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_log_ebpf::debug;
 use sensor_ebpf::{
@@ -118,10 +120,14 @@ pub(crate) fn observe<A: Access>(
     // SAFETY: no memory is passed.
     let now = unsafe { bpf_ktime_get_ns() };
     let pid = bpf_get_current_pid_tgid();
-    let process = A::process();
+    A::process(index as u64, &mut scratch.record);
     live.tgid = (pid >> 32) as u32;
-    live.start_ns = process.start_ns;
-    live.execs = process.execs;
+    // From memory: the engine may have written them through another pointer.
+    // SAFETY: references are valid to read.
+    unsafe {
+        live.start_ns = read_volatile(&raw const scratch.record.start_ns);
+        live.execs = read_volatile(&raw const scratch.record.execs);
+    }
     let flipped = live.last_direction != index as u8 + 1;
     live.last_direction = index as u8 + 1;
     state::copy(state::dir(&mut live.dirs, index), &mut scratch.dir);
@@ -159,8 +165,6 @@ pub(crate) fn observe<A: Access>(
     state::copy(&live.ident, &mut scratch.record.ident);
     scratch.record.tgid = (pid >> 32) as u32;
     scratch.record.tid = pid as u32;
-    scratch.record.start_ns = process.start_ns;
-    scratch.record.execs = process.execs;
     scratch.seq = first_seq;
     scratch.record.direction = index as u8;
     scratch.record.goroutine = 0;

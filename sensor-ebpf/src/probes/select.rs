@@ -30,6 +30,41 @@ pub(crate) fn process(tgid: u32, which: impl FnOnce() -> Process) -> bool {
     in_cgroups() || mode == mode::UNDECIDED
 }
 
+/// The same of the current process, for programs that have no types. Its verdict is looked up in a
+/// function with a stack of its own: in a deep chain of functions, old kernels have no room for
+/// more.
+#[inline(always)]
+pub(crate) fn current(tgid: u32) -> bool {
+    if tgid == setting!(CONFIG.self_tgid) {
+        return false;
+    }
+    let mode = setting!(CONFIG.mode);
+    if mode == mode::ALL {
+        return true;
+    }
+    let verdict = current_verdict(u64::from(tgid));
+    if verdict != UNDECIDED {
+        return verdict == TRACED;
+    }
+    in_cgroups() || mode == mode::UNDECIDED
+}
+
+/// What [`current_verdict`] returns.
+const UNDECIDED: u64 = 0;
+const TRACED: u64 = 1;
+const UNTRACED: u64 = 2;
+
+/// The verdict on the current process. Global: see [`super::walk`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn current_verdict(tgid: u64) -> u64 {
+    match verdict(tgid as u32, Process::current) {
+        Some(verdict) if verdict.traced != 0 => TRACED,
+        Some(_) => UNTRACED,
+        None => UNDECIDED,
+    }
+}
+
 /// The verdict on a process. A verdict on an earlier process with this id does not count.
 #[inline(always)]
 pub(crate) fn verdict(tgid: u32, which: impl FnOnce() -> Process) -> Option<Verdict> {

@@ -13,7 +13,7 @@ use sensor_ebpf::abi::{Family, NO_FIELD};
 use super::{
     call::{self, Buffers, Direction, Registers},
     flow,
-    kernel::{Access, Typed, direct},
+    kernel::{Access, Process, Typed, direct},
     maps::setting,
     observe::{self, Event},
     select,
@@ -66,7 +66,7 @@ fn moved(ctx: &BtfTracePointContext, direction: Direction) {
     if receive && flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
         return;
     }
-    if !select::process((bpf_get_current_pid_tgid() >> 32) as u32, Typed::process) {
+    if !select::process((bpf_get_current_pid_tgid() >> 32) as u32, Process::typed) {
         return;
     }
     let Some(family) = flow::family::<Typed>(sock) else {

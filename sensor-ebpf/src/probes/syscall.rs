@@ -107,7 +107,7 @@ fn classify(number: u32) -> Option<(u32, u32)> {
 
 #[inline(always)]
 fn ended(regs: u64, result: u64, call: *mut Call) {
-    if !select::process((bpf_get_current_pid_tgid() >> 32) as u32, Walked::process) {
+    if !select::current((bpf_get_current_pid_tgid() >> 32) as u32) {
         return;
     }
     // SAFETY: no memory is passed.

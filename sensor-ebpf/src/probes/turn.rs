@@ -63,7 +63,7 @@ use sensor_ebpf::{
 use super::{
     call::Direction,
     flow,
-    kernel::{Process, direct, masked, probe},
+    kernel::{direct, masked, probe},
     maps::{LINE_SCRATCH, MISSED_UNTIL, SCRATCH, TURN_CALLS, TURNS, setting},
     select,
     syscall::{self, Found},
@@ -403,7 +403,7 @@ pub(crate) fn turns(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let thread = bpf_get_current_pid_tgid();
-    if !select::process((thread >> 32) as u32, Process::current) {
+    if !select::current((thread >> 32) as u32) {
         return 0;
     }
     // SAFETY: no memory is passed.

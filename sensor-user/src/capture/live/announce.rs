@@ -80,7 +80,7 @@ impl Announcer<'_> {
             self.metrics.inc(Counter::ProcessesUnknown);
             Arc::new(identifier.unknown(process))
         });
-        self.introduce(process, execs, &resource, sink);
+        self.introduce(process, execs, &resource, false, sink);
         true
     }
 
@@ -120,7 +120,7 @@ impl Announcer<'_> {
                     return false;
                 }
                 let resource = Arc::new(self.identifier.identify_exec(&record));
-                self.introduce(process, execs, &resource, sink);
+                self.introduce(process, execs, &resource, true, sink);
                 // The record itself carries the whole environment, which is nobody's business.
                 false
             }
@@ -162,18 +162,21 @@ impl Announcer<'_> {
         announced
     }
 
+    /// Announces a process. `began` says that its program has just begun.
     fn introduce(
         &mut self,
         process: ProcessKey,
         execs: u32,
         resource: &Arc<Resource>,
+        began: bool,
         sink: &mut dyn FnMut(Raw<'_>),
     ) {
         let there = self.processes.entry(process);
         let exec = there.announced;
         there.announced = true;
         there.known = Some(Known { execs, resource: Arc::clone(resource) });
-        if exec {
+        // An executable that was read before may be that of an earlier program.
+        if exec || began {
             self.golang.announce_anew(process);
         } else {
             self.golang.announce(process);
