@@ -4,7 +4,7 @@
 //! differs), `level`, `level_text` (the record's own word, where it differs), `service`, `host`, `trace_id`,
 //! `span_id`, `message`, `caller`, `event`, `class`, `source` (`stdout`, `stderr`, `file`, `exchange`), `file`,
 //! `correlation`, `after_response`, `dead_letter` (why it breaks the schema), and all other fields under their own
-//! names. One that is called like a key of the schema or a label has [`PREFIX`] before it. What is not known is absent.
+//! names. One that is called like a key of the schema or a label has [`FOREIGN`] before it. What is not known is absent.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
