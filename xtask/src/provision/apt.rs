@@ -11,7 +11,7 @@ use crate::run::{Cmd, which};
 use crate::ui;
 
 /// (the program looked for, the Debian package that has it)
-const TOOLS: [(&str, &str); 19] = [
+const TOOLS: [(&str, &str); 22] = [
     ("c++", "g++"), // libFuzzer is C++
     ("curl", "curl"),
     ("gcc", "gcc"),
@@ -26,10 +26,13 @@ const TOOLS: [(&str, &str); 19] = [
     ("nghttpd", "nghttp2-server"),
     ("h2load", "nghttp2-client"),
     ("nghttp", "nghttp2-client"),
-    ("ip", "iproute2"),      // network namespaces
-    ("nft", "nftables"),     // and a NAT between them
-    ("npm", "npm"),          // packages of what the tests trace in Node
-    ("pip3", "python3-pip"), // and in Python
+    ("ip", "iproute2"),        // network namespaces
+    ("nft", "nftables"),       // and a NAT between them
+    ("npm", "npm"),            // packages of what the tests trace in Node
+    ("pip3", "python3-pip"),   // and in Python
+    ("setpriv", "util-linux"), // the privileges of the unit, without a service manager
+    ("strace", "strace"),      // and whether its system calls are enough
+    ("systemd-analyze", "systemd"),
     ("wrk", "wrk"),
 ];
 
