@@ -10,10 +10,7 @@ fuzz_target!(|record: &[u8]| {
         Ok(Decoded::Event(Event::Segment(segment))) => {
             assert!(segment.bytes.len() < record.len());
             let end = segment.position.checked_add(segment.bytes.len() as u64);
-            assert!(
-                end.and_then(|end| end.checked_add(segment.skipped_after))
-                    .is_some()
-            );
+            assert!(end.and_then(|end| end.checked_add(segment.skipped_after)).is_some());
         }
         Ok(Decoded::Process(process)) => {
             assert!(process.args.len() + process.env.len() < record.len());

@@ -15,7 +15,10 @@ use sensor::model::{
 };
 
 fn record(text: &str) -> LogRecord {
-    let resource = Resource { attributes: vec![Attribute::new("service.name", "shop")], ..Resource::default() };
+    let resource = Resource {
+        attributes: vec![Attribute::new("service.name", "shop")],
+        ..Resource::default()
+    };
     let copy = || text.to_owned();
     LogRecord {
         time_unix_ns: None,
@@ -82,9 +85,10 @@ fn redaction(own: bool, text: &str) {
         if let Ok(pattern) = Pattern::new(pattern) {
             settings.redact.rules.push(rule(Target::Pattern(pattern), Action::Hash));
         }
-        settings.redact.rules.extend(
-            Glob::new(glob).map(|glob| rule(Target::Name(glob), Action::Drop)),
-        );
+        settings
+            .redact
+            .rules
+            .extend(Glob::new(glob).map(|glob| rule(Target::Name(glob), Action::Drop)));
     }
     let mut governor = Governor::new(settings, Arc::default());
     let before = record(text);
@@ -95,7 +99,8 @@ fn redaction(own: bool, text: &str) {
         return;
     }
     // Paths are left alone.
-    let path = |record: &LogRecord| record.attributes.iter().find(|it| it.key == "url.path").cloned();
+    let path =
+        |record: &LogRecord| record.attributes.iter().find(|it| it.key == "url.path").cloned();
     assert_eq!(path(&once), path(&before));
     let twice = governor.govern_record(once.clone()).expect("nothing is dropped");
     assert_eq!(once, twice);

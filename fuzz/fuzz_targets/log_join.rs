@@ -9,7 +9,9 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use sensor::capture::event::{Caller, FileId, Goroutine, LogStream, Monotonic, ProcessKey, Written};
+use sensor::capture::event::{
+    Caller, FileId, Goroutine, LogStream, Monotonic, ProcessKey, Written,
+};
 use sensor::logs::join::{Joined, Joiner, Limits};
 use sensor::metrics::{Counter, Metrics};
 

@@ -17,9 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut ends = HashMap::new();
     while let Ok(Progress::Delivered(_) | Progress::Idle) = source.poll(&mut |event| {
         if let Event::Segment(segment) = event {
-            let end = ends
-                .entry((segment.flow.id, segment.direction))
-                .or_insert(0);
+            let end = ends.entry((segment.flow.id, segment.direction)).or_insert(0);
             assert!(segment.position >= *end);
             *end = segment.position + segment.bytes.len() as u64 + segment.skipped_after;
         }

@@ -4,12 +4,12 @@
 //! containers and pods of the right shape.
 //!
 //! Parts are between bytes 0xff: `stat`, `comm`, executable, arguments, environment, cgroup. The
-//! first byte has what was cut.
+//! first byte has what was cut, and how far the process is believed.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use sensor::model::Value;
-use sensor::process::{self, ATTRIBUTES_COUNT_MAX, ATTRIBUTES_MAX, Facts, Host, TEXT_MAX};
+use sensor::process::{self, ATTRIBUTES_COUNT_MAX, ATTRIBUTES_MAX, Facts, Host, TEXT_MAX, Trust};
 
 /// Attributes that are not declared.
 const OBSERVED_MAX: usize = 32;
@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
     let [stat, comm, exe, args, env, cgroup] = [(); 6].map(|()| parts.next().unwrap_or_default());
     // The fields after the name, which is between the first and the last parenthesis
     // (proc_pid_stat(5)).
-    let parent = process::parent(stat);
+    let parent = process::stat(stat).map(|stat| stat.parent);
     if let Some(parent) = parent {
         let text = String::from_utf8_lossy(stat);
         let fields = text.rsplit_once(')').expect("a name").1;
@@ -52,9 +52,13 @@ fuzz_target!(|input: &[u8]| {
         env_cut: flags & 2 != 0,
         cgroup: &cgroup,
     };
-    let identity = process::resource(&facts, &Host::default());
-    let declares =
-        holds(env, "OTEL_RESOURCE_ATTRIBUTES=") || holds(env, "OTEL_SERVICE_NAME=");
+    let trust = match flags >> 2 & 3 {
+        0 => Trust::Off,
+        1 => Trust::All,
+        _ => Trust::Service,
+    };
+    let identity = process::resource(&facts, &Host::default(), trust);
+    let declares = holds(env, "OTEL_RESOURCE_ATTRIBUTES=") || holds(env, "OTEL_SERVICE_NAME=");
     assert!(declares || !identity.malformed);
 
     let attributes = &identity.resource.attributes;
@@ -69,9 +73,10 @@ fuzz_target!(|input: &[u8]| {
         assert!(!value.is_empty(), "{key}");
         assert!(value.len() <= if declares { ATTRIBUTES_MAX } else { TEXT_MAX }, "{key}");
         bytes += value.len();
-        if declares {
+        if declares && trust == Trust::All {
             continue;
         }
+        // Observed, whatever the process declares.
         match &**key {
             "container.id" => {
                 assert!(value.len() == 64 && cgroup.contains(&**value), "{value}");
@@ -83,7 +88,11 @@ fuzz_target!(|input: &[u8]| {
     }
     // What is declared is no longer decoded than encoded.
     assert!(bytes <= ATTRIBUTES_MAX + OBSERVED_MAX * TEXT_MAX);
-    if !declares && exe.is_none_or(str::is_empty) && args.is_empty() && comm.is_empty() {
+    if !(declares && trust != Trust::Off)
+        && exe.is_none_or(str::is_empty)
+        && args.is_empty()
+        && comm.is_empty()
+    {
         assert_eq!(identity.resource.service_name(), None);
     }
 });

@@ -23,9 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
     let (copy, _) = writer.finish().expect("memory");
     let mut again = Vec::new();
     let mut reader = Reader::new("copy".into(), copy.as_slice()).expect("our own header");
-    while reader
-        .poll_raw(&mut |raw| again.push(format!("{raw:?}")))
-        .expect("our own blocks")
+    while reader.poll_raw(&mut |raw| again.push(format!("{raw:?}"))).expect("our own blocks")
         != Progress::Finished
     {}
     assert_eq!(items, again);

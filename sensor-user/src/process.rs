@@ -34,6 +34,7 @@ mod service;
 
 pub use declared::{DECLARED, IDENTITY};
 pub(crate) use directory::Directory;
+pub use directory::{Stat, stat};
 pub use host::{Host, utc_offset};
 pub use identify::{Identified, Identifier, copied};
 pub use resource::{Facts, Identity, resource};

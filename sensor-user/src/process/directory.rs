@@ -35,13 +35,13 @@ pub(super) struct Text {
 
 /// What is taken of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stat {
+pub struct Stat {
     /// The parent's id.
-    pub(super) parent: u32,
+    pub parent: u32,
     /// When the process was started; 0 where the line ends before that.
-    pub(super) start: StartTime,
+    pub start: StartTime,
     /// The process gives up its memory: arguments and environment may read as empty.
-    pub(super) exiting: bool,
+    pub exiting: bool,
 }
 
 impl Directory {
@@ -138,8 +138,9 @@ fn namespace_ticks(offsets: &str) -> Option<i64> {
     seconds.checked_mul(1_000_000_000 / tick)?.checked_add(ns / tick)
 }
 
-/// Takes `/proc/PID/stat` apart (proc_pid_stat(5)). The second field, the name, may hold anything.
-fn stat(line: &[u8]) -> Option<Stat> {
+/// Takes `/proc/PID/stat` apart (proc_pid_stat(5)). The second field, the name, may hold anything. None
+/// where the line ends before the parent's id.
+pub fn stat(line: &[u8]) -> Option<Stat> {
     let name_end = line.iter().rposition(|&byte| byte == b')')?;
     let fields: Vec<&str> =
         str::from_utf8(line.get(name_end + 1..)?).ok()?.split_ascii_whitespace().collect();
