@@ -13,17 +13,13 @@ use super::Failure;
 use super::doctor;
 use super::session::Feed;
 
-/// Gives up what tracing does not need. Before the first thread.
-pub(super) fn restrict(capture: &mut Capture) {
-    if !restrict::for_tracing(capture.go_probes) && capture.go_probes {
-        capture.go_probes = false;
-        tracing::warn!(
-            "programs written in Go are not probed: this process may not attach uprobes, which takes \
-             CAP_SYS_ADMIN (CAP_PERFMON before Linux 6.16 and the stable releases of that time). Requests that \
-             their HTTP and gRPC clients send have no known parent then; --go-probes off does the same \
-             without this message"
-        );
-    }
+/// Gives up what tracing does not need, before the first thread. Turns off probes in programs written
+/// in Go where this process may not attach them, and returns whether it did.
+#[must_use]
+pub(super) fn restrict(capture: &mut Capture) -> bool {
+    let refused = !restrict::for_tracing(capture.go_probes) && capture.go_probes;
+    capture.go_probes &= !refused;
+    refused
 }
 
 /// Loads and attaches the kernel side.
@@ -31,8 +27,12 @@ pub(super) fn restrict(capture: &mut Capture) {
 /// # Errors
 /// [`Failure::Unsupported`] with what is missing and the remedies, where this machine cannot run
 /// it; else what went wrong.
-pub(super) fn open_live(capture: &Capture, metrics: &Arc<Metrics>) -> Result<Live, Failure> {
-    Live::open(&options(capture), metrics).map_err(|error| {
+pub(super) fn open_live(
+    capture: &Capture,
+    probes_refused: bool,
+    metrics: &Arc<Metrics>,
+) -> Result<Live, Failure> {
+    let live = Live::open(&options(capture), metrics).map_err(|error| {
         let mut text = format!("cannot trace: {}", chain(&error));
         let checks = probe::checks();
         let missing = doctor::missing(&checks);
@@ -48,7 +48,17 @@ pub(super) fn open_live(capture: &Capture, metrics: &Arc<Metrics>) -> Result<Liv
             text.push_str(&doctor::line(check, false));
         }
         Failure::Unsupported(text)
-    })
+    })?;
+    // Behind the errors: who cannot trace at all need not hear of it.
+    if probes_refused {
+        tracing::warn!(
+            "programs written in Go are not probed: this process may not attach uprobes, which takes \
+             CAP_SYS_ADMIN (CAP_PERFMON before Linux 6.16 and the stable releases of that time). Requests that \
+             their HTTP and gRPC clients send have no known parent then; --go-probes off does the same \
+             without this message"
+        );
+    }
+    Ok(live)
 }
 
 fn options(capture: &Capture) -> live::Options {

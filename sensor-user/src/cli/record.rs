@@ -29,7 +29,7 @@ const DRAIN: Duration = Duration::from_millis(500);
 /// written before that can be replayed; a file that was to be replaced is still there then.
 pub(super) fn record(mut config: config::Record) -> Result<ExitCode, Failure> {
     let broken = |error: &dyn std::error::Error| Failure::Broken(error.to_string());
-    connect::restrict(&mut config.capture);
+    let probes_refused = connect::restrict(&mut config.capture);
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("signals")
@@ -40,7 +40,7 @@ pub(super) fn record(mut config: config::Record) -> Result<ExitCode, Failure> {
     let stop = Stop::default();
     stop.on_signals(runtime.handle()).map_err(|error| broken(&error))?;
     // The kernel side first: where it cannot be had, a file that is there stays as it is.
-    let live = connect::open_live(&config.capture, &Arc::new(Metrics::default()))?;
+    let live = connect::open_live(&config.capture, probes_refused, &Arc::new(Metrics::default()))?;
     let existing = if config.force { Existing::Replace } else { Existing::Refuse };
     let writer = Writer::create(&config.file, existing).map_err(|error| broken(&error))?;
     tracing::info!(engine = ?live.engine(), file = %config.file.display(), "recording");

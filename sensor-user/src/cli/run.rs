@@ -20,7 +20,7 @@ const DRAIN: Duration = Duration::from_millis(500);
 /// When this machine cannot run it, or it broke off.
 pub(super) fn run(config: config::Run, screen: &Screen) -> Result<ExitCode, Failure> {
     let config::Run { mut capture, context, callers, output, export, govern, duration } = config;
-    connect::restrict(&mut capture);
+    let probes_refused = connect::restrict(&mut capture);
     let metrics = Arc::new(Metrics::default());
     let plan = Plan {
         output,
@@ -34,7 +34,7 @@ pub(super) fn run(config: config::Run, screen: &Screen) -> Result<ExitCode, Fail
         patient: false,
     };
     // First what fails most often, and before anything is shown.
-    let live = connect::open_live(&capture, &metrics)?;
+    let live = connect::open_live(&capture, probes_refused, &metrics)?;
     let engine = live.engine();
     let session = Session::start(plan, screen, Arc::clone(&metrics))?;
     // From here on a signal ends it in good order.
