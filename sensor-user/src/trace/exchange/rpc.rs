@@ -9,10 +9,10 @@ use crate::wire::grpc::{self, Framing, Messages, Status};
 pub const MESSAGE: &str = "sensor.grpc.message";
 /// Attribute: `grpc-timeout`, the deadline that the client set, in nanoseconds from the call's start.
 pub const TIMEOUT: &str = "sensor.grpc.timeout_ns";
-/// Attribute: why a call was cancelled (RST_STREAM with CANCEL): `deadline` where that was when the
-/// deadline was over that the client had set; else `caller`, if it was the client that cancelled. An
-/// inference from the time, since what is sent is the same for both. Absent where it is not known
-/// whether there was a deadline.
+/// Attribute: why a call was cancelled (RST_STREAM with CANCEL), where that is certain: `deadline` where
+/// the deadline that the client had set was over, `caller` where the client cancelled and had set none.
+/// Absent where there was time left by what is seen: the client counts from before it sends the request,
+/// and the server from when it reads it.
 pub const CANCELLED_BY: &str = "sensor.grpc.cancelled_by";
 /// Attribute: whole messages that the client sent.
 pub const REQUEST_MESSAGES: &str = "sensor.grpc.request.messages";
@@ -25,12 +25,6 @@ pub const RESPONSE_COMPRESSED: &str = "sensor.grpc.response.compressed_messages"
 /// Attribute: what the call is for, where that is not the application's business: `health_check`,
 /// `reflection`.
 pub const CLASS: &str = "sensor.grpc.class";
-
-/// How much earlier than the deadline that was announced a client may be seen to give up, as a part
-/// of it (one in so many) and in nanoseconds: it reads its clock before it sends the request, and its
-/// timer may be coarse.
-const DEADLINE_PART: u64 = 100;
-const DEADLINE_NS: u64 = 2_000_000;
 
 /// A call, or what may be one until `content-type` is known.
 #[derive(Clone, Debug, Default)]
@@ -62,14 +56,10 @@ impl Rpc {
 
     /// Why it was cancelled after `elapsed` nanoseconds, `by` this side; see [`CANCELLED_BY`].
     pub(in crate::trace) fn cancelled_by(&self, elapsed: u64, by: Kind) -> Option<&'static str> {
-        let over = self.timeout.is_some_and(|timeout| {
-            let slack = (timeout / DEADLINE_PART).max(DEADLINE_NS);
-            elapsed >= timeout.saturating_sub(slack)
-        });
-        match by {
-            _ if over => Some("deadline"),
-            Kind::Request if !self.timeout_hidden => Some("caller"),
-            Kind::Request | Kind::Response => None,
+        match (self.timeout, by) {
+            (Some(timeout), _) => (elapsed >= timeout).then_some("deadline"),
+            (None, Kind::Request) => (!self.timeout_hidden).then_some("caller"),
+            (None, Kind::Response) => None,
         }
     }
 
