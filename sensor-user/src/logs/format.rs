@@ -426,4 +426,4 @@ fn has_controls(text: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -122,7 +122,8 @@ impl Golang {
         }
     }
 
-    /// Finds processes whose end, or next program, went by unseen.
+    /// Finds processes that ended or ran another program without a record of it, and starts another
+    /// thread where all are stuck.
     pub(super) fn tidy(&mut self) {
         self.lookers.watch();
         self.probes.tidy();

@@ -22,7 +22,6 @@ mod root;
 mod search;
 
 use std::fs;
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -414,8 +413,7 @@ impl Lines {
 /// The device of all anonymous pipes.
 fn device_of_pipes() -> Option<u32> {
     let (reading, _writing) = std::io::pipe().ok()?;
-    let reading = reading.as_fd().try_clone_to_owned().ok()?;
-    root::facts(&reading).ok().map(|facts| facts.place.0)
+    root::facts(&reading.into()).ok().map(|facts| facts.place.0)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const WITHIN: u64 = 10 * 60 * 1_000_000_000;
 /// Bytes of an address or a path that are kept.
 const PART_MAX: usize = 256;
 
-/// Destinations of one process that are told apart.
+/// Destinations of one process whose exports are counted separately.
 const DESTINATIONS: usize = 4;
 
 /// What speaks for an export being the process's own.
@@ -95,7 +95,7 @@ fn is_configured(span: &Span) -> bool {
     })
 }
 
-/// Address, port and path, as far as they are told apart.
+/// Address, port and path, each cut to [`PART_MAX`]: what identifies a destination.
 pub(super) fn destination(span: &Span) -> String {
     let part = |key| {
         let text = text(span, key).unwrap_or_default();

@@ -28,7 +28,7 @@ pub(super) fn unix_ns(text: &str) -> u64 {
     u64::try_from(time.duration_since(time::UNIX_EPOCH).unwrap().as_nanos()).unwrap()
 }
 
-fn json(value: &Value) -> Json {
+pub(in crate::logs) fn json(value: &Value) -> Json {
     match value {
         Value::Str(text) => Json::from(text.as_str()),
         Value::Int(number) => Json::from(*number),

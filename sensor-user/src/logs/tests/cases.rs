@@ -12,7 +12,7 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 
 use super::*;
-use crate::model::Value;
+use crate::logs::format::tests::json;
 
 /// Zone-less times in the cases are about this one: 2026-11-30T15:31:55.5Z.
 const OBSERVED: u64 = 1_796_052_715_500_000_000;
@@ -36,16 +36,6 @@ fn records(input: &[String], observed: u64) -> Vec<LogRecord> {
     }
     logs.finish();
     logs.records
-}
-
-fn json(value: &Value) -> Json {
-    match value {
-        Value::Str(text) => Json::from(text.as_str()),
-        Value::Int(number) => Json::from(*number),
-        Value::Double(number) => Json::from(*number),
-        Value::Bool(value) => Json::from(*value),
-        Value::Strs(texts) => Json::from(texts.to_vec()),
-    }
 }
 
 /// In the words of the cases.

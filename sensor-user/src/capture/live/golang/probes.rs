@@ -138,7 +138,7 @@ impl Probes {
         }
     }
 
-    /// Finds processes whose end, or next program, went by unseen.
+    /// Detaches the probes of processes that ended or ran another program without a record of it.
     pub(super) fn tidy(&mut self) {
         let is_gone = |&(&key, &file): &(&ProcessKey, &FileId)| !process::runs(key, file);
         let gone: Vec<_> = self.files.iter().filter(is_gone).map(|(&key, _)| key).collect();
